@@ -1,0 +1,469 @@
+/* Building and finishing the graph. */
+#include "graph/graph.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+weir_status weir__graph_create(const weir_operator *const *operators, weir__graph **graph) {
+  weir__graph *self;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
+  self->operators = operators;
+  *graph          = self;
+  return WEIR_OK;
+}
+
+void weir__graph_destroy(weir__graph **graph) {
+  weir__graph *self = *graph;
+  if (!self) return;
+  weir__free(self->node);
+  weir__free(self->parameter);
+  weir__arena_clear(&self->arena);
+  weir__free(self);
+  *graph = NULL;
+}
+
+const char *weir_infer_string(const weir_infer *infer, const char *text) {
+  const char  *copy;
+  weir__graph *graph = infer->engine;
+  return weir__arena_string(&graph->arena, text, &copy) < 0 ? NULL : copy;
+}
+
+/* ---- types in the arena ---- */
+
+static weir_status copy_strings(weir__arena *arena, weir_field_type *type) {
+  WEIR_TRY(weir__arena_string(arena, type->units, &type->units));
+  for (int a = 0; a < type->rank; a++) {
+    weir_dimension *d = &type->dim[a];
+    WEIR_TRY(weir__arena_string(arena, d->name, &d->name));
+    WEIR_TRY(weir__arena_string(arena, d->units, &d->units));
+    if (!d->values) continue;
+    double *values;
+    WEIR_TRY(weir__arena_alloc(arena, (size_t)d->size * sizeof *values, &values));
+    memcpy(values, d->values, (size_t)d->size * sizeof *values);
+    d->values = values;
+  }
+  weir_attribute *attributes;
+  WEIR_TRY(weir__arena_alloc(arena, (size_t)type->attribute_count * sizeof *attributes, &attributes));
+  for (int i = 0; i < type->attribute_count; i++) {
+    attributes[i] = type->attributes[i];
+    WEIR_TRY(weir__arena_string(arena, attributes[i].name, &attributes[i].name));
+    WEIR_TRY(weir__arena_string(arena, attributes[i].text, &attributes[i].text));
+  }
+  type->attributes = attributes;
+  return WEIR_OK;
+}
+
+static weir_status check_type(const char *name, const weir_field_type *type) {
+  if (type->rank < 0 || type->rank > WEIR_RANK_MAX)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "field %s: rank %d, expected 0 to %d", name, type->rank, WEIR_RANK_MAX);
+  if (!weir_dtype_size(type->dtype))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "field %s: unknown type %d", name, (int)type->dtype);
+  for (int a = 0; a < type->rank; a++) {
+    if (!type->dim[a].name || !*type->dim[a].name)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "field %s: dimension %d has no name", name, a);
+    if (type->dim[a].size < 1)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "field %s: dimension %s has size %lld, expected at least 1", name,
+                       type->dim[a].name, (long long)type->dim[a].size);
+    for (int b = 0; b < a; b++)
+      if (!strcmp(type->dim[a].name, type->dim[b].name))
+        return WEIR_FAIL(WEIR_ERR_INPUT, "field %s: two dimensions are named %s", name, type->dim[a].name);
+  }
+  return WEIR_OK;
+}
+
+/* ---- looking up ---- */
+
+const weir_operator *weir__graph_operator(const weir__graph *graph, const char *name) {
+  for (const weir_operator *const *op = graph->operators; op && *op; op++)
+    if (!strcmp((*op)->name, name)) return *op;
+  return NULL;
+}
+
+bool weir__graph_find(const weir__graph *graph, const char *name, weir__edge *edge) {
+  for (int i = 0; i < graph->nodes; i++) {
+    const weir__node *node = &graph->node[i];
+    if (!node->named) continue;
+    size_t length = strlen(node->name);
+    if (strncmp(name, node->name, length)) continue;
+    if (!name[length]) {
+      *edge = (weir__edge){i, 0};
+      return true;
+    }
+    if (name[length] != '.' || !node->op || !node->op->output_names) continue;
+    for (int k = 0; k < node->outputs; k++)
+      if (!strcmp(name + length + 1, node->op->output_names[k])) {
+        *edge = (weir__edge){i, k};
+        return true;
+      }
+  }
+  return false;
+}
+
+weir_status weir__graph_names(weir__graph *graph, const char *const **names, size_t *count) {
+  const char **list;
+  size_t       n = 0;
+  WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)(graph->nodes + graph->parameters) * sizeof *list, &list));
+  for (int i = 0; i < graph->nodes; i++)
+    if (graph->node[i].named) list[n++] = graph->node[i].name;
+  for (int i = 0; i < graph->parameters; i++) list[n++] = graph->parameter[i].name;
+  *names = list;
+  *count = n;
+  return WEIR_OK;
+}
+
+weir_status weir__graph_parameter(weir__graph *graph, const char *name, double value) {
+  weir__edge unused;
+  for (int i = 0; i < graph->parameters; i++)
+    if (!strcmp(graph->parameter[i].name, name)) return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s is given twice", name);
+  if (weir__graph_find(graph, name, &unused))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s has the name of a field", name);
+  WEIR_TRY(weir__grow(&graph->parameter, (size_t)graph->parameters + 1, &graph->parameter_capacity,
+                      sizeof(weir__parameter)));
+  weir__parameter *p = &graph->parameter[graph->parameters];
+  WEIR_TRY(weir__arena_string(&graph->arena, name, &p->name));
+  p->value = value;
+  graph->parameters++;
+  return WEIR_OK;
+}
+
+/* ---- grids ---- */
+
+static weir_status source_grid(weir__graph *graph, const weir_field_type *type, weir__grid *grid) {
+  weir_shape shape = weir__shape_of(type);
+  WEIR_TRY(weir__grid_default(&graph->arena, &shape, grid));
+  for (int a = 0; a < type->rank; a++)
+    for (int i = 0; i < graph->chunk_sizes; i++)
+      if (!strcmp(graph->chunk_size[i].dimension, type->dim[a].name))
+        WEIR_TRY(weir__grid_cut_size(&graph->arena, type->dim[a].size, graph->chunk_size[i].size, &grid->chunks[a],
+                                     &grid->edge[a]));
+  return WEIR_OK;
+}
+
+static weir_status copy_grid(weir__graph *graph, const weir__grid *from, weir__grid *grid) {
+  *grid = *from;
+  for (int a = 0; a < from->rank; a++) {
+    int64_t *edge;
+    WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)(from->chunks[a] + 1) * sizeof *edge, &edge));
+    memcpy(edge, from->edge[a], (size_t)(from->chunks[a] + 1) * sizeof *edge);
+    grid->edge[a] = edge;
+  }
+  return WEIR_OK;
+}
+
+/* A result is split like the axes it comes from: same cuts where the extents agree, as many pieces where they do not.
+ */
+static weir_status derived_grid(weir__graph *graph, const weir__node *node, const weir_infer *infer, weir__grid *grid) {
+  const weir_field_type *type = &infer->out[0];
+  weir__grid             g    = {.rank = type->rank};
+  for (int k = 0; k < type->rank; k++) {
+    int               a    = infer->from_axis[0][k];
+    const weir__grid *from = node->inputs && node->input[0].node >= 0 ? &graph->node[node->input[0].node].grid : NULL;
+    if (!from || a < 0) {
+      WEIR_TRY(weir__grid_cut_pieces(&graph->arena, type->dim[k].size, 1, &g.chunks[k], &g.edge[k]));
+    } else if (from->edge[a][from->chunks[a]] == type->dim[k].size) {
+      g.chunks[k] = from->chunks[a];
+      g.edge[k]   = from->edge[a];
+    } else {
+      WEIR_TRY(weir__grid_cut_pieces(&graph->arena, type->dim[k].size, from->chunks[a], &g.chunks[k], &g.edge[k]));
+    }
+  }
+  *grid = g;
+  return WEIR_OK;
+}
+
+/* ---- adding nodes ---- */
+
+static weir_status new_node(weir__graph *graph, const char *name, bool named, weir__node **node) {
+  weir__edge unused;
+  if (named && weir__graph_find(graph, name, &unused))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "field %s is defined twice", name);
+  WEIR_TRY(weir__grow(&graph->node, (size_t)graph->nodes + 1, &graph->node_capacity, sizeof(weir__node)));
+  weir__node *n = &graph->node[graph->nodes];
+  *n            = (weir__node){.named = named};
+  WEIR_TRY(weir__arena_string(&graph->arena, name, &n->name));
+  *node = n;
+  return WEIR_OK;
+}
+
+/* Types move with the node array when it grows: whoever keeps a pointer gets a copy of its own. */
+static weir_status stable_type(weir__graph *graph, weir__edge edge, const weir_field_type **out) {
+  weir_field_type *copy;
+  WEIR_TRY(weir__arena_alloc(&graph->arena, sizeof *copy, &copy));
+  *copy = graph->node[edge.node].type[edge.output];
+  *out  = copy;
+  return WEIR_OK;
+}
+
+weir_status weir__graph_add_source(weir__graph *graph, const char *name, int stream, int field,
+                                   const weir_field_type *type, const weir__grid *grid, bool is_static, int *node) {
+  weir__node *n;
+  WEIR_TRY(check_type(name, type));
+  WEIR_TRY(new_node(graph, name, true, &n));
+  n->outputs   = 1;
+  n->type[0]   = *type;
+  n->stream    = stream;
+  n->field     = field;
+  n->is_static = is_static;
+  WEIR_TRY(copy_strings(&graph->arena, &n->type[0]));
+  WEIR_TRY(grid ? copy_grid(graph, grid, &n->grid) : source_grid(graph, &n->type[0], &n->grid));
+  for (int a = 0; a < WEIR_RANK_MAX; a++) n->from_axis[a] = a;
+  *node = graph->nodes++;
+  return WEIR_OK;
+}
+
+static weir_status run_infer(weir__graph *graph, weir__node *n, weir_infer *infer) {
+  *infer = (weir_infer){.params  = n->params,
+                        .inputs  = n->inputs,
+                        .in      = n->in_type,
+                        .outputs = n->op->outputs ? n->op->outputs : 1,
+                        .engine  = graph};
+  for (int k = 0; k < infer->outputs; k++) {
+    if (n->inputs && n->in_type[0]) infer->out[k] = *n->in_type[0];
+    else infer->out[k].dtype = WEIR_F64;
+    for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[k][a] = a;
+  }
+  return n->op->infer ? n->op->infer(infer) : WEIR_OK;
+}
+
+static weir_status check_results(weir__graph *graph, const weir__node *n, const weir_infer *infer) {
+  for (int k = 0; k < infer->outputs; k++) {
+    WEIR_TRY(check_type(n->name, &infer->out[k]));
+    if (infer->out[k].rank != infer->out[0].rank)
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s gives results of different shapes", n->op->name);
+  }
+  for (int a = 0; a < infer->out[0].rank; a++) {
+    int from = infer->from_axis[0][a];
+    if (from >= 0 && (!n->inputs || !n->in_type[0] || from >= n->in_type[0]->rank))
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s: axis %d of the result comes from axis %d, which is none",
+                       n->op->name, a, from);
+    if (n->op->partial_size && from >= 0 && infer->out[0].dim[a].size != n->in_type[0]->dim[from].size)
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s: a reduction must keep the extent of axis %s", n->op->name,
+                       infer->out[0].dim[a].name);
+  }
+  (void)graph;
+  return WEIR_OK;
+}
+
+static weir_status check_inputs(const weir__graph *graph, const weir_operator *op, const weir__edge *input,
+                                int inputs) {
+  int most = op->inputs + op->optional_inputs;
+  if (inputs < op->inputs || inputs > most || inputs > WEIR_INPUTS_MAX)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "operator %s takes %d field%s, %d given", op->name, op->inputs,
+                     op->inputs == 1 ? "" : "s", inputs);
+  for (int i = 0; i < inputs; i++) {
+    if (input[i].node < 0 && i >= op->inputs) continue;
+    if (input[i].node < 0 || input[i].node >= graph->nodes || input[i].output < 0 ||
+        input[i].output >= graph->node[input[i].node].outputs)
+      return WEIR_FAIL(WEIR_ERR_ARGUMENT, "operator %s: input %d is no field of the graph", op->name, i);
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__graph_add_operator(weir__graph *graph, const weir_operator *op, const void *params,
+                                     const weir__edge *input, int inputs, const char *name, weir__place place,
+                                     const weir__grid *grid, int *node) {
+  weir__node *n;
+  weir_infer  infer;
+  WEIR_TRY(check_inputs(graph, op, input, inputs));
+  WEIR_TRY(new_node(graph, name ? name : op->name, name != NULL, &n));
+  n->op      = op;
+  n->place   = place;
+  n->inputs  = inputs;
+  n->always  = op->state_size || op->in_order;
+  n->outputs = op->outputs ? op->outputs : 1;
+  if (n->outputs > WEIR_OUTPUTS_MAX)
+    return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s gives %d results, at most %d", op->name, n->outputs,
+                     WEIR_OUTPUTS_MAX);
+  for (int i = 0; i < inputs; i++) {
+    n->input[i] = input[i];
+    if (input[i].node >= 0) WEIR_TRY(stable_type(graph, input[i], &n->in_type[i]));
+  }
+  if (op->params_size) {
+    WEIR_TRY(weir__arena_alloc(&graph->arena, op->params_size, &n->params));
+    memcpy(n->params, params, op->params_size);
+  }
+  WEIR_TRY(run_infer(graph, n, &infer));
+  WEIR_TRY(check_results(graph, n, &infer));
+  memcpy(n->type, infer.out, sizeof n->type);
+  memcpy(n->lag, infer.lag, sizeof n->lag);
+  memcpy(n->wrap, infer.wrap, sizeof n->wrap);
+  memcpy(n->from_axis, infer.from_axis[0], sizeof n->from_axis);
+  WEIR_TRY(grid ? copy_grid(graph, grid, &n->grid) : derived_grid(graph, n, &infer, &n->grid));
+  *node = graph->nodes++;
+  return WEIR_OK;
+}
+
+/* ---- parameters ---- */
+
+void weir__params_default(const weir_operator *op, void *params) {
+  for (const weir_param *p = op->params; p && p->name; p++) {
+    char *at = (char *)params + p->offset;
+    switch (p->kind) {
+    case WEIR_PARAM_REAL: memcpy(at, &p->fallback, sizeof(double)); break;
+    case WEIR_PARAM_INT: memcpy(at, &(int64_t){(int64_t)p->fallback}, sizeof(int64_t)); break;
+    case WEIR_PARAM_BOOL: memcpy(at, &(bool){p->fallback != 0}, sizeof(bool)); break;
+    case WEIR_PARAM_CHOICE: memcpy(at, &(int){(int)p->fallback}, sizeof(int)); break;
+    case WEIR_PARAM_AXES: memset(at, 0, sizeof(weir_axes)); break;
+    case WEIR_PARAM_TEXT: memset(at, 0, sizeof(const char *)); break;
+    }
+  }
+}
+
+static weir_status set_number(const weir_operator *op, char *at, const weir_param *p, const weir__argument *value) {
+  if (!value->is_number)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected a number%s%s, got \"%s\"", p->name, op->name,
+                     p->units ? " in " : "", p->units ? p->units : "", value->words ? value->word[0] : "");
+  double x = value->number;
+  if ((p->least != 0 || p->most != 0) && !(x >= p->least && x <= p->most))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s is %g, expected %g to %g%s%s", p->name, op->name, x, p->least,
+                     p->most, p->units ? " " : "", p->units ? p->units : "");
+  if (p->kind == WEIR_PARAM_REAL) {
+    memcpy(at, &x, sizeof x);
+    return WEIR_OK;
+  }
+  if (x != floor(x) || fabs(x) > 0x1p53)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s is %g, expected a whole number", p->name, op->name, x);
+  memcpy(at, &(int64_t){(int64_t)x}, sizeof(int64_t));
+  return WEIR_OK;
+}
+
+static weir_status set_word(const weir_operator *op, char *at, const weir_param *p, const weir__argument *value) {
+  static const char *const truths[] = {"no", "yes", "false", "true", "off", "on", NULL};
+  const char *const       *words    = p->kind == WEIR_PARAM_BOOL ? truths : p->choices;
+  const char              *word     = value->words == 1 ? value->word[0] : NULL;
+  if (p->kind == WEIR_PARAM_BOOL && value->is_number && (value->number == 0 || value->number == 1))
+    word = truths[(int)value->number];
+  for (int i = 0; word && words[i]; i++)
+    if (!strcmp(word, words[i])) {
+      if (p->kind == WEIR_PARAM_BOOL) memcpy(at, &(bool){i % 2 == 1}, sizeof(bool));
+      else memcpy(at, &i, sizeof i);
+      return WEIR_OK;
+    }
+  char   list[256];
+  size_t length = 0;
+  for (int i = 0; words[i] && length < sizeof list; i++)
+    length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", words[i]);
+  return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected one of %s%s%s%s", p->name, op->name, list,
+                   word ? ", got \"" : "", word ? word : "", word ? "\"" : "");
+}
+
+weir_status weir__params_set(const weir_operator *op, void *params, const weir_param *p, const weir__argument *value) {
+  char *at = (char *)params + p->offset;
+  switch (p->kind) {
+  case WEIR_PARAM_REAL:
+  case WEIR_PARAM_INT: return set_number(op, at, p, value);
+  case WEIR_PARAM_BOOL:
+  case WEIR_PARAM_CHOICE: return set_word(op, at, p, value);
+  case WEIR_PARAM_TEXT:
+    if (value->words != 1) return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected a text", p->name, op->name);
+    memcpy(at, &value->word[0], sizeof value->word[0]);
+    return WEIR_OK;
+  case WEIR_PARAM_AXES: {
+    if (value->is_number || !value->words)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected a dimension name or a list such as [y, x]",
+                       p->name, op->name);
+    weir_axes axes = {.count = value->words};
+    memcpy(axes.name, value->word, sizeof axes.name);
+    memcpy(at, &axes, sizeof axes);
+    return WEIR_OK;
+  }
+  }
+  return WEIR_FAIL(WEIR_ERR_INTERNAL, "parameter %s of %s has an unknown kind", p->name, op->name);
+}
+
+/* ---- finishing ---- */
+
+bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous) {
+  if (trigger->period > 0) {
+    int64_t rest = (step - trigger->phase) % trigger->period;
+    return rest == 0;
+  }
+  if (trigger->interval <= 0) return true;
+  /* 1e-9 of an interval: a time that should be a multiple but was summed from small steps still counts */
+  double now = floor(time / trigger->interval + 1e-9);
+  return !(previous == previous) || now > floor(previous / trigger->interval + 1e-9);
+}
+
+weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *number) {
+  for (int t = 0; t < graph->triggers; t++) {
+    weir__trigger *have = &graph->trigger[t];
+    if (have->period == trigger.period && have->phase == trigger.phase && have->interval == trigger.interval) {
+      *number = t;
+      return WEIR_OK;
+    }
+  }
+  if (graph->triggers == WEIR__TRIGGERS_MAX)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "more than %d different intervals of outputs", WEIR__TRIGGERS_MAX);
+  graph->trigger[graph->triggers] = trigger;
+  *number                         = graph->triggers++;
+  return WEIR_OK;
+}
+
+void weir__graph_want(weir__graph *graph, int node, int trigger) {
+  graph->node[node].triggers |= (uint64_t)1 << trigger;
+}
+
+bool weir__node_reduces(const weir__node *node) { return node->op && node->op->partial_size; }
+
+/* What keeps state, or is looked back at, must see every step, and so must all it is made of. */
+static bool spread(weir__graph *graph, int i) {
+  weir__node *node = &graph->node[i];
+  if (!node->triggers) return false;
+  bool changed = false;
+  for (int k = 0; k < node->inputs; k++) {
+    if (node->input[k].node < 0) continue;
+    weir__node *from  = &graph->node[node->input[k].node];
+    bool        every = (node->always && node->op->state_size) || node->lag[k] > 0 ||
+                 (from->always && from->op && from->op->state_size);
+    uint64_t wanted = from->triggers | (every ? ~(uint64_t)0 : node->triggers);
+    int64_t  kept   = from->history > node->lag[k] ? from->history : node->lag[k];
+    changed |= wanted != from->triggers || kept != from->history;
+    from->triggers = wanted;
+    from->history  = kept;
+  }
+  return changed;
+}
+
+weir_status weir__graph_finish(weir__graph *graph) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int i = graph->nodes - 1; i >= 0; i--) {
+      weir__node *node = &graph->node[i];
+      if (node->triggers && node->op && node->op->state_size && node->triggers != ~(uint64_t)0) {
+        node->triggers = ~(uint64_t)0;
+        changed        = true;
+      }
+      changed |= spread(graph, i);
+    }
+  }
+  for (int i = 0; i < graph->nodes; i++) {
+    weir__node *node = &graph->node[i];
+    for (int k = 0; k < node->inputs; k++) {
+      int from = node->input[k].node;
+      if (from >= 0 && from < i && graph->node[from].depth + 1 > node->depth) node->depth = graph->node[from].depth + 1;
+    }
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__node_need(const weir__node *node, int input, const weir_region *out, weir_region *region) {
+  const weir_field_type *type = node->in_type[input];
+  weir_region            r;
+  if (node->op->need) WEIR_TRY(node->op->need(node->params, node->in_type, input, out, &r));
+  else r = weir__region_by_name(&node->type[0], out, type);
+  if (r.rank != type->rank)
+    return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s asks for a region of rank %d of input %d, which has rank %d",
+                     node->op->name, r.rank, input, type->rank);
+  for (int a = 0; a < r.rank; a++) {
+    if (node->wrap[input] >> a & 1) continue;
+    int64_t end = r.start[a] + r.count[a];
+    if (r.start[a] < 0) r.start[a] = 0;
+    if (end > type->dim[a].size) end = type->dim[a].size;
+    r.count[a] = end - r.start[a];
+    if (r.count[a] < 1)
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s asks for nothing of input %d on axis %s", node->op->name, input,
+                       type->dim[a].name);
+  }
+  *region = r;
+  return WEIR_OK;
+}

@@ -1,0 +1,153 @@
+/* The graph: fields and operators, a pure description. No process, thread or file in it.
+ *
+ * Nodes are numbered in the order they are added, and an operator's inputs exist before it, so the order of numbers is
+ * an order of computation (a declared recurrence through an earlier step is the one exception, see
+ * weir__graph_close_loop). Every worker builds the same graph from the same recipe and definitions. All memory is in
+ * the graph's arena. */
+#ifndef WEIR_GRAPH_GRAPH_H
+#define WEIR_GRAPH_GRAPH_H
+#include "field/field.h"
+#include <weir/operator.h>
+
+/* Where a piece of a recipe stands, for messages: "gyre.yaml:12:9". */
+typedef struct weir__place {
+  const char *file;         /* NULL: not from a file */
+  int         line, column; /* from 1; 0: unknown */
+} weir__place;
+
+typedef struct weir__edge {
+  int node;   /* -1: an optional input not given */
+  int output; /* which result of the node */
+} weir__edge;
+
+typedef struct weir__node {
+  const char            *name;  /* of the field in the recipe or stream; for unnamed inner nodes the operator's name */
+  bool                   named; /* the name was given by the user */
+  weir__place            place;
+  const weir_operator   *op; /* NULL: a field of a source */
+  void                  *params;
+  int                    inputs;
+  weir__edge             input[WEIR_INPUTS_MAX];
+  const weir_field_type *in_type[WEIR_INPUTS_MAX]; /* NULL where not given */
+  int64_t                lag[WEIR_INPUTS_MAX];
+  unsigned               wrap[WEIR_INPUTS_MAX];
+  int                    outputs;
+  weir_field_type        type[WEIR_OUTPUTS_MAX];
+  int                    from_axis[WEIR_RANK_MAX]; /* of result 0: the axis of input 0 that it is split like; -1 */
+  weir__grid             grid;                     /* the chunks of every result */
+  int                    stream, field;            /* of a source: which stream, which of its fields */
+  bool                   is_static;                /* has one value for the whole run, valid from the first step on */
+  int                    depth;    /* longest path from a source; same depth: independent of each other */
+  uint64_t               triggers; /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
+  bool                   always;   /* keeps state: computed in every step */
+  int64_t                history;  /* how many earlier steps of its results are kept for consumers */
+} weir__node;
+
+/* A condition on (step, time) that every worker and the simulation can evaluate alike. */
+typedef struct weir__trigger {
+  int64_t period, phase; /* fires when step % period == phase; 0: not by step */
+  double  interval;      /* > 0: fires at the first step whose time reaches another multiple of it; units of time */
+} weir__trigger;
+
+typedef struct weir__parameter {
+  const char *name;
+  double      value;
+} weir__parameter;
+
+enum { WEIR__TRIGGERS_MAX = 64 };
+
+/* Pieces wanted on a named dimension, from `chunks:` in the recipe. */
+typedef struct weir__chunk_size {
+  const char *dimension;
+  int64_t     size;
+} weir__chunk_size;
+
+typedef struct weir__graph {
+  weir__arena                 arena;
+  const weir_operator *const *operators; /* all that are known, ended by NULL; borrowed */
+  weir__node                 *node;
+  int                         nodes;
+  size_t                      node_capacity;
+  weir__parameter            *parameter;
+  int                         parameters;
+  size_t                      parameter_capacity;
+  weir__trigger               trigger[WEIR__TRIGGERS_MAX];
+  int                         triggers;
+  const weir__chunk_size     *chunk_size; /* borrowed */
+  int                         chunk_sizes;
+  const char                 *time_units; /* for the units of dt; NULL: unknown */
+} weir__graph;
+
+weir_status weir__graph_create(const weir_operator *const *operators, weir__graph **graph);
+void        weir__graph_destroy(weir__graph **graph);
+
+/* ---- building ---- */
+
+/* A field of a source. `grid` NULL: cut by the recipe's chunk sizes, else the default grid. Everything is copied into
+ * the graph. WEIR_ERR_INPUT: the name exists. */
+weir_status weir__graph_add_source(weir__graph *graph, const char *name, int stream, int field,
+                                   const weir_field_type *type, const weir__grid *grid, bool is_static, int *node);
+
+/* An operator on existing fields: checks the inputs' number, runs `infer`, cuts the result. `params` (params_size
+ * bytes, copied) must be filled with fallbacks already: weir__params_default. `name` NULL: unnamed. `grid` NULL: as
+ * derived. */
+weir_status weir__graph_add_operator(weir__graph *graph, const weir_operator *op, const void *params,
+                                     const weir__edge *input, int inputs, const char *name, weir__place place,
+                                     const weir__grid *grid, int *node);
+
+/* Define the field `name` as the expression `text`, which stands at `place` (graph/builder.c). Errors point into the
+ * text. */
+weir_status weir__graph_define(weir__graph *graph, const char *name, const char *text, weir__place place);
+
+/* An unnamed expression (a rule's condition, an output's field): gives its edge. A bare name gives that field. */
+weir_status weir__graph_expression(weir__graph *graph, const char *text, weir__place place, weir__edge *edge);
+
+weir_status weir__graph_parameter(weir__graph *graph, const char *name, double value);
+
+/* ---- looking up ---- */
+
+const weir_operator *weir__graph_operator(const weir__graph *graph, const char *name); /* NULL: none */
+/* "zeta", or "flow.u" for a result of an operator with several. False: no such field. */
+bool weir__graph_find(const weir__graph *graph, const char *name, weir__edge *edge);
+/* All names an expression may use (fields, parameters), for suggestions: array in the arena. */
+weir_status                          weir__graph_names(weir__graph *graph, const char *const **names, size_t *count);
+static inline const weir_field_type *weir__edge_type(const weir__graph *graph, weir__edge edge) {
+  return edge.node < 0 ? NULL : &graph->node[edge.node].type[edge.output];
+}
+
+/* ---- parameters of operators ---- */
+
+/* Fill `params` (zeros before) with the fallbacks of `op`. */
+void weir__params_default(const weir_operator *op, void *params);
+/* Set one parameter from what stood in the recipe: a number, a word (choice, bool, axis name, text), or a list of
+ * words. Checks kind, range and choices. Strings are kept by reference (they live in the arena). */
+typedef struct weir__argument {
+  bool        is_number;
+  double      number;
+  int         words; /* 1 for a word or quoted text; more for a list [y, x]; 0 for a number */
+  const char *word[WEIR_RANK_MAX];
+} weir__argument;
+weir_status weir__params_set(const weir_operator *op, void *params, const weir_param *param,
+                             const weir__argument *value);
+
+/* ---- finishing ---- */
+
+/* Trigger number for a condition (equal ones are shared). */
+weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *number);
+/* Ask for a node in the steps of a trigger. */
+void weir__graph_want(weir__graph *graph, int node, int trigger);
+/* Spread wants to inputs, find depths and histories. After it the graph does not change. */
+weir_status weir__graph_finish(weir__graph *graph);
+/* Does trigger fire at this step? `previous` is the time of the step before (NaN: none). */
+bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous);
+
+/* The region of input i of a node needed for the box `out` of its result: `need` of the operator or the same box by
+ * name, then cut to the field (or left to be wrapped on the axes in node->wrap[i]). */
+weir_status weir__node_need(const weir__node *node, int input, const weir_region *out, weir_region *region);
+bool        weir__node_reduces(const weir__node *node);
+
+/* ---- elementwise arithmetic (graph/kernel.c) ---- */
+
+/* The operator behind arithmetic on fields: `params` is a weir__kernel_params; made by the builder. */
+extern const weir_operator weir__operator_arithmetic;
+#endif
