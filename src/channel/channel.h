@@ -1,0 +1,187 @@
+/* The channel: node-local shared memory between one simulation process and one worker, as the worker sees it.
+ *
+ * Life of a channel, the worker's calls in brackets: the simulation process publishes its definitions [list, attach,
+ * definitions]; the worker answers with what it wants of each piece [demand] or that it cannot [refuse]; the process
+ * makes the data segment [map, when it returns WEIR_OK]; steps arrive [next, piece, release] until the end [next says
+ * END], a disabled writer [next says LOST] or a dead one [alive]; [detach]. None of these calls ever waits.
+ *
+ * A worker sleeps on its doorbell, which all its processes and the other workers of the node may ring. */
+#ifndef WEIR_CHANNEL_CHANNEL_H
+#define WEIR_CHANNEL_CHANNEL_H
+#include "field/field.h"
+#include <weir/types.h>
+
+typedef struct weir__channel  weir__channel;  /* the worker's end; ended by weir__channel_detach */
+typedef struct weir__doorbell weir__doorbell; /* ended by weir__doorbell_destroy */
+
+enum {
+  WEIR__CHANNEL_SLOTS_MAX     = 512, /* steps in the ring */
+  WEIR__CHANNEL_TRIGGERS_MAX  = 64,  /* a uint64_t holds one bit for each */
+  WEIR__CHANNEL_NAME_MAX      = 63,  /* bytes of a stream's name */
+  WEIR__DOORBELL_STREAMS_MAX  = 16,  /* streams of one worker */
+  WEIR__CHANNEL_SLOTS_DEFAULT = 4
+};
+
+/* ---- definitions: what a process said before its first step ---- */
+
+typedef struct weir__channel_field {
+  const char     *name;
+  weir_field_type type; /* its strings belong to the channel */
+  bool            is_static;
+} weir__channel_field;
+
+typedef struct weir__channel_piece_of {
+  int         field;  /* index in `field` */
+  weir_region region; /* in global indices; may be empty */
+} weir__channel_piece_of;
+
+typedef struct weir__channel_definitions {
+  const char                   *stream;
+  int                           rank, size; /* of the process in the stream */
+  const char                   *time_units; /* NULL: unknown */
+  const char                   *calendar;   /* NULL: unknown */
+  int                           fields, pieces;
+  const weir__channel_field    *field;
+  const weir__channel_piece_of *piece;
+} weir__channel_definitions;
+
+/* ---- finding and attaching ---- */
+
+typedef struct weir__channel_entry {
+  int     rank, size;
+  int64_t pid;
+  bool    alive; /* false: a file left behind by a process that was killed */
+} weir__channel_entry;
+
+/* The name of this host as it stands in the run directory. */
+void weir__channel_host(char out[256]);
+
+/* The processes of `stream` that have published on `host` (NULL: this one), in order of rank; `*list` (to be freed with
+ * weir__free) is NULL when there are none. A directory that does not exist yet is an empty one. */
+weir_status weir__channel_list(const char *run_dir, const char *stream, const char *host, weir__channel_entry **list,
+                               int *count);
+/* The names of all streams published on `host`, each once, sorted; free with weir__free (one block). */
+weir_status weir__channel_streams(const char *run_dir, const char *host, char ***names, int *count);
+
+/* Open the channel of one process of this host and read its definitions. Several workers may attach and read; only one
+ * may post demands.
+ * WEIR_ERR_GONE: the process has ended; WEIR_ERR_INPUT: another version of weir, or damaged; WEIR_ERR_IO: no access. */
+weir_status weir__channel_attach(const char *run_dir, const char *stream, int rank, weir__channel **channel);
+
+/* Belongs to the channel, valid until detach. */
+const weir__channel_definitions *weir__channel_definitions_of(const weir__channel *channel);
+
+/* ---- demands ---- */
+
+/* A condition on (step, time); the same on both sides. Same meaning as weir__trigger of the graph. */
+typedef struct weir__channel_trigger {
+  int64_t period, phase; /* fires when step mod period == phase (mod is never negative); 0: not by step */
+  double  interval;      /* > 0: fires at the first step and at each that reaches another multiple of it */
+} weir__channel_trigger;
+
+/* `previous`: physical time of the simulation's step before this one, published or not; NaN: none. */
+bool weir__channel_trigger_fires(const weir__channel_trigger *trigger, int64_t step, double time, double previous);
+
+/* What is wanted of a piece. */
+typedef struct weir__channel_demand {
+  weir_region region;   /* inside the piece; a count of 0 (or triggers 0): nothing */
+  uint64_t    triggers; /* bit t: copied in steps in which trigger t fires. Static fields: any bit; copied once */
+} weir__channel_demand;
+
+typedef struct weir__channel_terms {
+  int                          slots;      /* steps in the ring; 0: WEIR__CHANNEL_SLOTS_DEFAULT */
+  int64_t                      timeout_ns; /* how long a writer waits for a slot before it gives up; 0: 600 s */
+  const weir__channel_trigger *trigger;    /* a step is published when any of them fires, and only then. The same list
+                                              for all processes of a stream: their sequence numbers must agree */
+  int             triggers;
+  weir__doorbell *doorbell; /* of this worker */
+  int             door;     /* number of this stream at the doorbell, as in weir__doorbell_expect */
+} weir__channel_terms;
+
+/* Post what is wanted, one demand per piece in the order of the definitions, and say ready. Once per channel.
+ * WEIR_ERR_STATE: demands were posted already (by another worker: a mistake in who serves whom). */
+weir_status weir__channel_demand_post(weir__channel *channel, const weir__channel_demand *demand,
+                                      const weir__channel_terms *terms);
+/* Instead of demands: the process goes on without analysis, and weir_stream_error() there gives `message`. */
+weir_status weir__channel_refuse(weir__channel *channel, const char *message);
+
+/* Map the data segment. WEIR_END: the process has not made it yet (it rings the doorbell when it has); WEIR_OK: mapped
+ * (also when it was already); WEIR_ERR_GONE: the process could not make it, or has ended: the message says why. */
+weir_status weir__channel_map(weir__channel *channel);
+
+/* ---- steps ---- */
+
+typedef enum weir__channel_event {
+  WEIR__CHANNEL_NOTHING, /* no unread step now */
+  WEIR__CHANNEL_STEP,    /* a step was read */
+  WEIR__CHANNEL_END,     /* the stream was closed and all steps were read */
+  WEIR__CHANNEL_LOST     /* the writer gave up (time-out, no memory) and all steps were read: weir__channel_message */
+} weir__channel_event;
+
+typedef struct weir__channel_record {
+  uint64_t    sequence; /* 0, 1, 2 ...: the same step in all channels of a stream */
+  int64_t     step;     /* the simulation's number */
+  double      time;
+  uint64_t    fired;      /* bit t: trigger t fired */
+  bool        tombstone;  /* a wanted piece was not put, or wrongly: discard the step */
+  const char *why;        /* of a tombstone; valid until release */
+  int64_t     blocked_ns; /* how long the process waited for this slot */
+} weir__channel_record;
+
+/* The next step not read yet. Never waits. The step stays in its slot until released. */
+weir__channel_event weir__channel_next(weir__channel *channel, weir__channel_record *record);
+
+/* The demanded region of a piece in a step that was read and not released: a dense view in the slot. Static fields:
+ * valid once any step was read, until detach; `sequence` is ignored. `view->data` is NULL (and `missing` set) when the
+ * piece is not in that step: not wanted then, or a tombstone. */
+weir_status weir__channel_piece(const weir__channel *channel, uint64_t sequence, int piece, weir_view *view);
+
+/* Give a slot back, in any order; wakes the writer if it waits for it. Call it only once the step has arrived from all
+ * processes (or one of them is lost): the arrival counters of the doorbell rely on that. */
+void weir__channel_release(weir__channel *channel, uint64_t sequence);
+
+/* Is the process still there? Reads /proc (about 10 us): for now and then, not for every step. A process that has
+ * closed the stream may live or not. */
+bool weir__channel_alive(const weir__channel *channel);
+/* Why the writer gave up; "" when it did not. Valid until detach. */
+const char *weir__channel_message(const weir__channel *channel);
+
+typedef struct weir__channel_stats {
+  uint64_t published;     /* steps */
+  uint64_t released;      /* steps given back so far */
+  uint64_t bytes;         /* copied into slots */
+  int64_t  blocked_ns;    /* waited for slots */
+  int64_t  copying_ns;    /* in copies */
+  size_t   segment_bytes; /* of shared memory */
+} weir__channel_stats;
+void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats);
+
+/* Leave: a writer that waits, or comes to wait, goes on without analysis. Sets `*channel` to NULL; NULL is fine. */
+void weir__channel_detach(weir__channel **channel);
+
+/* Execute the invariants of the ring (for tests and debug builds): WEIR_ERR_INTERNAL and what is wrong. */
+weir_status weir__channel_check(const weir__channel *channel);
+
+/* ---- doorbell ---- */
+
+/* The doorbell of worker `worker` on this host, published in the run directory for its peers. */
+weir_status weir__doorbell_create(const char *run_dir, int worker, weir__doorbell **doorbell);
+/* Open that of another worker of this host, to ring it. WEIR_ERR_GONE: it has ended, or not started yet. */
+weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__doorbell **doorbell);
+/* Say how many processes of stream number `door` (from 0) this worker serves, before any demand is posted for it. */
+weir_status weir__doorbell_expect(weir__doorbell *doorbell, int door, int processes);
+
+/* How many processes of the stream have published `sequence` so far, for a sequence not yet released. When it reaches
+ * the number expected, the last of them has rung. */
+int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t sequence);
+
+/* Wake whoever waits; costs a system call only if someone does. Any thread, any process. */
+void weir__doorbell_ring(weir__doorbell *doorbell);
+
+/* Wait until the bell has rung since `*seen` (0 at first) was set by the last call, or `timeout_ns` have passed
+ * (negative: for ever; 0: only look). True: it has rung. Look at everything after a ring: one ring may stand for many.
+ * Polls until 50 us after the last event, then sleeps. Several threads may wait, each with its own `seen`. */
+bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns);
+
+void weir__doorbell_destroy(weir__doorbell **doorbell);
+#endif
