@@ -1,0 +1,184 @@
+/* The doorbell: one per worker. Its processes count their arrivals at each step, and the last one rings; the worker
+ * sleeps on the bell.
+ *
+ * The bell is one word: bit 0 says that somebody sleeps, the rest counts rings. Ringing is one compare-and-swap that
+ * counts and takes the bit away; whoever took it wakes the sleepers. Sleeping sets the bit by compare-and-swap, which
+ * fails if the bell has rung since. So no ring is lost, and a ring costs a system call only if someone sleeps. */
+#include "channel/segment.h"
+#include "core/clock.h"
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  ASLEEP   = 1,
+  RING     = 2,
+  ARRIVALS = 1024, /* steps counted apart: more than a ring can hold, so two steps of one counter never overlap */
+};
+_Static_assert(ARRIVALS > WEIR__CHANNEL_SLOTS_MAX + 1, "a counter must be at rest before its next step");
+static const int64_t POLL_NS = 50000; /* after the last event; then the core belongs to the simulation */
+
+struct weir__door {
+  weir__shared_header header;
+  _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
+  struct {
+    _Alignas(WEIR__LINE) _Atomic uint32_t expected;
+    /* of step s: arrived[s % ARRIVALS], which every process raises once in each round of ARRIVALS steps; never set back
+     */
+    _Atomic uint64_t arrived[ARRIVALS];
+  } stream[WEIR__DOORBELL_STREAMS_MAX];
+};
+
+struct weir__doorbell {
+  weir__door     *door;
+  _Atomic int64_t last_event_ns;
+  int             fd;      /* -1: a peer's */
+  char           *run_dir; /* owned; NULL: a peer's */
+  char            note[320];
+};
+
+/* ---- as the processes see it ---- */
+
+weir_status weir__door_open(int64_t pid, int fd, weir__door **door) {
+  return weir__shared_open("doorbell of the worker", pid, fd, WEIR__DOOR_MAGIC, sizeof **door, door);
+}
+
+void weir__door_close(weir__door **door) { weir__shared_unmap(door); }
+
+void weir__door_ring(weir__door *door) {
+  uint32_t seen = atomic_load_explicit(&door->bell, memory_order_relaxed), next;
+  do next = (seen + RING) & ~(uint32_t)ASLEEP; /* release: what was published before is seen by whoever sees the ring */
+  while (!atomic_compare_exchange_weak_explicit(&door->bell, &seen, next, memory_order_acq_rel, memory_order_relaxed));
+  if (seen & ASLEEP) weir__futex_wake(&door->bell);
+}
+
+void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
+  uint32_t expected = atomic_load_explicit(&door->stream[stream].expected, memory_order_relaxed);
+  /* acquire-release: the last to arrive has seen, and by ringing passes on, what all others published */
+  uint64_t arrived =
+      atomic_fetch_add_explicit(&door->stream[stream].arrived[sequence % ARRIVALS], 1, memory_order_acq_rel) + 1;
+  if (expected <= 1 || arrived % expected == 0) weir__door_ring(door);
+}
+
+/* ---- as the worker sees it ---- */
+
+static void note_name(int worker, char name[320]) {
+  char host[256];
+  weir__channel_host(host);
+  snprintf(name, 320, "%s.%d.door", host, worker);
+}
+
+weir_status weir__doorbell_create(const char *run_dir, int worker, weir__doorbell **doorbell) {
+  weir_status     status = WEIR_OK;
+  weir__doorbell *self;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, WEIR__LINE, &self));
+  self->fd = -1;
+  note_name(worker, self->note);
+  WEIR_TRY_GOTO(out, weir__alloc_string(run_dir, &self->run_dir));
+  WEIR_TRY_GOTO(out, weir__shared_create("doorbell of the worker", WEIR__DOOR_MAGIC, sizeof *self->door,
+                                         sizeof *self->door, &self->fd, &self->door));
+  int64_t    pid  = getpid();
+  weir__note note = {.pid = pid, .start = weir__process_start(pid), .fd = self->fd};
+  WEIR_TRY_GOTO(out, weir__note_write(run_dir, self->note, &note));
+  *doorbell = self;
+  self      = NULL;
+out:
+  weir__doorbell_destroy(&self);
+  return status;
+}
+
+weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__doorbell **doorbell) {
+  weir_status     status = WEIR_OK;
+  weir__note      note;
+  weir__doorbell *self;
+  char            name[320];
+  note_name(worker, name);
+  WEIR_TRY(weir__note_read(run_dir, name, &note));
+  if (!weir__process_alive(note.pid, note.start))
+    return WEIR_FAIL(WEIR_ERR_GONE, "worker %d of this host (process %" PRId64 ") has ended", worker, note.pid);
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, WEIR__LINE, &self));
+  self->fd = -1;
+  WEIR_TRY_GOTO(out, weir__door_open(note.pid, note.fd, &self->door));
+  *doorbell = self;
+  self      = NULL;
+out:
+  weir__doorbell_destroy(&self);
+  return status;
+}
+
+static weir_status check_door(int door) {
+  if (door >= 0 && door < WEIR__DOORBELL_STREAMS_MAX) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_ARGUMENT, "stream %d of a worker, expected 0 to %d", door, WEIR__DOORBELL_STREAMS_MAX - 1);
+}
+
+weir_status weir__doorbell_expect(weir__doorbell *doorbell, int door, int processes) {
+  WEIR_TRY(check_door(door));
+  if (processes < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d processes are expected at the doorbell", processes);
+  atomic_store_explicit(&doorbell->door->stream[door].expected, (uint32_t)processes, memory_order_relaxed);
+  return WEIR_OK;
+}
+
+int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t sequence) {
+  if (check_door(door)) return 0;
+  int64_t expected = atomic_load_explicit(&doorbell->door->stream[door].expected, memory_order_relaxed);
+  int64_t arrived =
+      (int64_t)atomic_load_explicit(&doorbell->door->stream[door].arrived[sequence % ARRIVALS], memory_order_acquire) -
+      expected * (int64_t)(sequence / ARRIVALS);
+  return arrived < 0 ? 0 : arrived > expected ? (int)expected : (int)arrived;
+}
+
+void weir__doorbell_ring(weir__doorbell *doorbell) { weir__door_ring(doorbell->door); }
+
+void weir__doorbell_location(const weir__doorbell *doorbell, int *fd) { *fd = doorbell->fd; }
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static bool has_rung(weir__doorbell *doorbell, uint32_t *seen) {
+  uint32_t now = atomic_load_explicit(&doorbell->door->bell, memory_order_acquire) & ~(uint32_t)ASLEEP;
+  if (now == *seen) return false;
+  *seen = now;
+  atomic_store_explicit(&doorbell->last_event_ns, weir__clock_ns(), memory_order_relaxed);
+  return true;
+}
+
+bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns) {
+  if (has_rung(doorbell, seen)) return true;
+  if (!timeout_ns) return false;
+  int64_t begin = weir__clock_ns(), now = begin;
+  int64_t poll_until = atomic_load_explicit(&doorbell->last_event_ns, memory_order_relaxed) + POLL_NS;
+  while (now < poll_until && (timeout_ns < 0 || now - begin < timeout_ns)) {
+    for (int i = 0; i < 32; i++) pause_briefly();
+    if (has_rung(doorbell, seen)) return true;
+    now = weir__clock_ns();
+  }
+  for (;;) {
+    int64_t  left     = timeout_ns < 0 ? -1 : timeout_ns - (now - begin);
+    uint32_t expected = *seen;
+    if (timeout_ns >= 0 && left <= 0) return false;
+    /* another thread may have set the bit already; anything else means that the bell has rung */
+    if (!atomic_compare_exchange_strong_explicit(&doorbell->door->bell, &expected, *seen | ASLEEP, memory_order_acq_rel,
+                                                 memory_order_acquire) &&
+        expected != (*seen | ASLEEP))
+      return has_rung(doorbell, seen);
+    weir__futex_wait(&doorbell->door->bell, *seen | ASLEEP, left);
+    if (has_rung(doorbell, seen)) return true;
+    now = weir__clock_ns();
+  }
+}
+
+void weir__doorbell_destroy(weir__doorbell **doorbell) {
+  weir__doorbell *self = *doorbell;
+  if (!self) return;
+  if (self->run_dir) weir__note_remove(self->run_dir, self->note, getpid());
+  weir__door_close(&self->door);
+  if (self->fd >= 0) close(self->fd);
+  weir__free(self->run_dir);
+  weir__free(self);
+  *doorbell = NULL;
+}
