@@ -1,0 +1,296 @@
+/* Steps and puts. */
+#include "core/clock.h"
+#include "stream.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- scratch and copies ---- */
+
+static weir_status need_scratch(weir_stream *self, int piece) {
+  const weir__channel_piece_of *of    = &self->piece[piece];
+  client_piece                 *state = &self->state[piece];
+  if (state->scratch) return WEIR_OK;
+  size_t bytes = (size_t)weir__region_size(&of->region) * weir_dtype_size(self->field[of->field].type.dtype);
+  return weir__alloc_zeroed(bytes, 64, &state->scratch);
+}
+
+/* Copy what is wanted of a piece from `whole`, a view of all of it, to its place in the channel. */
+static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
+  const weir_field_type *type = &self->field[self->piece[piece].field].type;
+  void                  *memory;
+  WEIR_TRY(weir__writer_region(self->writer, piece, &memory));
+  weir_view to = weir__view_dense(memory, type, region), from = weir__view_narrow(whole, region);
+  int64_t   begin = weir__clock_ns();
+  weir__view_copy(&to, &from);
+  weir__writer_present(self->writer, piece, weir__clock_ns() - begin);
+  return WEIR_OK;
+}
+
+static weir_view scratch_view(const weir_stream *self, int piece) {
+  const weir__channel_piece_of *of = &self->piece[piece];
+  return weir__view_dense(self->state[piece].scratch, &self->field[of->field].type, &of->region);
+}
+
+/* ---- beginning ---- */
+
+/* Static pieces put before the workers were there. */
+static weir_status send_statics(weir_stream *self) {
+  for (size_t p = 0; p < self->pieces; p++) {
+    const weir_region *region = self->state[p].put_in ? weir__writer_wanted(self->writer, (int)p) : NULL;
+    if (!self->state[p].put_in) continue;
+    weir_view view = scratch_view(self, (int)p);
+    if (region) WEIR_TRY(copy_wanted(self, (int)p, &view, region));
+    weir__free(self->state[p].scratch);
+    self->state[p].scratch = NULL;
+  }
+  return WEIR_OK;
+}
+
+static weir_status close_definitions(weir_stream *self) {
+  int64_t begin = weir__clock_ns();
+  for (size_t f = 0; f < self->fields; f++) WEIR_TRY(client_default_piece(self, f));
+  self->closed             = true;
+  self->definitions.field  = self->field;
+  self->definitions.fields = (int)self->fields;
+  self->definitions.piece  = self->piece;
+  self->definitions.pieces = (int)self->pieces;
+  WEIR_TRY(weir__writer_create(self->run, &self->definitions, &self->writer));
+  weir_status status = weir__writer_await(self->writer, self->attach_timeout_ns);
+  self->attach_ns    = weir__clock_ns() - begin;
+  WEIR_TRY(status);
+  return send_statics(self);
+}
+
+weir_status weir_step_begin(weir_stream *stream, int64_t step, double time) {
+  weir_status late = WEIR_OK;
+  if (!stream || !stream->on) return WEIR_OK;
+  if (stream->in_step) {
+    int64_t open = stream->step;
+    weir_step_end(stream); /* so that all processes go on counting alike */
+    if (!stream->on) return WEIR_OK;
+    late = client_keep(
+        stream, WEIR_FAIL(WEIR_ERR_STATE, "step %" PRId64 " begins, but step %" PRId64 " was not ended", step, open));
+  }
+  if (!isfinite(time))
+    return client_keep(stream, WEIR_FAIL(WEIR_ERR_ARGUMENT, "step %" PRId64 ": its time is not finite", step));
+  if (stream->count && step <= stream->step)
+    return client_keep(stream,
+                       WEIR_FAIL(WEIR_ERR_ARGUMENT, "step %" PRId64 " follows step %" PRId64 ", but numbers must grow",
+                                 step, stream->step));
+  if (!stream->closed) {
+    weir_status status = close_definitions(stream);
+    if (status) return client_disable(stream, status);
+  }
+  weir_status status = weir__writer_begin(stream->writer, step, time, &stream->active);
+  if (status) return client_disable(stream, status);
+  stream->in_step = true;
+  stream->why[0]  = 0;
+  stream->step    = step;
+  stream->count++;
+  return late;
+}
+
+/* ---- putting ---- */
+
+/* Find a piece by its number in its field. `*piece` is -1 where a put is legal and does nothing. */
+static weir_status find_piece(weir_stream *self, const char *name, int number, bool only, int *piece) {
+  size_t f;
+  WEIR_TRY(client_find(self, name, &f));
+  WEIR_TRY(client_default_piece(self, f));
+  const client_field *mine = &self->mine[f];
+  *piece                   = -1;
+  if (!mine->pieces && !self->field[f].type.rank) return WEIR_OK; /* a scalar, which rank 0 puts for all */
+  if (only && mine->pieces > 1)
+    return WEIR_FAIL(WEIR_ERR_STATE, "field '%s' has %zu pieces here: weir_put_piece says which one", name,
+                     mine->pieces);
+  if (number < 0 || (size_t)number >= mine->pieces)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s' has no piece %d on rank %d, which defined %zu", name, number,
+                     self->definitions.rank, mine->pieces);
+  *piece = mine->piece[number];
+  return WEIR_OK;
+}
+
+/* May this piece be put now? */
+static weir_status check_time(weir_stream *self, int piece) {
+  const weir__channel_field *field = &self->field[self->piece[piece].field];
+  const client_piece        *state = &self->state[piece];
+  if (field->is_static) {
+    if (state->put_in) return WEIR_FAIL(WEIR_ERR_STATE, "static field '%s' was put twice", field->name);
+    if (self->closed && !(self->in_step && self->count == 1))
+      return WEIR_FAIL(WEIR_ERR_STATE, "static field '%s' was put after the first step", field->name);
+    return WEIR_OK;
+  }
+  if (!self->in_step) return WEIR_FAIL(WEIR_ERR_STATE, "field '%s' was put outside a step", field->name);
+  if (state->put_in == self->count)
+    return WEIR_FAIL(WEIR_ERR_STATE, "field '%s' was put twice in step %" PRId64, field->name, self->step);
+  return WEIR_OK;
+}
+
+/* Check an array against its piece and make a view of it. */
+static weir_status view_array(const weir_stream *self, int piece, const weir_array *array, weir_view *view) {
+  const weir__channel_piece_of *of    = &self->piece[piece];
+  const weir__channel_field    *field = &self->field[of->field];
+  bool                          dense = true;
+  char                          is[200], expected[200];
+
+  if (!array) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is NULL", field->name);
+  if (array->dtype != field->type.dtype)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the field was defined as %s", field->name,
+                     weir_dtype_name(array->dtype), weir_dtype_name(field->type.dtype));
+  if (array->space != WEIR_MEMORY_HOST)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': memory space %d is unknown", field->name, array->space);
+  bool same = array->rank == of->region.rank;
+  for (int a = 0; same && a < array->rank; a++) same = array->extent[a] == of->region.count[a];
+  if (!same) {
+    weir_shape have = {.rank = array->rank < 0 || array->rank > WEIR_RANK_MAX ? 0 : array->rank},
+               want = {.rank = of->region.rank};
+    memcpy(have.extent, array->extent, sizeof have.extent);
+    memcpy(want.extent, of->region.count, sizeof want.extent);
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the piece is %s", field->name,
+                     weir__shape_text(&have, is), weir__shape_text(&want, expected));
+  }
+  *view = weir__view_dense((void *)(uintptr_t)array->data, &field->type, &of->region); /* only read through */
+  if (!array->data && weir_view_size(view) > 0)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': its data are NULL", field->name);
+  for (int a = 0; a < array->rank; a++) dense = dense && !array->stride[a];
+  for (int a = 0; !dense && a < array->rank; a++)
+    view->stride[a] = array->stride[a] * (int64_t)weir_dtype_size(array->dtype);
+  return WEIR_OK;
+}
+
+/* A failure that `*fatal` tells apart: the channel is lost, rather than one put wrong. */
+static weir_status put(weir_stream *self, const char *name, int number, bool only, const weir_array *array,
+                       bool *fatal) {
+  int       piece;
+  weir_view view;
+  WEIR_TRY(find_piece(self, name, number, only, &piece));
+  if (piece < 0) return WEIR_OK;
+  WEIR_TRY(check_time(self, piece));
+  WEIR_TRY(view_array(self, piece, array, &view));
+  if (!self->closed) { /* static, and the workers are not there yet */
+    WEIR_TRY(need_scratch(self, piece));
+    weir_view to = scratch_view(self, piece);
+    weir__view_copy(&to, &view);
+    self->mine[self->piece[piece].field].touched = true;
+    self->state[piece].put_in                    = 1;
+    return WEIR_OK;
+  }
+  const weir_region *region = weir__writer_wanted(self->writer, piece);
+  if (region) {
+    *fatal = true;
+    WEIR_TRY(copy_wanted(self, piece, &view, region));
+  }
+  self->state[piece].put_in = self->count;
+  return WEIR_OK;
+}
+
+static weir_status put_and_keep(weir_stream *stream, const char *field, int piece, bool only, const weir_array *array) {
+  bool        fatal  = false;
+  weir_status status = put(stream, field, piece, only, array, &fatal);
+  if (!status) return WEIR_OK;
+  return fatal ? client_disable(stream, status) : client_keep(stream, status);
+}
+
+weir_status weir_put(weir_stream *stream, const char *field, const weir_array *array) {
+  if (!stream || !stream->on) return WEIR_OK;
+  return put_and_keep(stream, field, 0, true, array);
+}
+
+weir_status weir_put_piece(weir_stream *stream, const char *field, int piece, const weir_array *array) {
+  if (!stream || !stream->on) return WEIR_OK;
+  return put_and_keep(stream, field, piece, false, array);
+}
+
+/* ---- writing in place ---- */
+
+weir_status weir_put_acquire(weir_stream *stream, const char *field, int number, void **data) {
+  weir_status status;
+  int         piece;
+  if (!data) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "weir_put_acquire: data is NULL");
+  *data = NULL;
+  if (!stream) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "weir_put_acquire: without a stream there is no shape");
+  status = find_piece(stream, field, number, false, &piece);
+  if (!status && piece < 0) status = WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s' is a scalar: rank 0 holds it", field);
+  if (status) return client_keep(stream, status);
+  client_piece *state = &stream->state[piece];
+  if (stream->on) status = check_time(stream, piece);
+  const weir_region *region = NULL;
+  if (stream->on && !status && stream->closed) region = weir__writer_wanted(stream->writer, piece);
+  if (region && weir__region_equal(region, &stream->piece[piece].region)) {
+    void *memory;
+    status = weir__writer_region(stream->writer, piece, &memory);
+    if (!status) {
+      *data = state->acquired = memory;
+      state->acquired_in      = stream->count;
+      return WEIR_OK;
+    }
+    client_disable(stream, status);
+  }
+  weir_status room = need_scratch(stream, piece);
+  if (room) return client_keep(stream, room);
+  *data = state->acquired = state->scratch;
+  state->acquired_in      = stream->closed ? stream->count : -1;
+  if (status) state->acquired_in = 0; /* writable, but not to be committed */
+  return client_keep(stream, status);
+}
+
+static weir_status commit(weir_stream *self, const char *field, int number, bool *fatal) {
+  int piece;
+  WEIR_TRY(find_piece(self, field, number, false, &piece));
+  if (piece < 0) return WEIR_OK;
+  client_piece *state = &self->state[piece];
+  if (!state->acquired_in || state->acquired_in != (self->closed ? self->count : -1))
+    return WEIR_FAIL(WEIR_ERR_STATE, "field '%s', piece %d: committed, but not acquired in this step", field, number);
+  WEIR_TRY(check_time(self, piece));
+  state->acquired_in = 0;
+  if (!self->closed) { /* static: sent from the scratch at the first step */
+    self->mine[self->piece[piece].field].touched = true;
+    state->put_in                                = 1;
+    return WEIR_OK;
+  }
+  const weir_region *region = weir__writer_wanted(self->writer, piece);
+  if (region && state->acquired != state->scratch) {
+    weir__writer_present(self->writer, piece, 0);
+  } else if (region) {
+    weir_view view = scratch_view(self, piece);
+    *fatal         = true;
+    WEIR_TRY(copy_wanted(self, piece, &view, region));
+  }
+  state->put_in = self->count;
+  return WEIR_OK;
+}
+
+weir_status weir_put_commit(weir_stream *stream, const char *field, int piece) {
+  bool fatal = false;
+  if (!stream || !stream->on) return WEIR_OK;
+  weir_status status = commit(stream, field, piece, &fatal);
+  if (!status) return WEIR_OK;
+  return fatal ? client_disable(stream, status) : client_keep(stream, status);
+}
+
+bool weir_wanted(const weir_stream *stream, const char *field) {
+  if (!stream || !stream->on || !field) return false;
+  for (size_t f = 0; f < stream->fields; f++) {
+    if (strcmp(stream->field[f].name, field)) continue;
+    bool is_static = stream->field[f].is_static;
+    if (!stream->closed) return is_static; /* nobody knows yet: a static field may be wanted */
+    if (!stream->in_step || (is_static && stream->count > 1)) return false;
+    for (size_t i = 0; i < stream->mine[f].pieces; i++)
+      if (weir__writer_wanted(stream->writer, stream->mine[f].piece[i])) return true;
+    return false;
+  }
+  return false;
+}
+
+/* ---- ending ---- */
+
+weir_status weir_step_end(weir_stream *stream) {
+  if (!stream || !stream->on) return WEIR_OK;
+  if (!stream->in_step) return client_keep(stream, WEIR_FAIL(WEIR_ERR_STATE, "a step was ended that had not begun"));
+  stream->in_step = false;
+  if (!stream->active) return WEIR_OK;
+  weir_status status = weir__writer_end(stream->writer, stream->why[0] ? stream->why : NULL);
+  if (!status) return WEIR_OK;
+  return status == WEIR_ERR_STATE ? client_keep(stream, status) : client_disable(stream, status);
+}
