@@ -40,6 +40,8 @@ program gyre
       call stop_on(error, failed)
     end if
     if (due(cfg%restart_every) .or. (step == first + cfg%nsteps .and. cfg%restart_write /= '')) then
+      call require_finite(t, s, step, error)
+      call stop_on(error, failed)
       call restart_write(cfg%restart_write, t, cfg, step, mean_eta0, s, error)
       call stop_on(error, failed)
     end if

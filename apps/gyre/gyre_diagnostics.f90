@@ -9,7 +9,7 @@ module gyre_diagnostics
   use gyre_physics, only: state, ocean
   implicit none
   private
-  public :: diagnostics, diagnostics_start, diagnostics_report, diagnostics_close, mean_eta
+  public :: diagnostics, diagnostics_start, diagnostics_report, diagnostics_close, mean_eta, require_finite
 
   !> Between two reports.
   type diagnostics
@@ -145,6 +145,7 @@ contains
     self%energy = energy
   end subroutine diagnostics_report
 
+  !> Set `error` where any process has a value that is not finite. Collective.
   subroutine require_finite(t, s, step, error)
     type(tile), intent(in) :: t
     type(state), intent(in) :: s

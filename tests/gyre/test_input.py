@@ -68,6 +68,8 @@ def main():
         assert "cannot write the restart" in err
         _, err = gyre.run(folder, expect=1, nsteps=200, diagnostics_every=50, dt=2000.0, **grid)
         assert "not finite at step" in err and err.count("gyre: ") == 1, err
+        _, err = gyre.run(folder, expect=1, nsteps=200, diagnostics_every=0, dt=2000.0, restart_write="bad", **grid)
+        assert "not finite at step 200" in err and not os.path.exists(os.path.join(folder, "bad")), err
 
 
 main()
