@@ -374,10 +374,7 @@ weir_status weir__params_set(const weir_operator *op, void *params, const weir_p
 /* ---- finishing ---- */
 
 bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous) {
-  if (trigger->period > 0) {
-    int64_t rest = (step - trigger->phase) % trigger->period;
-    return rest == 0;
-  }
+  if (trigger->period > 0) { return (step - trigger->phase) % trigger->period == 0; }
   if (trigger->interval <= 0) return true;
   /* 1e-9 of an interval: a time that should be a multiple but was summed from small steps still counts */
   double now = floor(time / trigger->interval + 1e-9);
@@ -401,6 +398,7 @@ weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *
 
 void weir__graph_want(weir__graph *graph, int node, int trigger) {
   graph->node[node].triggers |= (uint64_t)1 << trigger;
+  graph->node[node].wanted = true;
 }
 
 bool weir__node_reduces(const weir__node *node) { return node->op && node->op->partial_size; }
@@ -425,6 +423,7 @@ static bool spread(weir__graph *graph, int i) {
 }
 
 weir_status weir__graph_finish(weir__graph *graph) {
+  int every; /* what sees every step needs the stream to publish every step */
   for (bool changed = true; changed;) {
     changed = false;
     for (int i = graph->nodes - 1; i >= 0; i--) {
@@ -436,6 +435,9 @@ weir_status weir__graph_finish(weir__graph *graph) {
       changed |= spread(graph, i);
     }
   }
+  for (int i = 0; i < graph->nodes; i++)
+    if (graph->node[i].triggers == ~(uint64_t)0)
+      WEIR_TRY(weir__graph_trigger(graph, (weir__trigger){.period = 1}, &every));
   for (int i = 0; i < graph->nodes; i++) {
     weir__node *node = &graph->node[i];
     for (int k = 0; k < node->inputs; k++) {

@@ -38,6 +38,7 @@ typedef struct weir__node {
   int                    stream, field;            /* of a source: which stream, which of its fields */
   bool                   is_static;                /* has one value for the whole run, valid from the first step on */
   int                    depth;    /* longest path from a source; same depth: independent of each other */
+  bool                   wanted;   /* asked for itself, whole; else only what its consumers need is computed */
   uint64_t               triggers; /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
   bool                   always;   /* keeps state: computed in every step */
   int64_t                history;  /* how many earlier steps of its results are kept for consumers */

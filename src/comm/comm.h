@@ -1,0 +1,59 @@
+/* The communicator: MPI, or one process without it. The only place with mpi.h. */
+#ifndef WEIR_COMM_COMM_H
+#define WEIR_COMM_COMM_H
+#include "core/memory.h"
+#include <stdbool.h>
+
+typedef struct weir__comm weir__comm;
+
+/* One process: no MPI call is ever made. Local. */
+weir_status weir__comm_self(weir__comm **comm);
+/* Join the MPI job this process was started in (MPI_Init with MPI_THREAD_FUNNELED when nobody has yet); a job of one
+ * process, or no job at all, gives weir__comm_self. Collective. */
+weir_status weir__comm_world(weir__comm **comm);
+/* A duplicate of the communicator whose Fortran handle is given; the caller's stays its own. Collective. */
+weir_status weir__comm_from_fortran(int handle, weir__comm **comm);
+void        weir__comm_destroy(weir__comm **comm); /* finalises MPI if weir__comm_world initialised it. Collective */
+int         weir__comm_rank(const weir__comm *comm);
+int         weir__comm_size(const weir__comm *comm);
+bool        weir__comm_launched(void); /* started by an MPI launcher (from the environment) */
+
+/* ---- at start-up: collective, blocking ---- */
+weir_status weir__comm_barrier(weir__comm *comm);
+weir_status weir__comm_max(weir__comm *comm, int64_t *values, int count); /* element-wise over all, result on all */
+weir_status weir__comm_sum(weir__comm *comm, int64_t *values, int count);
+weir_status weir__comm_broadcast(weir__comm *comm, void *bytes, size_t size, int root);
+/* All agree on one status: the worst of all; on a failure the message of the lowest rank that failed is everyone's. */
+weir_status weir__comm_agree(weir__comm *comm, weir_status status);
+/* Each process sends a message to some others and learns who sent to it (nonblocking consensus: cost grows with the
+ * number of partners, not of processes). `received` and its bytes are one allocation each, freed by
+ * weir__comm_letters_free. */
+typedef struct weir__letter {
+  int    peer;
+  size_t size;
+  void  *bytes;
+} weir__letter;
+weir_status weir__comm_exchange(weir__comm *comm, const weir__letter *sent, int count, weir__letter **received,
+                                int *received_count);
+void        weir__comm_letters_free(weir__letter **letters, int count);
+
+/* This process among those of its node (which can share memory). Collective. */
+weir_status weir__comm_node(weir__comm *comm, int *rank, int *size);
+
+/* ---- in steps: nonblocking; from one thread ---- */
+
+/* The minimum of everyone's value: one at a time; `*done` once all have started it and *value holds the result. */
+weir_status weir__comm_minimum_start(weir__comm *comm, int64_t *value);
+weir_status weir__comm_minimum_test(weir__comm *comm, bool *done);
+
+
+/* A fixed set of requests, made once. Slots are started again and again without allocation. */
+typedef struct weir__requests weir__requests;
+weir_status                   weir__requests_create(weir__comm *comm, int count, weir__requests **requests);
+void                          weir__requests_destroy(weir__requests **requests);
+weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag);
+weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag);
+/* Which started slots have completed since the last call: at most `most` numbers into `done`. */
+weir_status weir__requests_test(weir__requests *requests, int *done, int most, int *count);
+int         weir__requests_pending(const weir__requests *requests);
+#endif

@@ -1,0 +1,71 @@
+#include "core/threads.h"
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void weir__mutex_init(weir__mutex *mutex) { pthread_mutex_init(&mutex->mutex, NULL); }
+void weir__mutex_lock(weir__mutex *mutex) { pthread_mutex_lock(&mutex->mutex); }
+void weir__mutex_unlock(weir__mutex *mutex) { pthread_mutex_unlock(&mutex->mutex); }
+void weir__mutex_destroy(weir__mutex *mutex) { pthread_mutex_destroy(&mutex->mutex); }
+
+typedef struct start {
+  void (*body)(void *);
+  void *argument;
+} start;
+
+static void *run(void *argument) {
+  start s = *(start *)argument;
+  weir__free(argument);
+  s.body(s.argument);
+  return NULL;
+}
+
+weir_status weir__thread_start(weir__thread *thread, void (*body)(void *), void *argument) {
+  start *s;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *s, 0, &s));
+  *s        = (start){body, argument};
+  int error = pthread_create(&thread->thread, NULL, run, s);
+  if (error) {
+    weir__free(s);
+    return WEIR_FAIL(WEIR_ERR_MEMORY, "cannot start a thread: %s", strerror(error));
+  }
+  return WEIR_OK;
+}
+
+void weir__thread_join(weir__thread *thread) { pthread_join(thread->thread, NULL); }
+
+int weir__cores(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+int weir__core(int which) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) < 1) return -1;
+  which %= CPU_COUNT(&set);
+  for (int core = 0; core < CPU_SETSIZE; core++)
+    if (CPU_ISSET(core, &set) && !which--) return core;
+  return -1;
+}
+
+bool weir__thread_pin(int core) {
+  cpu_set_t one;
+  if (core < 0) return false;
+  CPU_ZERO(&one);
+  CPU_SET(core, &one);
+  return !pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+}
+
+void weir__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared) {
+  struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+  syscall(SYS_futex, word, shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &limit, NULL, 0);
+}
+
+void weir__futex_wake(_Atomic uint32_t *word, int count, bool shared) {
+  syscall(SYS_futex, word, shared ? FUTEX_WAKE : FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}

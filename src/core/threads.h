@@ -1,0 +1,41 @@
+/* Threads, locks and sleeping: the only place with pthread.h and the futex call. */
+#ifndef WEIR_CORE_THREADS_H
+#define WEIR_CORE_THREADS_H
+#include "core/memory.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* ---- mutual exclusion, for paths that are not hot ---- */
+typedef struct weir__mutex {
+  pthread_mutex_t mutex;
+} weir__mutex;
+void weir__mutex_init(weir__mutex *mutex);
+void weir__mutex_lock(weir__mutex *mutex);
+void weir__mutex_unlock(weir__mutex *mutex);
+void weir__mutex_destroy(weir__mutex *mutex);
+
+/* ---- threads ---- */
+typedef struct weir__thread {
+  pthread_t thread;
+} weir__thread;
+weir_status weir__thread_start(weir__thread *thread, void (*body)(void *), void *argument);
+void        weir__thread_join(weir__thread *thread);
+int         weir__cores(void);          /* that this process may run on */
+int         weir__core(int which);      /* the which-th of them, modulo their number; -1: unknown */
+bool        weir__thread_pin(int core); /* bind the caller to a core */
+
+/* Be kind to the other thread of the core while spinning. */
+static inline void weir__pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* ---- futex: sleep while *word == expected, at most timeout_ns (negative: for ever). Spurious returns happen.
+ * `shared`: the word is in memory shared between processes. ---- */
+void weir__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared);
+void weir__futex_wake(_Atomic uint32_t *word, int count, bool shared);
+#endif

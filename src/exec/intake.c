@@ -1,0 +1,425 @@
+/* Meeting the processes of a simulation: who serves whom, whether they agree, and their steps as whole steps.
+ *
+ * A step is whole for this worker once all its processes have published it. Sequences are the same in all channels of a
+ * stream, so a sequence number names a step everywhere. */
+#include "core/clock.h"
+#include "core/text.h"
+#include "exec/state.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct weir__intake {
+  weir__comm           *comm;
+  char                 *run_directory, *stream;
+  weir__channel       **channel;
+  int                   channels;
+  weir__doorbell       *doorbell;
+  weir__doorbell      **peer; /* of this node's other workers */
+  int                   peers, node_rank, node_size;
+  weir__intake_field   *field;
+  int                   fields;
+  weir__arena           arena;
+  weir__local_piece    *piece;
+  int                   pieces;
+  weir__channel_record *record; /* per channel, of the step being gathered */
+  bool                 *read;   /* per channel: the next step was read */
+  bool                  mapped, ended;
+  uint64_t              next; /* sequence */
+  int64_t               checked_ns;
+};
+
+enum { DOOR = 0, POLL_NS = 10000000, ALIVE_NS = 1000000000 };
+
+/* ---- meeting ---- */
+
+static void pause_ns(int64_t ns) { nanosleep(&(struct timespec){.tv_nsec = ns}, NULL); }
+
+/* Wait until all processes of the stream are seen on nodes with workers. */
+static weir_status wait_for_all(weir__intake *in, double seconds, weir__channel_entry **list, int *count) {
+  int64_t deadline = weir__clock_ns() + (int64_t)(seconds * 1e9);
+  for (;;) {
+    weir_status status  = weir__channel_list(in->run_directory, in->stream, NULL, list, count);
+    int64_t     seen[2] = {in->node_rank == 0 && status >= 0 ? *count : 0, 0};
+    WEIR_TRY(weir__comm_agree(in->comm, status));
+    seen[1] = *count ? (*list)[0].size : 0;
+    WEIR_TRY(weir__comm_sum(in->comm, &seen[0], 1));
+    int64_t late[2] = {seen[1], weir__clock_ns() > deadline};
+    WEIR_TRY(weir__comm_max(in->comm, late, 2));
+    if (late[0] > 0 && seen[0] >= late[0]) return WEIR_OK;
+    if (late[1])
+      return late[0]
+                 ? WEIR_FAIL(WEIR_ERR_TIMEOUT,
+                             "stream %s: %lld of %lld processes of the simulation were seen on nodes with workers "
+                             "within %g s",
+                             in->stream, (long long)seen[0], (long long)late[0], seconds)
+                 : WEIR_FAIL(WEIR_ERR_TIMEOUT,
+                             "stream %s: no process of a simulation published it within %g s (is WEIR_RUN set for it?)",
+                             in->stream, seconds);
+    weir__free(*list);
+    *list = NULL;
+    pause_ns(POLL_NS);
+  }
+}
+
+static weir_status attach_mine(weir__intake *in, const weir__channel_entry *list, int count) {
+  int first = (int)((int64_t)count * in->node_rank / in->node_size),
+      end   = (int)((int64_t)count * (in->node_rank + 1) / in->node_size);
+  WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->channel, &in->channel));
+  WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->record, &in->record));
+  WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->read, &in->read));
+  for (int i = first; i < end; i++) {
+    WEIR_TRY(weir__channel_attach(in->run_directory, in->stream, list[i].rank, &in->channel[in->channels]));
+    in->channels++;
+  }
+  return WEIR_OK;
+}
+
+/* ---- do all processes say the same? ---- */
+
+static void describe(const weir__channel_field *f, weir__text *text) {
+  weir_shape shape = weir__shape_of(&f->type);
+  char       line[200];
+  weir__text_add(text, "%s %s %s", f->name, weir_dtype_name(f->type.dtype), weir__shape_text(&shape, line));
+  for (int a = 0; a < f->type.rank; a++) weir__text_add(text, "%s%s", a ? ", " : " (", f->type.dim[a].name);
+  weir__text_add(text, "%s%s%s%s", f->type.rank ? ")" : "", f->type.units ? " in " : "",
+                 f->type.units ? f->type.units : "", f->is_static ? " static" : "");
+}
+
+static weir_status compare_fields(const weir__channel_definitions *a, const weir__channel_definitions *b) {
+  weir__text  x = {0}, y = {0};
+  weir_status status = WEIR_OK;
+  if (a->fields != b->fields)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "stream %s: process %d defines %d fields, process %d defines %d", a->stream,
+                     a->rank, a->fields, b->rank, b->fields);
+  for (int i = 0; i < a->fields && status >= 0; i++) {
+    weir__text_clear(&x);
+    weir__text_clear(&y);
+    describe(&a->field[i], &x);
+    describe(&b->field[i], &y);
+    if (x.failed || y.failed) status = WEIR_ERR_MEMORY;
+    else if (strcmp(x.data, y.data))
+      status = WEIR_FAIL(WEIR_ERR_INPUT,
+                         "stream %s: processes disagree on field %s: process %d defines %s, process %d defines %s",
+                         a->stream, b->field[i].name, a->rank, x.data, b->rank, y.data);
+  }
+  weir__text_clear(&x);
+  weir__text_clear(&y);
+  return status;
+}
+
+/* Everyone holds worker 0's description of the fields against its own processes'. The serialised description travels,
+ * so that workers without a process know the fields too. */
+typedef struct packed_field {
+  char    name[128], units[128], dim_name[WEIR_RANK_MAX][64], dim_units[WEIR_RANK_MAX][64];
+  int32_t dtype, rank, location, has_fill, is_static, has_units, values, periodic[WEIR_RANK_MAX],
+      dim_has_units[WEIR_RANK_MAX];
+  int64_t size[WEIR_RANK_MAX];
+  double  origin[WEIR_RANK_MAX], spacing[WEIR_RANK_MAX], fill;
+} packed_field;
+
+static void pack_field(const weir__channel_field *f, packed_field *out) {
+  *out = (packed_field){.dtype     = (int32_t)f->type.dtype,
+                        .rank      = f->type.rank,
+                        .location  = (int32_t)f->type.location,
+                        .has_fill  = f->type.has_fill,
+                        .fill      = f->type.fill,
+                        .is_static = f->is_static,
+                        .has_units = f->type.units != NULL};
+  snprintf(out->name, sizeof out->name, "%s", f->name);
+  if (f->type.units) snprintf(out->units, sizeof out->units, "%s", f->type.units);
+  for (int a = 0; a < f->type.rank; a++) {
+    const weir_dimension *d = &f->type.dim[a];
+    snprintf(out->dim_name[a], sizeof out->dim_name[a], "%s", d->name);
+    if (d->units) snprintf(out->dim_units[a], sizeof out->dim_units[a], "%s", d->units);
+    out->dim_has_units[a] = d->units != NULL;
+    out->size[a]          = d->size;
+    out->origin[a]        = d->origin;
+    out->spacing[a]       = d->spacing;
+    out->periodic[a]      = d->periodic;
+    if (d->values) out->values |= 1 << a;
+  }
+}
+
+static weir_status unpack_field(weir__arena *arena, const packed_field *in, weir__intake_field *f) {
+  *f               = (weir__intake_field){.is_static = in->is_static != 0};
+  f->type.dtype    = (weir_dtype)in->dtype;
+  f->type.rank     = in->rank;
+  f->type.location = (weir_location)in->location;
+  f->type.has_fill = in->has_fill != 0;
+  f->type.fill     = in->fill;
+  WEIR_TRY(weir__arena_string(arena, in->name, &f->name));
+  if (in->has_units) WEIR_TRY(weir__arena_string(arena, in->units, &f->type.units));
+  for (int a = 0; a < in->rank; a++) {
+    weir_dimension *d = &f->type.dim[a];
+    WEIR_TRY(weir__arena_string(arena, in->dim_name[a], &d->name));
+    if (in->dim_has_units[a]) WEIR_TRY(weir__arena_string(arena, in->dim_units[a], &d->units));
+    d->size     = in->size[a];
+    d->origin   = in->origin[a];
+    d->spacing  = in->spacing[a];
+    d->periodic = in->periodic[a] != 0;
+  }
+  return WEIR_OK;
+}
+
+/* Listed coordinates follow the descriptions, in order of fields and axes. */
+static weir_status share_values(weir__intake *in, const weir__channel_definitions *d, const packed_field *packed,
+                                int root) {
+  for (int i = 0; i < in->fields; i++)
+    for (int a = 0; a < packed[i].rank; a++) {
+      if (!(packed[i].values >> a & 1)) continue;
+      double *values;
+      size_t  bytes = (size_t)packed[i].size[a] * sizeof *values;
+      WEIR_TRY(weir__arena_alloc(&in->arena, bytes, &values));
+      if (weir__comm_rank(in->comm) == root) memcpy(values, d->field[i].type.dim[a].values, bytes);
+      WEIR_TRY(weir__comm_broadcast(in->comm, values, bytes, root));
+      in->field[i].type.dim[a].values = values;
+    }
+  return WEIR_OK;
+}
+
+static weir_status agree_on_fields(weir__intake *in) {
+  const weir__channel_definitions *mine   = in->channels ? weir__channel_definitions_of(in->channel[0]) : NULL;
+  weir_status                      status = WEIR_OK;
+  packed_field                    *packed;
+  /* the first worker with a process speaks for all; largest of (size - rank) finds it */
+  int64_t place = in->channels ? weir__comm_size(in->comm) - weir__comm_rank(in->comm) : 0;
+  WEIR_TRY(weir__comm_max(in->comm, &place, 1));
+  int root = weir__comm_size(in->comm) - (int)place;
+  for (int i = 1; i < in->channels && status >= 0; i++)
+    status = compare_fields(mine, weir__channel_definitions_of(in->channel[i]));
+  WEIR_TRY(weir__comm_agree(in->comm, status));
+  bool    speaker  = weir__comm_rank(in->comm) == root;
+  int64_t about[2] = {speaker ? mine->fields : 0, speaker ? mine->rank : 0};
+  WEIR_TRY(weir__comm_max(in->comm, about, 2));
+  in->fields    = (int)about[0];
+  int head_rank = (int)about[1];
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *packed, &packed));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *in->field, &in->field));
+  if (speaker)
+    for (int i = 0; i < in->fields; i++) pack_field(&mine->field[i], &packed[i]);
+  WEIR_TRY(weir__comm_broadcast(in->comm, packed, (size_t)in->fields * sizeof *packed, root));
+  for (int i = 0; i < in->fields && status >= 0; i++) status = unpack_field(&in->arena, &packed[i], &in->field[i]);
+  WEIR_TRY(weir__comm_agree(in->comm, status));
+  WEIR_TRY(share_values(in, mine, packed, root));
+  if (mine) { /* hold it against one's own */
+    weir__channel_field *theirs;
+    WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *theirs, &theirs));
+    for (int i = 0; i < in->fields; i++)
+      theirs[i] = (weir__channel_field){in->field[i].name, in->field[i].type, in->field[i].is_static};
+    weir__channel_definitions other = {.stream = in->stream, .rank = head_rank, .fields = in->fields, .field = theirs};
+    status                          = compare_fields(&other, mine);
+  }
+  return weir__comm_agree(in->comm, status);
+}
+
+weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
+                              weir__intake **intake) {
+  weir_status          status = WEIR_OK;
+  weir__intake        *in     = NULL;
+  weir__channel_entry *list   = NULL;
+  int                  count  = 0;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *in, 0, &in));
+  in->comm = comm;
+  WEIR_TRY_GOTO(out, weir__alloc_string(run_directory, &in->run_directory));
+  WEIR_TRY_GOTO(out, weir__alloc_string(stream, &in->stream));
+  WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
+  WEIR_TRY_GOTO(out,
+                weir__comm_agree(comm, weir__doorbell_create(run_directory, weir__comm_rank(comm), &in->doorbell)));
+  WEIR_TRY_GOTO(out, wait_for_all(in, seconds, &list, &count));
+  WEIR_TRY_GOTO(out, weir__comm_agree(comm, attach_mine(in, list, count)));
+  WEIR_TRY_GOTO(out, agree_on_fields(in));
+  *intake = in;
+  in      = NULL;
+out:
+  weir__free(list);
+  weir__intake_close(&in);
+  return status;
+}
+
+int weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields) {
+  *fields = intake->field;
+  return intake->fields;
+}
+
+const char *weir__intake_time_units(const weir__intake *in) {
+  return in->channels ? weir__channel_definitions_of(in->channel[0])->time_units : NULL;
+}
+
+const char *weir__intake_calendar(const weir__intake *in) {
+  return in->channels ? weir__channel_definitions_of(in->channel[0])->calendar : NULL;
+}
+
+void weir__intake_refuse(weir__intake *in, const char *message) {
+  for (int i = 0; i < in->channels; i++) (void)!weir__channel_refuse(in->channel[i], message);
+}
+
+void weir__intake_close(weir__intake **intake) {
+  weir__intake *in = *intake;
+  if (!in) return;
+  for (int i = 0; i < in->channels; i++) weir__channel_detach(&in->channel[i]);
+  for (int i = 0; i < in->peers; i++) weir__doorbell_destroy(&in->peer[i]);
+  weir__doorbell_destroy(&in->doorbell);
+  weir__arena_clear(&in->arena);
+  weir__free(in->peer);
+  weir__free(in->piece);
+  weir__free(in->channel);
+  weir__free(in->record);
+  weir__free(in->read);
+  weir__free(in->run_directory);
+  weir__free(in->stream);
+  weir__free(in);
+  *intake = NULL;
+}
+
+/* ---- pieces and demands ---- */
+
+weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, const weir__local_piece **pieces,
+                                int *count) {
+  int total = 0;
+  for (int i = 0; i < in->channels; i++) total += weir__channel_definitions_of(in->channel[i])->pieces;
+  WEIR_TRY(weir__alloc_array((size_t)total + 1, sizeof *in->piece, &in->piece));
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
+    for (int k = 0; k < d->pieces; k++) {
+      weir__local_piece *piece = &in->piece[in->pieces++];
+      *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
+      for (int n = 0; n < graph->nodes; n++)
+        if (!graph->node[n].op && graph->node[n].field == d->piece[k].field) piece->node = n;
+      if (piece->node < 0)
+        return WEIR_FAIL(WEIR_ERR_INTERNAL, "field %s is not in the graph", d->field[d->piece[k].field].name);
+    }
+  }
+  *pieces = in->piece;
+  *count  = in->pieces;
+  return WEIR_OK;
+}
+
+static weir_status open_peers(weir__intake *in) {
+  int rank = weir__comm_rank(in->comm), first = rank - in->node_rank;
+  WEIR_TRY(weir__alloc_array((size_t)in->node_size, sizeof *in->peer, &in->peer));
+  WEIR_TRY(weir__comm_barrier(in->comm)); /* every doorbell is there */
+  for (int i = 0; i < in->node_size; i++)
+    if (first + i != rank && weir__doorbell_open_peer(in->run_directory, first + i, &in->peer[in->peers]) >= 0)
+      in->peers++;
+  return WEIR_OK;
+}
+
+weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
+  const weir__graph     *graph = plan->graph;
+  weir__channel_trigger *trigger;
+  weir__channel_demand  *demand;
+  uint64_t               all = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
+  WEIR_TRY(open_peers(in));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)graph->triggers * sizeof *trigger, &trigger));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *demand, &demand));
+  for (int t = 0; t < graph->triggers; t++)
+    trigger[t] = (weir__channel_trigger){graph->trigger[t].period, graph->trigger[t].phase, graph->trigger[t].interval};
+  WEIR_TRY(weir__doorbell_expect(in->doorbell, DOOR, in->channels));
+  for (int i = 0, at = 0; i < in->channels; i++) {
+    weir__channel_terms terms = {.slots      = options->slots,
+                                 .timeout_ns = options->block_timeout_ns,
+                                 .trigger    = trigger,
+                                 .triggers   = graph->triggers,
+                                 .doorbell   = in->doorbell,
+                                 .door       = DOOR};
+    int                 first = at;
+    for (; at < plan->pieces && plan->piece[at].channel == i; at++) {
+      demand[at].region   = plan->piece[at].region;
+      demand[at].triggers = graph->node[plan->piece[at].node].triggers & all;
+    }
+    WEIR_TRY(weir__channel_demand_post(in->channel[i], demand + first, &terms));
+  }
+  return WEIR_OK;
+}
+
+/* ---- steps ---- */
+
+static weir_status map_all(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++) {
+    weir_status status = weir__channel_map(in->channel[i]);
+    if (status == WEIR_END) return weir__channel_alive(in->channel[i]) ? WEIR_ERR_TIMEOUT : WEIR_END;
+    if (status == WEIR_ERR_GONE) return WEIR_END;
+    if (status < 0) return status;
+  }
+  in->mapped = true;
+  return WEIR_OK;
+}
+
+/* Has a process that we wait for died? Asked rarely: it reads /proc. */
+static bool lost(weir__intake *in) {
+  int64_t now = weir__clock_ns();
+  if (now - in->checked_ns < ALIVE_NS) return false;
+  in->checked_ns = now;
+  for (int i = 0; i < in->channels; i++)
+    if (!in->read[i] && !weir__channel_alive(in->channel[i])) return true;
+  return false;
+}
+
+weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
+  int missing = 0;
+  if (in->ended) return WEIR_END;
+  if (!in->mapped) {
+    weir_status status = map_all(in);
+    if (status != WEIR_OK) {
+      in->ended = status == WEIR_END;
+      return status;
+    }
+  }
+  for (int i = 0; i < in->channels; i++) {
+    if (in->read[i]) continue;
+    switch (weir__channel_next(in->channel[i], &in->record[i])) {
+    case WEIR__CHANNEL_STEP: in->read[i] = true; break;
+    case WEIR__CHANNEL_NOTHING: missing++; break;
+    case WEIR__CHANNEL_END:
+    case WEIR__CHANNEL_LOST: in->ended = true; return WEIR_END;
+    }
+  }
+  if (missing) {
+    if (!lost(in)) return WEIR_ERR_TIMEOUT;
+    in->ended = true;
+    return WEIR_END;
+  }
+  *arrival = (weir__arrival){in->record[0].step, in->record[0].time, in->record[0].fired, in->next++};
+  for (int i = 0; i < in->channels; i++) {
+    in->read[i] = false;
+    if (in->record[i].step != arrival->step)
+      return WEIR_FAIL(
+          WEIR_ERR_INPUT,
+          "stream %s: process %d is at step %lld, process %d at step %lld; all must publish the same steps", in->stream,
+          weir__channel_definitions_of(in->channel[0])->rank, (long long)arrival->step,
+          weir__channel_definitions_of(in->channel[i])->rank, (long long)in->record[i].step);
+  }
+  return WEIR_OK;
+}
+
+void weir__intake_pieces_of(weir__intake *in, uint64_t sequence, const void **data) {
+  for (int k = 0; k < in->pieces; k++) {
+    weir_view view;
+    data[k] = NULL;
+    if (weir__channel_piece(in->channel[in->piece[k].channel], sequence, in->piece[k].piece, &view) >= 0)
+      data[k] = view.data;
+  }
+}
+
+void weir__intake_release(weir__intake *in, uint64_t sequence) {
+  for (int i = 0; i < in->channels; i++) weir__channel_release(in->channel[i], sequence);
+}
+
+weir__doorbell *weir__intake_doorbell(weir__intake *in) { return in->doorbell; }
+
+void weir__intake_ring_peers(weir__intake *in) {
+  for (int i = 0; i < in->peers; i++) weir__doorbell_ring(in->peer[i]);
+}
+
+int64_t weir__intake_blocked_ns(const weir__intake *in) {
+  int64_t total = 0;
+  for (int i = 0; i < in->channels; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    total += stats.blocked_ns;
+  }
+  return total;
+}
+int weir__intake_channels(const weir__intake *in) { return in->channels; }

@@ -1,0 +1,190 @@
+#include "exec/pool.h"
+#include <string.h>
+
+typedef struct deque {
+  _Alignas(64) _Atomic int64_t top;    /* next to steal */
+  _Alignas(64) _Atomic int64_t bottom; /* next free */
+  _Atomic uint32_t *entry;
+} deque;
+
+struct weir__pool {
+  int             threads; /* besides the owner */
+  int64_t         mask;    /* capacity - 1 */
+  weir__pool_run *run;
+  void           *self;
+  deque          *deques; /* threads + 1 */
+  weir__thread   *thread;
+  int             started;
+  struct seat    *seat;
+  _Alignas(64) _Atomic uint32_t epoch;
+  _Atomic int32_t  sleepers, searching;
+  _Atomic bool     stop;
+  _Atomic uint64_t wakes;
+};
+
+typedef struct seat {
+  weir__pool *pool;
+  int         number;
+  int         core; /* -1: anywhere */
+} seat;
+
+/* ---- deque ---- */
+
+static void push(weir__pool *pool, deque *d, uint32_t entry) {
+  int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
+  atomic_store_explicit(&d->entry[bottom & pool->mask], entry, memory_order_relaxed);
+  atomic_store(&d->bottom, bottom + 1); /* publishes the entry, and is ordered before the look at `sleepers` */
+}
+
+static bool take(weir__pool *pool, deque *d, uint32_t *entry) {
+  int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
+  if (bottom < atomic_load_explicit(&d->top, memory_order_relaxed))
+    return false; /* empty, and only thieves can change top */
+  atomic_store(&d->bottom, bottom);
+  int64_t top = atomic_load(&d->top);
+  if (top > bottom) {
+    atomic_store_explicit(&d->bottom, bottom + 1, memory_order_relaxed);
+    return false;
+  }
+  *entry = atomic_load_explicit(&d->entry[bottom & pool->mask], memory_order_relaxed);
+  if (top < bottom) return true;
+  bool won = atomic_compare_exchange_strong(&d->top, &top, top + 1); /* the last one: race with thieves */
+  atomic_store_explicit(&d->bottom, bottom + 1, memory_order_relaxed);
+  return won;
+}
+
+static bool steal(weir__pool *pool, deque *d, uint32_t *entry) {
+  int64_t top = atomic_load(&d->top);
+  while (top < atomic_load(&d->bottom)) {
+    *entry = atomic_load_explicit(&d->entry[top & pool->mask], memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&d->top, &top, top + 1)) return true;
+  }
+  return false;
+}
+
+static bool find(weir__pool *pool, int thread, uint32_t *entry) {
+  if (take(pool, &pool->deques[thread], entry)) return true;
+  for (int i = 1; i <= pool->threads; i++)
+    if (steal(pool, &pool->deques[(thread + i) % (pool->threads + 1)], entry)) return true;
+  return false;
+}
+
+static bool anything(weir__pool *pool) {
+  for (int i = 0; i <= pool->threads; i++)
+    if (atomic_load(&pool->deques[i].top) < atomic_load(&pool->deques[i].bottom)) return true;
+  return false;
+}
+
+/* ---- sleeping and waking ---- */
+
+static void wake_one(weir__pool *pool) {
+  if (atomic_load(&pool->sleepers) == 0 || atomic_load(&pool->searching) > 0) return;
+  atomic_fetch_add(&pool->epoch, 1);
+  atomic_fetch_add_explicit(&pool->wakes, 1, memory_order_relaxed);
+  weir__futex_wake(&pool->epoch, 1, false);
+}
+
+void weir__pool_push(weir__pool *pool, int thread, uint32_t entry) {
+  push(pool, &pool->deques[thread], entry);
+  if (pool->threads) wake_one(pool);
+}
+
+/* Search for about a microsecond, then sleep until something is pushed. False: the pool stops. */
+static bool search(weir__pool *pool, int thread, uint32_t *entry) {
+  enum { LOOKS = 32 };
+  while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
+    atomic_fetch_add(&pool->searching, 1);
+    for (int i = 0; i < LOOKS; i++) {
+      if (find(pool, thread, entry)) {
+        /* the last searcher to find work looks for a successor, if there is more to do */
+        if (atomic_fetch_sub(&pool->searching, 1) == 1 && anything(pool)) wake_one(pool);
+        return true;
+      }
+      weir__pause();
+    }
+    uint32_t epoch = atomic_load(&pool->epoch);
+    atomic_fetch_add(&pool->sleepers, 1);
+    atomic_fetch_sub(&pool->searching, 1);
+    if (!anything(pool) && !atomic_load(&pool->stop)) weir__futex_wait(&pool->epoch, epoch, -1, false);
+    atomic_fetch_sub(&pool->sleepers, 1);
+  }
+  return false;
+}
+
+static void body(void *argument) {
+  seat       *s    = argument;
+  weir__pool *pool = s->pool;
+  uint32_t    entry;
+  weir__thread_pin(s->core);
+  while (search(pool, s->number, &entry)) {
+    do pool->run(pool->self, s->number, entry);
+    while (take(pool, &pool->deques[s->number], &entry));
+  }
+}
+
+bool weir__pool_help(weir__pool *pool) {
+  uint32_t entry;
+  if (!find(pool, pool->threads, &entry)) return false;
+  pool->run(pool->self, pool->threads, entry);
+  return true;
+}
+
+uint64_t weir__pool_wakes(const weir__pool *pool) { return atomic_load_explicit(&pool->wakes, memory_order_relaxed); }
+
+/* ---- life ---- */
+
+weir_status weir__pool_create(int threads, size_t capacity, int first_core, weir__pool_run *run, void *self,
+                              weir__pool **out) {
+  weir_status status = WEIR_OK;
+  weir__pool *pool   = NULL;
+  size_t      size   = 16;
+  while (size < capacity + 1) size *= 2;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *pool, 64, &pool));
+  *pool      = (weir__pool){.threads = threads, .mask = (int64_t)size - 1, .run = run, .self = self};
+  size_t all = (size_t)threads + 1;
+  WEIR_TRY_GOTO(out, weir__alloc_zeroed(all * sizeof(deque), 64, &pool->deques));
+  WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *pool->thread, &pool->thread));
+  WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *pool->seat, &pool->seat));
+  for (size_t i = 0; i < all; i++)
+    WEIR_TRY_GOTO(out, weir__alloc_zeroed(size * sizeof(uint32_t), 64, &pool->deques[i].entry));
+  for (int i = 0; i <= threads; i++) /* before the owner is bound: threads inherit what it may use */
+    pool->seat[i] = (seat){pool, i, first_core < 0 ? -1 : weir__core(first_core + (i + 1) % (threads + 1))};
+  for (int i = 0; i < threads; i++) {
+    WEIR_TRY_GOTO(out, weir__thread_start(&pool->thread[i], body, &pool->seat[i]));
+    pool->started++;
+  }
+  weir__thread_pin(pool->seat[threads].core);
+  *out = pool;
+  pool = NULL;
+out:
+  weir__pool_destroy(&pool);
+  return status;
+}
+
+void weir__pool_destroy(weir__pool **out) {
+  weir__pool *pool = *out;
+  if (!pool) return;
+  atomic_store(&pool->stop, true);
+  atomic_fetch_add(&pool->epoch, 1);
+  weir__futex_wake(&pool->epoch, pool->started, false);
+  for (int i = 0; i < pool->started; i++) weir__thread_join(&pool->thread[i]);
+  for (int i = 0; pool->deques && i <= pool->threads; i++) weir__free((void *)pool->deques[i].entry);
+  weir__free(pool->deques);
+  weir__free(pool->thread);
+  weir__free(pool->seat);
+  weir__free(pool);
+  *out = NULL;
+}
+
+weir_status weir__pool_check(const weir__pool *pool) {
+  for (int i = 0; i <= pool->threads; i++) {
+    int64_t top = atomic_load(&pool->deques[i].top), bottom = atomic_load(&pool->deques[i].bottom);
+    if (bottom < top || bottom - top > pool->mask)
+      return WEIR_FAIL(WEIR_ERR_INTERNAL, "deque %d: top %lld, bottom %lld, capacity %lld", i, (long long)top,
+                       (long long)bottom, (long long)pool->mask + 1);
+  }
+  if (atomic_load(&pool->searching) < 0 || atomic_load(&pool->sleepers) < 0)
+    return WEIR_FAIL(WEIR_ERR_INTERNAL, "pool: %d searching, %d asleep", atomic_load(&pool->searching),
+                     atomic_load(&pool->sleepers));
+  return WEIR_OK;
+}

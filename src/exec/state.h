@@ -1,0 +1,91 @@
+/* What the files of this module share: a worker and its steps in flight. */
+#ifndef WEIR_EXEC_STATE_H
+#define WEIR_EXEC_STATE_H
+#include "channel/channel.h"
+#include "exec/pool.h"
+#include "exec/worker.h"
+#include "plan/plan.h"
+
+/* One step in flight. There is one more of these than steps in flight, because a step that completes counts down tasks
+ * of the next one, which may not have begun. */
+typedef struct weir__step {
+  int64_t           ordinal; /* steps published before */
+  int64_t           step;
+  double            time, dt;
+  uint64_t          fired; /* triggers */
+  int64_t           arrived_ns;
+  uint64_t          sequence;  /* in the channels */
+  int64_t          *index;     /* per node: how often active before this step */
+  const void      **piece;     /* per local piece: its data in the slot; NULL: not there */
+  _Atomic uint32_t *counter;   /* per task: what it still waits for */
+  _Atomic uint32_t  remaining; /* sinks and messages; 0: may retire */
+} weir__step;
+
+/* Scratch and views of one thread. */
+typedef struct weir__thread_memory {
+  char     *scratch;
+  weir_view in[WEIR_INPUTS_MAX];
+  weir_view out[WEIR_OUTPUTS_MAX];
+} weir__thread_memory;
+
+struct weir__worker {
+  const weir__graph   *graph;
+  weir__comm          *comm;
+  const weir__source  *source;
+  weir__intake        *intake;
+  weir__worker_options options;
+  weir__plan          *plan;
+  weir__pool          *pool;
+  weir__requests      *requests;
+  weir__step          *step;         /* flight + 1 */
+  int                  steps;        /* flight + 1 */
+  int64_t             *active_count; /* per node: steps it was active in */
+  weir__thread_memory *memory;       /* per thread and owner */
+  _Atomic uint32_t    *outbox_next;  /* stack of packed messages: entry (step slot * messages + message) + 1 */
+  _Atomic uint32_t     outbox;
+  _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
+  _Atomic uint32_t     asleep;
+  int64_t              begun, retired; /* ordinals */
+  int64_t              ended;          /* ordinal at which the streams ended here; -1: not yet */
+  int64_t              end;            /* agreed by all; -1: not yet */
+  bool                 ending;
+  double               last_time;
+  struct weir__relay  *relay;
+  int                 *done; /* of weir__requests_test */
+  int                  done_capacity;
+  int                  first_core; /* -1: not bound */
+  int64_t             *latency;
+  int                  latencies;
+  weir__worker_stats   stats;
+  weir__mutex          failure_lock;
+  _Atomic uint64_t     failures;
+  char                 failure[1024]; /* the first one */
+};
+
+static inline weir__step *weir__step_of(weir__worker *w, int64_t ordinal) { return &w->step[ordinal % w->steps]; }
+
+void weir__worker_run_entry(void *worker, int thread, uint32_t entry); /* exec/task.c */
+void weir__worker_fire(weir__worker *w, weir__step *s, int emitter,
+                       int thread);      /* count down what waits for an emitter */
+void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */
+void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node);
+
+/* ---- intake, as the worker uses it ---- */
+typedef struct weir__arrival {
+  int64_t  step;
+  double   time;
+  uint64_t fired, sequence;
+} weir__arrival;
+weir_status weir__intake_pieces(weir__intake *intake, const weir__graph *graph, const weir__local_piece **pieces,
+                                int *count);
+weir_status weir__intake_demand(weir__intake *intake, const weir__plan *plan, const weir__worker_options *options);
+/* A whole step from all processes of this worker: WEIR_OK; nothing yet: WEIR_ERR_TIMEOUT without a message; WEIR_END.
+ */
+weir_status     weir__intake_next(weir__intake *intake, weir__arrival *arrival);
+void            weir__intake_pieces_of(weir__intake *intake, uint64_t sequence, const void **data);
+void            weir__intake_release(weir__intake *intake, uint64_t sequence);
+weir__doorbell *weir__intake_doorbell(weir__intake *intake);
+void            weir__intake_ring_peers(weir__intake *intake);
+int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
+int64_t         weir__intake_blocked_ns(const weir__intake *intake);
+#endif

@@ -1,0 +1,319 @@
+/* Running a task: views of its inputs, calls of its operator, tokens, and counting down what waits for it. */
+#include "exec/state.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- where things are in this step ---- */
+
+static char *cell_data(const weir__worker *w, const weir__step *s, const weir__cell *cell, int64_t ordinal) {
+  if (ordinal < 0) return NULL;
+  if (cell->slot_piece >= 0) {
+    union {
+      const void *read;
+      char       *data;
+    } slot = {.read = s->piece[cell->slot_piece]};
+    return slot.data;
+  }
+  (void)w;
+  return *weir__cell_token(cell, ordinal) ? weir__cell_at(cell, ordinal) : NULL;
+}
+
+static bool active(const weir__step *s, const weir__node *node) {
+  return (node->triggers & s->fired) != 0 || node->triggers == ~(uint64_t)0;
+}
+
+/* Copy parts together at `to`, which holds the gathered region densely. False: a part is missing in this step. */
+static bool assemble(const weir__worker *w, const weir__step *s, const weir__gather *g, const weir_view *to) {
+  const weir__plan *p = w->plan;
+  for (int i = 0; i < g->parts; i++) {
+    const weir__part *part = &p->part[g->first + i];
+    const weir__cell *cell = &p->cell[part->cell];
+    char             *data = cell_data(w, s, cell, s->ordinal - part->lag);
+    if (!data) return false;
+    weir_field_type shape = {.dtype = to->dtype, .rank = to->rank};
+    weir_view       from  = weir__view_dense(data, &shape, &cell->region);
+    from                  = weir__view_narrow(&from, &part->region);
+    weir_region target    = part->region;
+    memcpy(target.start, part->target, sizeof target.start);
+    weir_view into = weir__view_narrow(to, &target);
+    weir__view_copy(&into, &from);
+  }
+  return true;
+}
+
+/* The view of one input. `missing` is set when it has no value in this step. */
+static void see(const weir__worker *w, const weir__step *s, int thread, const weir__gather *g, weir_view *view) {
+  const weir__plan *p = w->plan;
+  if (!g->parts) {
+    *view = (weir_view){.data = NULL};
+    return;
+  }
+  *view = g->view;
+  if (g->in_place) {
+    const weir__part *part = &p->part[g->first];
+    char             *data = cell_data(w, s, &p->cell[part->cell], s->ordinal - part->lag);
+    view->data             = data ? data + g->at : NULL;
+    view->missing          = !data;
+    return;
+  }
+  view->data    = g->cell >= 0 ? p->cell[g->cell].base : w->memory[thread].scratch + g->offset;
+  view->missing = !assemble(w, s, g, view);
+  if (view->missing) view->data = NULL;
+}
+
+/* ---- one call of an operator ---- */
+
+typedef struct call {
+  weir__worker     *w;
+  weir__step       *s;
+  int               thread;
+  const weir__node *node;
+  weir_apply        a;
+} call;
+
+static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const weir__node *node) {
+  weir__thread_memory *m = &w->memory[thread];
+  *c                     = (call){.w = w, .s = s, .thread = thread, .node = node};
+  c->a                   = (weir_apply){.params  = node->params,
+                                        .context = w->plan->context[node - w->graph->node],
+                                        .inputs  = node->inputs,
+                                        .outputs = node->outputs,
+                                        .in_type = node->in_type,
+                                        .in      = m->in,
+                                        .out     = m->out,
+                                        .step    = s->step,
+                                        .ordinal = s->ordinal,
+                                        .index   = s->index[node - w->graph->node],
+                                        .time    = s->time,
+                                        .dt      = s->dt};
+}
+
+/* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.
+ */
+static bool open_inputs(call *c, const weir__bit *bit) {
+  weir__thread_memory *m    = &c->w->memory[c->thread];
+  size_t               used = 0;
+  bool                 all  = true;
+  for (int i = 0; i < c->node->inputs; i++) {
+    const weir__gather *g = &c->w->plan->gather[bit->gather + i];
+    see(c->w, c->s, c->thread, g, &m->in[i]);
+    if (m->in[i].missing) all = false;
+    if (g->parts && !g->in_place && g->cell < 0)
+      used = g->offset + (((size_t)weir_view_size(&g->view) * weir_dtype_size(g->view.dtype) + 63) & ~(size_t)63);
+  }
+  c->a.scratch = m->scratch + used;
+  return all || c->node->op->accepts_missing;
+}
+
+static void open_outputs(call *c, const weir__bit *bit) {
+  weir__thread_memory *m = &c->w->memory[c->thread];
+  for (int k = 0; k < c->node->outputs; k++) {
+    const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
+    m->out[k]              = weir__view_dense(weir__cell_at(cell, c->s->ordinal), &c->node->type[k], &cell->region);
+  }
+}
+
+static void mark(const call *c, const weir__bit *bit, bool has) {
+  for (int k = 0; k < c->node->outputs; k++) *weir__cell_token(&c->w->plan->cell[bit->cell + k], c->s->ordinal) = has;
+}
+
+static bool succeeded(const call *c, weir_status status) {
+  if (status >= 0) return true;
+  weir__worker_failed(c->w, c->s, c->node);
+  return false;
+}
+
+static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
+  call c;
+  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  for (int i = task->bit; i < task->bit + task->bits; i++) {
+    const weir__bit *bit = &w->plan->bit[i];
+    bool             has = active(s, c.node) && open_inputs(&c, bit);
+    if (has) {
+      open_outputs(&c, bit);
+      c.a.state          = w->plan->state + bit->state;
+      weir_status status = c.node->op->apply(&c.a);
+      has                = status != WEIR_END && succeeded(&c, status); /* WEIR_END: no value at this step */
+    }
+    mark(&c, bit, has);
+  }
+}
+
+static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
+  const weir__cell *cell = &w->plan->cell[task->partial];
+  weir_view         out  = {.rank = cell->region.rank};
+  bool              has;
+  call              c;
+  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  memcpy(out.start, cell->region.start, sizeof out.start);
+  memcpy(out.count, cell->region.count, sizeof out.count);
+  has         = active(s, c.node);
+  c.a.partial = weir__cell_at(cell, s->ordinal);
+  if (has) {
+    memset(c.a.partial, 0, cell->bytes);
+    if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
+  }
+  for (int i = task->bit; has && i < task->bit + task->bits; i++) {
+    has                      = open_inputs(&c, &w->plan->bit[i]);
+    w->memory[thread].out[0] = out;
+    if (has) has = succeeded(&c, c.node->op->apply(&c.a));
+  }
+  *weir__cell_token(cell, s->ordinal) = has;
+}
+
+static void run_join(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
+  const weir__plan *p    = w->plan;
+  const weir__cell *cell = &p->cell[task->partial];
+  const weir__bit  *bit  = &p->bit[task->bit];
+  bool              has;
+  call              c;
+  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  has         = active(s, c.node);
+  c.a.partial = weir__cell_at(cell, s->ordinal);
+  for (int i = 0; i < task->joins && has; i++)
+    has = *weir__cell_token(&p->cell[p->join[task->join + i]], s->ordinal) != 0;
+  if (has) {
+    memset(c.a.partial, 0, cell->bytes);
+    if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
+    for (int i = 0; i < task->joins; i++)
+      c.node->op->combine(c.node->params, c.node->in_type, &cell->region, c.a.partial,
+                          weir__cell_at(&p->cell[p->join[task->join + i]], s->ordinal));
+  }
+  *weir__cell_token(cell, s->ordinal) = has;
+  if (!task->root) return;
+  if (has) {
+    for (int i = 0; i < c.node->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
+    c.a.scratch = w->memory[thread].scratch;
+    open_outputs(&c, bit);
+    has = succeeded(&c, c.node->op->finish(&c.a));
+  }
+  mark(&c, bit, has);
+}
+
+/* ---- sources ---- */
+
+static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
+  const weir__node *node = &w->graph->node[task->node];
+  const weir__cell *cell = &w->plan->cell[w->plan->bit[task->bit].cell];
+  if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
+  bool has = active(s, node);
+  if (has) {
+    weir_view out = weir__view_dense(weir__cell_at(cell, s->ordinal), &node->type[0], &cell->region);
+    has           = w->source->read(w->source->self, node->field, s->ordinal, &out) >= 0;
+    if (!has) weir__worker_failed(w, s, node);
+  }
+  *weir__cell_token(cell, s->ordinal) = has;
+}
+
+static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task) {
+  const weir__node   *node = &w->graph->node[task->node];
+  const weir__bit    *bit  = &w->plan->bit[task->bit];
+  const weir__gather *g    = &w->plan->gather[bit->gather];
+  const weir__cell   *cell = &w->plan->cell[bit->cell];
+  if (node->is_static && s->ordinal) return;
+  bool has = active(s, node);
+  if (has) {
+    weir_view out = weir__view_dense(weir__cell_at(cell, s->ordinal), &node->type[0], &cell->region);
+    if (g->offset) weir__view_fill_missing(&out);
+    has = assemble(w, s, g, &out);
+  }
+  *weir__cell_token(cell, s->ordinal) = has;
+}
+
+/* ---- messages ---- */
+
+static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
+  const weir__plan    *p      = w->plan;
+  const weir__message *m      = &p->out[task->message];
+  int64_t              slot   = s->ordinal % p->flight;
+  char                *buffer = m->buffer + (size_t)slot * m->stride, *at = buffer + m->head;
+  weir__message_head   head  = {s->step, s->ordinal};
+  uint8_t             *token = (uint8_t *)buffer + sizeof head;
+  memcpy(buffer, &head, sizeof head);
+  for (int i = 0; i < m->packets; i++) {
+    const weir__packet *packet = &p->packet_out[m->packet + i];
+    const weir__cell   *cell   = &p->cell[packet->cell];
+    char               *data   = cell_data(w, s, cell, s->ordinal - packet->lag);
+    token[i]                   = data != NULL;
+    if (data && cell->dtype) {
+      weir_field_type shape = {.dtype = cell->dtype, .rank = cell->region.rank};
+      weir_view       from  = weir__view_dense(data, &shape, &cell->region),
+                to          = weir__view_dense(at, &shape, &packet->region);
+      from                  = weir__view_narrow(&from, &packet->region);
+      weir__view_copy(&to, &from);
+    } else if (data) {
+      memcpy(at, data, packet->bytes);
+    }
+    at += (packet->bytes + 63) & ~(size_t)63;
+  }
+}
+
+/* A stack that anyone pushes to and the owner empties whole, so that nothing is ever popped twice. */
+static void post(weir__worker *w, const weir__step *s, int message) {
+  uint32_t entry = (uint32_t)(s->ordinal % w->plan->flight) * (uint32_t)w->plan->messages_out + (uint32_t)message;
+  uint32_t head  = atomic_load(&w->outbox);
+  do atomic_store_explicit(&w->outbox_next[entry], head, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak(&w->outbox, &head, entry + 1));
+}
+
+/* ---- completion ---- */
+
+static void ready(weir__worker *w, weir__step *s, uint32_t task, int thread) {
+  weir__pool_push(w->pool, thread, (uint32_t)(s - w->step) * (uint32_t)w->plan->tasks + task);
+}
+
+static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread) {
+  for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
+    uint32_t task = list->target[i];
+    if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
+    atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
+    ready(w, s, task, thread);
+  }
+}
+
+void weir__worker_fire(weir__worker *w, weir__step *s, int emitter, int thread) {
+  count_down(w, s, &w->plan->now, emitter, thread);
+}
+
+static void complete(weir__worker *w, weir__step *s, int task, int thread) {
+  const weir__plan *p    = w->plan;
+  bool              sink = p->now.first[task] == p->now.first[task + 1];
+  count_down(w, s, &p->now, task, thread);
+  if (p->next.first[task] != p->next.first[task + 1])
+    count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread);
+  if (p->task[task].kind == WEIR__TASK_PACK) {
+    post(w, s, p->task[task].message);
+    weir__worker_wake(w);
+  }
+  if (sink && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1) weir__worker_wake(w);
+}
+
+void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
+  weir__worker     *w    = worker;
+  uint32_t          t    = entry % (uint32_t)w->plan->tasks;
+  weir__step       *s    = &w->step[entry / (uint32_t)w->plan->tasks];
+  const weir__task *task = &w->plan->task[t];
+  switch (task->kind) {
+  case WEIR__TASK_READ: run_read(w, s, task); break;
+  case WEIR__TASK_ASSEMBLE: run_assemble(w, s, task); break;
+  case WEIR__TASK_APPLY: run_apply(w, s, thread, task); break;
+  case WEIR__TASK_REDUCE: run_reduce(w, s, thread, task); break;
+  case WEIR__TASK_JOIN: run_join(w, s, thread, task); break;
+  case WEIR__TASK_PACK: run_pack(w, s, task); break;
+  }
+  complete(w, s, (int)t, thread);
+}
+
+void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node) {
+  if (atomic_fetch_add(&w->failures, 1) > 0) return;
+  weir__mutex_lock(&w->failure_lock);
+  if (node->place.line)
+    snprintf(w->failure, sizeof w->failure, "%s:%d: field %s at step %lld: %s",
+             node->place.file ? node->place.file : "?", node->place.line, node->name, (long long)s->step,
+             weir_error_last());
+  else
+    snprintf(w->failure, sizeof w->failure, "field %s at step %lld: %s", node->name, (long long)s->step,
+             weir_error_last());
+  weir__mutex_unlock(&w->failure_lock);
+}

@@ -1,0 +1,91 @@
+/* A worker: one process that executes its share of a compiled graph, step after step, until its streams end.
+ *
+ *   weir__intake_open      (streams from a simulation) meet the processes on this node, read their definitions
+ *   ... the caller builds the graph from them, the same on every worker ...
+ *   weir__worker_create    compile this worker's plan, exchange subscriptions, allocate everything
+ *   weir__worker_run       until the end of the stream
+ *   weir__worker_destroy */
+#ifndef WEIR_EXEC_WORKER_H
+#define WEIR_EXEC_WORKER_H
+#include "comm/comm.h"
+#include "graph/graph.h"
+
+/* ---- where steps come from ---- */
+
+/* A source that workers read themselves: files, or a generator in a test. */
+typedef struct weir__source {
+  void *self;
+  /* Number and time of the step after `ordinal` earlier ones; WEIR_END after the last. Every worker gets the same
+   * answers. */
+  weir_status (*next)(void *self, int64_t ordinal, int64_t *step, double *time);
+  /* Read the box of `out` (dense, of the field's type). Thread-safe. */
+  weir_status (*read)(void *self, int field, int64_t ordinal, const weir_view *out);
+} weir__source;
+
+/* A stream published by a simulation, through the channels of its processes on this worker's node. */
+typedef struct weir__intake weir__intake;
+typedef struct weir__intake_field {
+  const char     *name;
+  weir_field_type type;
+  bool            is_static;
+} weir__intake_field;
+
+/* Collective. Wait (at most `seconds`) until all processes of the stream have published their definitions, share them
+ * out among the workers of each node, check that all define the same fields. WEIR_ERR_TIMEOUT: not all came;
+ * WEIR_ERR_INPUT: definitions disagree (names field, processes, both values). */
+weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
+                              weir__intake **intake);
+int         weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields);
+const char *weir__intake_time_units(const weir__intake *intake); /* NULL: unknown */
+const char *weir__intake_calendar(const weir__intake *intake);
+/* Tell the simulation that there will be no analysis and why; it goes on. */
+void weir__intake_refuse(weir__intake *intake, const char *message);
+void weir__intake_close(weir__intake **intake);
+
+/* ---- the worker ---- */
+
+typedef struct weir__progress {
+  int64_t steps;      /* retired so far */
+  int64_t step;       /* number of the last one */
+  double  time;       /* its time */
+  int64_t latency_ns; /* from its arrival to its retirement */
+  int64_t blocked_ns; /* the simulation's processes on this worker waited so long for free slots, summed, so far */
+} weir__progress;
+
+typedef struct weir__worker_options {
+  int     threads;          /* -1: one per core of the process; 0: none, everything in one loop */
+  int     steps_in_flight;  /* 0: 2 */
+  int     slots;            /* of each channel; 0: 4 */
+  bool    pin;              /* bind threads to cores */
+  int64_t block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
+  bool    as_published;     /* chunks are the pieces of the simulation's processes */
+  bool    holes;            /* places that no process publishes are filled with the missing value */
+  void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
+  void *progress_self;
+} weir__worker_options;
+
+typedef struct weir__worker_stats {
+  int64_t steps, dropped_steps;
+  int64_t tasks, messages, message_bytes;                /* executed and sent, in all steps */
+  int64_t plan_bytes;                                    /* buffers of the plan */
+  int64_t plan_tasks, plan_messages, plan_message_bytes; /* per step, as compiled */
+  int64_t compile_ns, run_ns, blocked_ns;
+  int64_t intake_bytes;                                      /* copied out of the simulation */
+  int64_t latency_median_ns, latency_p99_ns, latency_max_ns; /* of the last 4096 steps */
+} weir__worker_stats;
+
+typedef struct weir__worker weir__worker;
+/* Collective. Exactly one of `source` and `intake` is given; both are borrowed. */
+weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, const weir__source *source,
+                                weir__intake *intake, const weir__worker_options *options, weir__worker **worker);
+/* Collective: ends when the stream has ended on all workers and every step is retired. */
+weir_status weir__worker_run(weir__worker *worker);
+void        weir__worker_stats_get(const weir__worker *worker, weir__worker_stats *stats);
+void        weir__worker_destroy(weir__worker **worker);
+
+/* Share of a plan, for `weir check`: compiled as if there were `size` workers, without communication or buffers. */
+typedef struct weir__plan_summary {
+  int64_t tasks, bytes, messages, message_bytes; /* of one worker, per step */
+} weir__plan_summary;
+weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, weir__plan_summary *summary);
+#endif

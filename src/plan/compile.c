@@ -1,0 +1,254 @@
+/* Compiling one worker's share, node by node in the order of the graph. */
+#include "plan/compiler.h"
+#include <string.h>
+
+/* ---- ownership ---- */
+
+int64_t weir__owned_first(int64_t chunks, int rank, int size) {
+  return (int64_t)(((__int128)rank * chunks + size - 1) / size);
+}
+
+int weir__owner(const weir__plan *plan, int node, int64_t chunk) {
+  int64_t chunks = weir__grid_count(&plan->graph->node[node].grid);
+  if (chunks == 1) return plan->compiler->single[node];
+  return (int)((__int128)chunk * plan->size / chunks);
+}
+
+/* One-chunk results: small ones stay where they are reduced (worker 0) or where their first input is; work on a whole
+ * field that lies in many chunks is dealt out among the workers by node number. */
+static int single_owner(const weir__compiler *c, int number) {
+  const weir__node *node = &c->plan->graph->node[number];
+  if (!node->op || weir__node_reduces(node) || !node->inputs || node->input[0].node < 0) return 0;
+  for (int i = 0; i < node->inputs; i++)
+    if (node->input[i].node >= 0 && weir__grid_count(&c->plan->graph->node[node->input[i].node].grid) > 1)
+      return number % c->plan->size;
+  return c->single[node->input[0].node];
+}
+
+/* ---- growing lists ---- */
+
+int weir__compiler_new_cell(weir__compiler *c, weir__cell cell) {
+  weir__plan *p = c->plan;
+  if (weir__grow(&p->cell, (size_t)p->cells + 1, &p->cell_capacity, sizeof *p->cell) < 0) return -1;
+  p->cell[p->cells] = cell;
+  return p->cells++;
+}
+
+weir_status weir__compiler_depend(weir__compiler *c, weir__emitter from, int task, bool next) {
+  WEIR_TRY(weir__grow(&c->dependency, c->dependencies + 1, &c->dependency_capacity, sizeof *c->dependency));
+  c->dependency[c->dependencies++] = (weir__dependency){from, task, next};
+  return WEIR_OK;
+}
+
+weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *number) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__grow(&p->task, (size_t)p->tasks + 1, &p->task_capacity, sizeof *p->task));
+  p->task[p->tasks] = task;
+  *number           = p->tasks++;
+  return WEIR_OK;
+}
+
+size_t weir__type_bytes(const weir_field_type *type, const weir_region *region) {
+  return (size_t)weir__region_size(region) * weir_dtype_size(type->dtype);
+}
+
+/* ---- what anybody uses of each node ---- */
+
+static void include(weir_region *box, const weir_region *more) {
+  if (box->rank < 0) {
+    *box = *more;
+    return;
+  }
+  for (int a = 0; a < more->rank; a++) {
+    int64_t end = box->start[a] + box->count[a], more_end = more->start[a] + more->count[a];
+    if (more->start[a] < box->start[a]) box->start[a] = more->start[a];
+    box->count[a] = (more_end > end ? more_end : end) - box->start[a];
+  }
+}
+
+/* A wrapped region may lie on both ends of an axis: then all of the axis is wanted. */
+static void unwrap(weir_region *box, const weir_field_type *type) {
+  for (int a = 0; a < box->rank; a++)
+    if (box->start[a] < 0 || box->start[a] + box->count[a] > type->dim[a].size)
+      box->start[a] = 0, box->count[a] = type->dim[a].size;
+}
+
+weir_status weir__compile_wanted(weir__compiler *c) {
+  const weir__graph *graph = c->plan->graph;
+  weir_region       *box   = c->plan->wanted;
+  for (int i = 0; i < graph->nodes; i++) {
+    box[i] = weir__region_whole(&graph->node[i].type[0]);
+    if (!graph->node[i].triggers || !graph->node[i].wanted) box[i].rank = -1;
+  }
+  for (int i = graph->nodes - 1; i >= 0; i--) {
+    const weir__node *node = &graph->node[i];
+    if (box[i].rank < 0) continue;
+    for (int k = 0; k < node->inputs; k++) {
+      weir_region need;
+      int         from = node->input[k].node;
+      if (from < 0) continue;
+      if (weir__node_reduces(node)) need = weir__region_whole(node->in_type[k]);
+      else WEIR_TRY(weir__node_need(node, k, &box[i], &need));
+      unwrap(&need, node->in_type[k]);
+      include(&box[from], &need);
+    }
+  }
+  return WEIR_OK;
+}
+
+/* ---- cells of a node's own chunks ---- */
+
+static weir_status own_cells(weir__compiler *c, int number) {
+  weir__plan       *p    = c->plan;
+  const weir__node *node = &p->graph->node[number];
+  c->cell[number]        = p->cells;
+  for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
+    weir_region region = weir__grid_region(&node->grid, chunk);
+    for (int k = 0; k < node->outputs; k++) {
+      int64_t    ring = node->is_static ? 1 : p->flight + node->history;
+      weir__cell cell = {.bytes      = weir__type_bytes(&node->type[k], &region),
+                         .ring       = ring,
+                         .slot_piece = -1,
+                         .message    = -1,
+                         .region     = region,
+                         .dtype      = node->type[k].dtype};
+      if (weir__compiler_new_cell(c, cell) < 0) return WEIR_ERR_MEMORY;
+    }
+  }
+  return WEIR_OK;
+}
+
+static weir_status prepare_nodes(weir__compiler *c) {
+  weir__plan        *p     = c->plan;
+  const weir__graph *graph = p->graph;
+  size_t             n     = (size_t)graph->nodes;
+  int                total = 0;
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->first, &c->first));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->end, &c->end));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->cell, &c->cell));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->task_at, &c->task_at));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->single, &c->single));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast, &c->broadcast));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast_packet, &c->broadcast_packet));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->wanted, &p->wanted));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->context, &p->context));
+  for (int i = 0; i < graph->nodes; i++) c->single[i] = single_owner(c, i);
+  WEIR_TRY(weir__compile_wanted(c));
+  for (int i = 0; i < graph->nodes; i++) {
+    int64_t chunks         = weir__grid_count(&graph->node[i].grid);
+    c->broadcast_packet[i] = -1;
+    c->task_at[i]          = total;
+    if (p->wanted[i].rank < 0) continue;
+    if (chunks == 1) {
+      c->end[i] = c->single[i] == p->rank;
+    } else {
+      c->first[i] = weir__owned_first(chunks, p->rank, p->size);
+      c->end[i]   = weir__owned_first(chunks, p->rank + 1, p->size);
+    }
+    total += (int)(c->end[i] - c->first[i]);
+    WEIR_TRY(own_cells(c, i));
+  }
+  return weir__arena_alloc(&p->arena, (size_t)total * sizeof *c->task_of, &c->task_of);
+}
+
+/* A one-chunk field used by the chunks of a field in many chunks is needed nearly everywhere: it goes down a tree. */
+static void mark_broadcasts(weir__compiler *c) {
+  const weir__graph *graph = c->plan->graph;
+  if (c->plan->size == 1) return;
+  for (int i = 0; i < graph->nodes; i++) {
+    const weir__node *node = &graph->node[i];
+    if (c->plan->wanted[i].rank < 0) continue;
+    for (int k = 0; k < node->inputs; k++) {
+      int from = node->input[k].node;
+      if (from < 0 || weir__grid_count(&graph->node[from].grid) > 1) continue;
+      int64_t users = weir__node_reduces(node) ? weir__grid_count(&graph->node[node->input[0].node].grid)
+                                               : weir__grid_count(&node->grid);
+      if (users > 1) c->broadcast[from] = true;
+    }
+  }
+}
+
+static weir_status prepare_operators(weir__compiler *c) {
+  for (int i = 0; i < c->plan->graph->nodes; i++) {
+    const weir__node *node = &c->plan->graph->node[i];
+    if (!node->op || !node->op->prepare || c->plan->wanted[i].rank < 0 || !c->comm) continue;
+    WEIR_TRY(node->op->prepare(node->params, node->in_type, &c->plan->context[i]));
+  }
+  return WEIR_OK;
+}
+
+static weir_status compile_operators(weir__compiler *c) {
+  WEIR_TRY(weir__compile_broadcasts(c));
+  for (int i = 0; i < c->plan->graph->nodes; i++) {
+    const weir__node *node = &c->plan->graph->node[i];
+    if (!node->op || c->plan->wanted[i].rank < 0) continue;
+    WEIR_TRY(weir__node_reduces(node) ? weir__compile_reduction(c, i) : weir__compile_apply(c, i));
+  }
+  return prepare_operators(c);
+}
+
+weir_status weir__compiler_agree(weir__compiler *c, weir_status status) {
+  return c->comm ? weir__comm_agree(c->comm, status) : status;
+}
+
+/* Local work and exchanges alternate; before each exchange all workers agree that the work before it went well, so that
+ * nobody waits for one that failed. */
+static weir_status compile(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes) {
+  WEIR_TRY(weir__compiler_agree(c, prepare_nodes(c)));
+  mark_broadcasts(c);
+  WEIR_TRY(weir__compile_sources(c, pieces, piece_count, holes));
+  WEIR_TRY(weir__compiler_agree(c, compile_operators(c)));
+  WEIR_TRY(weir__compile_messages(c));
+  weir_status status = weir__compile_dependencies(c);
+  if (status >= 0 && c->comm) status = weir__compile_memory(c);
+  return weir__compiler_agree(c, status);
+}
+
+static weir_status create(const weir__graph *graph, weir__comm *comm, int rank, int size, int flight,
+                          const weir__local_piece *pieces, int piece_count, bool holes, weir__plan **plan) {
+  weir_status    status = WEIR_OK;
+  weir__plan    *p      = NULL;
+  weir__compiler c      = {.comm = comm};
+  WEIR_TRY(weir__alloc_zeroed(sizeof *p, 0, &p));
+  *p     = (weir__plan){.graph = graph, .rank = rank, .size = size, .flight = flight, .compiler = &c};
+  c.plan = p;
+  WEIR_TRY_GOTO(out, compile(&c, pieces, piece_count, holes));
+  p->compiler = NULL;
+  *plan       = p;
+  p           = NULL;
+out:
+  weir__free(c.dependency);
+  weir__free(c.packet_slot);
+  weir__plan_destroy(&p);
+  return status;
+}
+
+weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, int flight, const weir__local_piece *pieces,
+                              int piece_count, bool holes, weir__plan **plan) {
+  return create(graph, comm, weir__comm_rank(comm), weir__comm_size(comm), flight, pieces, piece_count, holes, plan);
+}
+
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, weir__plan **plan) {
+  return create(graph, NULL, rank, size, 2, NULL, 0, false, plan);
+}
+
+void weir__plan_destroy(weir__plan **plan) {
+  weir__plan *p = *plan;
+  if (!p) return;
+  for (int i = 0; p->context && i < p->graph->nodes; i++)
+    if (p->context[i] && p->graph->node[i].op->release) p->graph->node[i].op->release(p->context[i]);
+  weir__free(p->cell);
+  weir__free(p->part);
+  weir__free(p->gather);
+  weir__free(p->bit);
+  weir__free(p->task);
+  weir__free(p->join);
+  weir__free(p->packet_in);
+  weir__free(p->packet_out);
+  weir__free(p->memory);
+  weir__free(p->state);
+  weir__free(p->tokens);
+  weir__arena_clear(&p->arena);
+  weir__free(p);
+  *plan = NULL;
+}

@@ -1,0 +1,62 @@
+/* What the files of this module share while they compile; gone afterwards. */
+#ifndef WEIR_PLAN_COMPILER_H
+#define WEIR_PLAN_COMPILER_H
+#include "plan/plan.h"
+
+/* Who completes: one of the plan's emitters before messages have numbers. */
+typedef struct weir__emitter {
+  enum { WEIR__EMIT_BEGIN, WEIR__EMIT_TASK, WEIR__EMIT_PACKET } kind;
+  int number; /* of the task, or of the incoming packet */
+} weir__emitter;
+
+typedef struct weir__dependency {
+  weir__emitter from;
+  int           task;
+  bool          next; /* of the step after */
+} weir__dependency;
+
+typedef struct weir__compiler {
+  weir__plan *plan;
+  weir__comm *comm; /* NULL: compiling alone, nobody to ask */
+  /* per node */
+  int64_t          *first, *end;      /* its own chunks */
+  int              *cell;             /* of its first own chunk (results of a chunk are neighbours); -1: none */
+  int              *task_at;          /* index in task_of of its first own chunk */
+  int              *single;           /* owner of a one-chunk node */
+  bool             *broadcast;        /* its one chunk goes to every worker */
+  int              *broadcast_packet; /* incoming packet of result 0; the other results follow */
+  weir__emitter    *task_of;          /* per own chunk: who completes it */
+  weir__dependency *dependency;
+  size_t            dependencies, dependency_capacity;
+  int              *packet_slot; /* hash of incoming packets: number + 1 */
+  size_t            packet_slots;
+} weir__compiler;
+
+weir_status weir__compiler_agree(weir__compiler *c, weir_status status); /* the worst of all workers */
+int         weir__compiler_new_cell(weir__compiler *c, weir__cell cell); /* its number; -1: no memory */
+weir_status weir__compiler_depend(weir__compiler *c, weir__emitter from, int task, bool next);
+weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *number);
+weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number);
+
+/* Where result `output` of a node's chunk is for this worker, and who makes it; asks its owner for `region` when that
+ * is another. */
+weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64_t chunk, int64_t lag,
+                                  const weir_region *region, int *cell, weir__emitter *from);
+
+/* Add the gather of `region` of result edge.output of edge.node for a bit of `task`. */
+weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, int64_t lag, unsigned wrap,
+                                  const weir_region *region, size_t *scratch);
+
+weir_status weir__compile_wanted(weir__compiler *c);
+weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes);
+weir_status weir__compile_apply(weir__compiler *c, int node);
+weir_status weir__compile_reduction(weir__compiler *c, int node);
+weir_status weir__compile_broadcasts(weir__compiler *c);
+weir_status weir__compile_messages(weir__compiler *c);
+weir_status weir__compile_dependencies(weir__compiler *c);
+weir_status weir__compile_memory(weir__compiler *c);
+
+/* Elements one task should have at least, so that scheduling it costs little. */
+enum { WEIR__TASK_ELEMENTS = 16384 };
+size_t weir__type_bytes(const weir_field_type *type, const weir_region *region);
+#endif

@@ -1,0 +1,170 @@
+/* One worker's share of a compiled graph: tasks, dependencies, memory, messages. Made once; a step only re-arms
+ * counters.
+ *
+ * Who owns what is arithmetic: chunk c of n belongs to worker floor(c * W / n), a grid of one chunk to one worker, so a
+ * worker compiles its own share without a table over workers.
+ *
+ *   cell     memory for one thing at one step (a chunk, a region received, a partial result), several steps deep
+ *   bit      one call of an operator (one chunk), or one copy into a chunk or a message
+ *   task     some bits of one kind that run one after the other: what is scheduled
+ *   message  what goes from one worker to another at one depth of the graph: several regions packed
+ *   emitter  what completes: a task, the beginning of a step, or a message's arrival */
+#ifndef WEIR_PLAN_PLAN_H
+#define WEIR_PLAN_PLAN_H
+#include "comm/comm.h"
+#include "graph/graph.h"
+
+/* Where it is at step n: base + (n % ring) * stride. */
+typedef struct weir__cell {
+  char       *base;  /* set by weir__plan_allocate; NULL for a cell in the simulation's slot */
+  uint8_t    *token; /* token[(n % ring) * token_stride]: 1 has a value, 0 missing at that step */
+  size_t      bytes, stride, token_stride;
+  int64_t     ring;
+  int         slot_piece; /* >= 0: the data are the part of that piece in the channel's slot (no copy) */
+  int         message;    /* >= 0: inside that incoming message, at `offset` */
+  size_t      offset;     /* in the message or in the plan's memory */
+  weir_region region;     /* dense box held */
+  weir_dtype  dtype;      /* 0: plain bytes */
+} weir__cell;
+
+/* Part of a gathered region: copy `region` of a cell to where `target` starts. */
+typedef struct weir__part {
+  int         cell;
+  int64_t     lag;
+  weir_region region;                /* in the cell's indices */
+  int64_t     target[WEIR_RANK_MAX]; /* in the gathered region's indices (differs when wrapped) */
+} weir__part;
+
+/* A region wanted by a bit: seen in place when it is one part, else copied together into scratch or a cell of its own.
+ */
+typedef struct weir__gather {
+  int         first, parts; /* in plan->part; 0 parts: an input not given */
+  bool        in_place;
+  int         cell; /* >= 0: assembled there (large); else in scratch at `offset` */
+  size_t      offset;
+  weir_region region;
+  weir_view   view; /* of the region, but for `data` (and `missing`): made once */
+  size_t      at;   /* in place: bytes from the start of the cell */
+} weir__gather;
+
+typedef struct weir__bit {
+  int64_t chunk;
+  int     gather; /* first of the inputs' gathers in plan->gather */
+  int     cell;   /* of result 0; results follow; -1: none */
+  size_t  state;  /* offset of its state in plan->state */
+} weir__bit;
+
+typedef enum weir__task_kind {
+  WEIR__TASK_READ,     /* a source's chunk from a reader */
+  WEIR__TASK_ASSEMBLE, /* a source's chunk from pieces */
+  WEIR__TASK_APPLY,    /* chunks of an operator's result */
+  WEIR__TASK_REDUCE,   /* input chunks into a partial result */
+  WEIR__TASK_JOIN,     /* partial results into one; at the root, the result */
+  WEIR__TASK_PACK,     /* regions into an outgoing message */
+} weir__task_kind;
+
+typedef struct weir__task {
+  weir__task_kind kind;
+  int             node; /* -1: PACK */
+  int             bit, bits;
+  int             partial;     /* REDUCE: cell of the partial; JOIN: of the joined one */
+  int             join, joins; /* JOIN: cells to combine, in plan->join */
+  bool            root;        /* JOIN: finish here */
+  int             message;     /* PACK */
+} weir__task;
+
+/* What makes two packets part of the same message: same depth and purpose between the same two workers. */
+typedef enum weir__purpose { WEIR__PIECES, WEIR__REGIONS, WEIR__PARTIALS, WEIR__BROADCAST } weir__purpose;
+typedef struct weir__packet {
+  int           peer;
+  int           depth;
+  weir__purpose purpose;
+  int64_t       tree; /* partials and broadcasts: which tree, so that no two trees wait for each other */
+  int           node, output;
+  int64_t       chunk, lag;
+  weir_region   region;
+  size_t        bytes;
+  int           cell; /* where it comes from (outgoing) or is found (incoming) */
+  int           task; /* outgoing: what makes it; -1: the beginning of the step */
+} weir__packet;
+
+typedef struct weir__message {
+  int    peer, tag;
+  int    packet, packets; /* in plan->packet */
+  size_t head;            /* bytes before the first packet's data: header and tokens */
+  size_t bytes;
+  char  *buffer; /* `flight` times `stride` bytes */
+  size_t stride;
+  int    emitter; /* incoming: what fires on arrival; outgoing: its PACK task */
+} weir__message;
+
+/* First bytes of every message. */
+typedef struct weir__message_head {
+  int64_t step;
+  int64_t ordinal;
+} weir__message_head;
+
+typedef struct weir__edge_list {
+  uint32_t *first; /* emitters + 1 */
+  uint32_t *target;
+} weir__edge_list;
+
+/* A piece of a source's field that a process of this worker's node puts into its channel. */
+typedef struct weir__local_piece {
+  int         node;           /* source node */
+  int         channel, piece; /* whose, and its number there */
+  weir_region region;
+} weir__local_piece;
+
+typedef struct weir__plan {
+  weir__arena        arena;
+  const weir__graph *graph;
+  int                rank, size, flight; /* worker, workers, steps in flight */
+  weir__cell        *cell;
+  weir__part        *part;
+  weir__gather      *gather;
+  weir__bit         *bit;
+  weir__task        *task;
+  int               *join;
+  weir__packet      *packet_in, *packet_out;
+  weir__message     *in, *out;
+  int                cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
+  size_t cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity, packet_in_capacity,
+      packet_out_capacity;
+  /* dependencies: emitter t < tasks is task t; `tasks` the beginning of a step; tasks + 1 + m arrival of message m */
+  int             emitters;
+  weir__edge_list now, next; /* same step; following step */
+  uint32_t       *degree;    /* of each task, both kinds */
+  uint32_t        sinks;     /* tasks nobody waits for, plus messages in and out: what retires a step */
+  /* memory */
+  char  *memory, *state, *tokens;
+  size_t memory_bytes, state_bytes, scratch_bytes; /* scratch: per thread */
+  void **context;                                  /* per node, from `prepare` */
+  /* what the sources must deliver */
+  weir_region       *wanted; /* per node: the box of it that anybody uses; rank -1: none */
+  weir__local_piece *piece;
+  int                pieces;
+  /* compile time only */
+  struct weir__compiler *compiler;
+} weir__plan;
+
+/* Compile. Collective when `comm` has several workers. `pieces` NULL: sources are read by the workers (READ tasks).
+ * WEIR_ERR_INPUT: pieces overlap or leave a hole that was not declared (names the field and the place). */
+weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, int flight, const weir__local_piece *pieces,
+                              int piece_count, bool holes, weir__plan **plan);
+void        weir__plan_destroy(weir__plan **plan);
+
+/* One worker's share without its partners: counts of weir__plan_create for `weir check`. */
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, weir__plan **plan);
+
+/* ---- ownership ---- */
+int64_t weir__owned_first(int64_t chunks, int rank, int size); /* first chunk of a worker; that of rank + 1 ends it */
+int     weir__owner(const weir__plan *plan, int node, int64_t chunk);
+
+static inline char *weir__cell_at(const weir__cell *cell, int64_t ordinal) {
+  return cell->base + (size_t)(ordinal % cell->ring) * cell->stride;
+}
+static inline uint8_t *weir__cell_token(const weir__cell *cell, int64_t ordinal) {
+  return cell->token + (size_t)(ordinal % cell->ring) * cell->token_stride;
+}
+#endif

@@ -1,0 +1,243 @@
+/* Reductions: own chunks into partial results, these into one, and partial results of workers down a binomial tree.
+ * Operators promise that the order of combining does not change a bit, so the tree may follow the workers. */
+#include "plan/compiler.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A partial result's chunk r and the input chunk c that goes into it. */
+typedef struct pair {
+  int64_t r, c;
+} pair;
+
+static int by_result(const void *a, const void *b) {
+  const pair *x = a, *y = b;
+  return x->r != y->r ? (x->r < y->r ? -1 : 1) : x->c < y->c ? -1 : x->c > y->c;
+}
+
+static const weir__grid *input_grid(const weir__compiler *c, const weir__node *node) {
+  return &c->plan->graph->node[node->input[0].node].grid;
+}
+
+/* The chunk of the result that an input chunk goes into. */
+static int64_t project(const weir__compiler *c, const weir__node *node, int64_t chunk) {
+  int64_t from[WEIR_RANK_MAX], to[WEIR_RANK_MAX] = {0};
+  weir__grid_unravel(input_grid(c, node), chunk, from);
+  for (int k = 0; k < node->grid.rank; k++)
+    if (node->from_axis[k] >= 0) to[k] = from[node->from_axis[k]];
+  return weir__grid_ravel(&node->grid, to);
+}
+
+/* ---- who contributes to a chunk of the result: a list of workers, the root first ---- */
+
+typedef struct tree {
+  int    *worker;
+  size_t  capacity;
+  int     count, mine; /* mine: this worker's place; -1: none */
+  int64_t name;        /* equal for trees of the same shape */
+} tree;
+
+static weir_status tree_add(tree *t, int worker) {
+  for (int i = t->count - 1; i >= 0 && i >= t->count - 2; i--)
+    if (t->worker[i] == worker) return WEIR_OK; /* chunks come in order, so do workers: only neighbours can be equal */
+  WEIR_TRY(weir__grow(&t->worker, (size_t)t->count + 1, &t->capacity, sizeof *t->worker));
+  t->worker[t->count++] = worker;
+  return WEIR_OK;
+}
+
+static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
+  const weir__node *node   = &c->plan->graph->node[number];
+  const weir__grid *grid   = input_grid(c, node);
+  int64_t           chunks = weir__grid_count(grid), results = weir__grid_count(&node->grid);
+  int64_t           first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX], to[WEIR_RANK_MAX];
+  int               root = weir__owner(c->plan, number, r), size = c->plan->size;
+  t->count = 0;
+  t->mine  = -1;
+  WEIR_TRY(tree_add(t, root));
+  if (results == 1) { /* everyone who owns a chunk, by arithmetic */
+    int64_t owners = chunks < size ? chunks : size;
+    t->name        = -1 - owners;
+    for (int64_t i = 0; i < owners; i++) {
+      int worker = chunks == 1     ? weir__owner(c->plan, node->input[0].node, 0)
+                   : chunks < size ? (int)(i * size / chunks)
+                                   : (int)i;
+      if (worker != root) WEIR_TRY(tree_add(t, worker));
+    }
+    if (chunks == 1) t->name -= (int64_t)size * (1 + t->worker[t->count - 1]);
+  } else {
+    t->name = (int64_t)number << 32 | r;
+    weir__grid_unravel(&node->grid, r, to);
+    for (int a = 0; a < grid->rank; a++) first[a] = 0, last[a] = grid->chunks[a] - 1;
+    for (int k = 0; k < node->grid.rank; k++)
+      if (node->from_axis[k] >= 0) first[node->from_axis[k]] = last[node->from_axis[k]] = to[k];
+    memcpy(index, first, sizeof index);
+    for (bool more = true; more;) {
+      int worker = weir__owner(c->plan, node->input[0].node, weir__grid_ravel(grid, index));
+      if (worker != root) WEIR_TRY(tree_add(t, worker));
+      more = false;
+      for (int a = grid->rank - 1; a >= 0 && !more; a--) {
+        if (++index[a] <= last[a]) more = true;
+        else index[a] = first[a];
+      }
+    }
+  }
+  for (int i = 0; i < t->count; i++)
+    if (t->worker[i] == c->plan->rank) t->mine = i;
+  return WEIR_OK;
+}
+
+/* ---- tasks ---- */
+
+static weir_status partial_cell(weir__compiler *c, const weir__node *node, const weir_region *out, int *cell) {
+  size_t bytes = node->op->partial_size(node->params, node->in_type, out);
+  *cell        = weir__compiler_new_cell(
+             c, (weir__cell){.bytes = bytes, .ring = c->plan->flight, .slot_piece = -1, .message = -1, .region = *out});
+  return *cell < 0 ? WEIR_ERR_MEMORY : WEIR_OK;
+}
+
+static weir_status add_join(weir__compiler *c, int cell) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__grow(&p->join, (size_t)p->joins + 1, &p->join_capacity, sizeof cell));
+  p->join[p->joins++] = cell;
+  return WEIR_OK;
+}
+
+static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chunk, size_t *scratch) {
+  weir__plan       *p      = c->plan;
+  const weir__node *node   = &p->graph->node[number];
+  weir_region       region = weir__grid_region(input_grid(c, node), chunk);
+  weir__bit         bit    = {.chunk = chunk, .gather = p->gathers, .cell = -1};
+  *scratch                 = 0;
+  for (int i = 0; i < node->inputs; i++) {
+    if (node->input[i].node < 0) {
+      WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof *p->gather));
+      p->gather[p->gathers++] = (weir__gather){.cell = -1};
+      continue;
+    }
+    weir_region need = i ? weir__region_by_name(node->in_type[0], &region, node->in_type[i]) : region;
+    WEIR_TRY(weir__compiler_gather(c, task, node->input[i], node->lag[i], 0, &need, scratch));
+  }
+  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+  p->bit[p->bits++] = bit;
+  p->task[task].bits++;
+  return WEIR_OK;
+}
+
+/* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. */
+static weir_status local_partials(weir__compiler *c, int number, const weir_region *out, const pair *pairs,
+                                  size_t count, int *tasks) {
+  weir__plan       *p    = c->plan;
+  const weir__node *node = &p->graph->node[number];
+  int               task = -1;
+  int64_t           held = 0;
+  *tasks                 = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t scratch;
+    if (task < 0 || held >= WEIR__TASK_ELEMENTS) {
+      weir__task new = {.kind = WEIR__TASK_REDUCE, .node = number, .bit = p->bits};
+      WEIR_TRY(partial_cell(c, node, out, &new.partial));
+      WEIR_TRY(weir__compiler_new_task(c, new, &task));
+      if (node->op->in_order) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, task}, task, true));
+      WEIR_TRY(add_join(c, new.partial));
+      ++*tasks;
+      held = 0;
+    }
+    WEIR_TRY(add_bit(c, number, task, pairs[i].c, &scratch));
+    if (node->op->scratch_size) scratch += node->op->scratch_size(node->params, node->in_type, out);
+    if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+    weir_region region = weir__grid_region(input_grid(c, node), pairs[i].c);
+    held += weir__region_size(&region);
+  }
+  return WEIR_OK;
+}
+
+static weir__packet partial_packet(const weir__compiler *c, int number, int64_t r, const tree *t, int peer,
+                                   const weir_region *out) {
+  const weir__node *node = &c->plan->graph->node[number];
+  return (weir__packet){.peer    = peer,
+                        .depth   = node->depth,
+                        .purpose = WEIR__PARTIALS,
+                        .tree    = t->name,
+                        .node    = number,
+                        .chunk   = r,
+                        .region  = *out,
+                        .bytes   = node->op->partial_size(node->params, node->in_type, out),
+                        .task    = -1};
+}
+
+static int parent_of(int place) { return place & (place - 1); }
+
+static weir_status one_result(weir__compiler *c, int number, int64_t r, const pair *pairs, size_t count, tree *t) {
+  weir__plan       *p          = c->plan;
+  const weir__node *node       = &p->graph->node[number];
+  weir_region       out        = weir__grid_region(&node->grid, r);
+  int               first_task = p->tasks, tasks, ignored;
+  weir__task        join = {.kind = WEIR__TASK_JOIN, .node = number, .join = p->joins, .bit = p->bits, .message = -1};
+  WEIR_TRY(tree_of(c, number, r, t));
+  if (t->mine < 0) return WEIR_OK;
+  WEIR_TRY(local_partials(c, number, &out, pairs, count, &tasks));
+  int  child[32], children = 0, packets[32];
+  bool root = t->mine == 0;
+  for (int step = 1; t->mine + step < t->count && (root || step < (t->mine & -t->mine)); step *= 2)
+    child[children++] = t->mine + step;
+  int source = p->join[join.join], maker = first_task;
+  for (int i = 0; i < children; i++) {
+    weir__packet packet = partial_packet(c, number, r, t, t->worker[child[i]], &out);
+    WEIR_TRY(weir__compiler_new_packet(c, true, &packet, &packets[i]));
+    WEIR_TRY(add_join(c, p->packet_in[packets[i]].cell));
+  }
+  if (root || tasks + children != 1 || children) {
+    join.joins = p->joins - join.join;
+    join.root  = root;
+    join.bit   = p->bits;
+    WEIR_TRY(partial_cell(c, node, &out, &join.partial));
+    weir__bit bit = {
+        .chunk = r, .gather = -1, .cell = root ? c->cell[number] + (int)(r - c->first[number]) * node->outputs : -1};
+    WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+    p->bit[p->bits++] = bit;
+    join.bits         = 1;
+    WEIR_TRY(weir__compiler_new_task(c, join, &maker));
+    for (int i = 0; i < tasks; i++)
+      WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, first_task + i}, maker, false));
+    for (int i = 0; i < children; i++)
+      WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_PACKET, packets[i]}, maker, false));
+    if (node->op->in_order) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, maker}, maker, true));
+    source         = join.partial;
+    size_t scratch = node->op->scratch_size ? node->op->scratch_size(node->params, node->in_type, &out) : 0;
+    if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+  }
+  if (root) {
+    c->task_of[c->task_at[number] + (r - c->first[number])] = (weir__emitter){WEIR__EMIT_TASK, maker};
+    return WEIR_OK;
+  }
+  weir__packet up = partial_packet(c, number, r, t, t->worker[parent_of(t->mine)], &out);
+  up.cell         = source;
+  up.task         = maker;
+  return weir__compiler_new_packet(c, false, &up, &ignored);
+}
+
+weir_status weir__compile_reduction(weir__compiler *c, int number) {
+  weir__plan       *p      = c->plan;
+  const weir__node *node   = &p->graph->node[number];
+  int               source = node->input[0].node;
+  weir_status       status = WEIR_OK;
+  pair             *pairs  = NULL;
+  tree              t      = {0};
+  size_t            count = 0, contributions = (size_t)(c->end[source] - c->first[source]),
+         own = (size_t)(c->end[number] - c->first[number]);
+  WEIR_TRY(weir__alloc_array(contributions + own + 1, sizeof *pairs, &pairs));
+  for (int64_t chunk = c->first[source]; chunk < c->end[source]; chunk++)
+    pairs[count++] = (pair){project(c, node, chunk), chunk};
+  /* results this worker must finish even if none of its chunks goes into them */
+  for (int64_t r = c->first[number]; r < c->end[number]; r++) pairs[count++] = (pair){r, INT64_MAX};
+  qsort(pairs, count, sizeof *pairs, by_result);
+  for (size_t i = 0, end; i < count; i = end) {
+    for (end = i; end < count && pairs[end].r == pairs[i].r; end++) {}
+    size_t mine = end - i;
+    if (pairs[end - 1].c == INT64_MAX) mine--;
+    WEIR_TRY_GOTO(out, one_result(c, number, pairs[i].r, pairs + i, mine, &t));
+  }
+out:
+  weir__free(t.worker);
+  weir__free(pairs);
+  return status;
+}

@@ -1,0 +1,305 @@
+/* Fields of sources: read by their owners, or assembled by their owners from the pieces that processes put into
+ * channels. Who holds a piece tells the owners of the chunks it touches; nobody keeps a table of pieces. */
+#include "plan/compiler.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- files ---- */
+
+static weir_status read_tasks(weir__compiler *c, int number) {
+  weir__plan *p = c->plan;
+  for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
+    weir_region region = weir__grid_region(&p->graph->node[number].grid, chunk), used;
+    int64_t     mine   = chunk - c->first[number];
+    int         task;
+    if (!weir__region_intersect(&region, &p->wanted[number], &used)) continue;
+    weir__bit bit = {.chunk = chunk, .gather = -1, .cell = c->cell[number] + (int)mine};
+    WEIR_TRY(weir__compiler_new_task(
+        c, (weir__task){.kind = WEIR__TASK_READ, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
+    WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+    p->bit[p->bits++] = bit;
+    WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
+    c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
+  }
+  return WEIR_OK;
+}
+
+/* ---- pieces: telling owners ---- */
+
+/* Where part of a chunk comes from: a piece on this worker, or a packet. */
+typedef struct fragment {
+  int           node;
+  int64_t       chunk;
+  weir_region   region;
+  int           cell;
+  weir__emitter from;
+} fragment;
+
+typedef struct announcement {
+  int32_t     node;
+  int32_t     pad;
+  int64_t     chunk;
+  weir_region region;
+} announcement;
+
+typedef struct mail {
+  weir__compiler *c;
+  fragment       *fragment;
+  size_t          fragments, fragment_capacity;
+  struct outgoing {
+    int          peer;
+    announcement a;
+    int          cell;
+  } * outgoing;
+  size_t count, capacity;
+} mail;
+
+static weir_status add_fragment(mail *m, fragment f) {
+  WEIR_TRY(weir__grow(&m->fragment, m->fragments + 1, &m->fragment_capacity, sizeof f));
+  m->fragment[m->fragments++] = f;
+  return WEIR_OK;
+}
+
+static weir_status share_piece(mail *m, int piece) {
+  weir__compiler          *c     = m->c;
+  weir__plan              *p     = c->plan;
+  const weir__local_piece *local = &p->piece[piece];
+  const weir__node        *node  = &p->graph->node[local->node];
+  int64_t                  first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX];
+  if (weir__region_size(&local->region) == 0) return WEIR_OK;
+  int cell = weir__compiler_new_cell(
+      c, (weir__cell){
+             .ring = 1, .slot_piece = piece, .message = -1, .region = local->region, .dtype = node->type[0].dtype});
+  if (cell < 0) return WEIR_ERR_MEMORY;
+  weir__grid_touched(&node->grid, &local->region, first, last);
+  memcpy(index, first, sizeof index);
+  for (bool more = true; more;) {
+    int64_t      chunk = weir__grid_ravel(&node->grid, index);
+    int          owner = weir__owner(p, local->node, chunk);
+    weir_region  whole = weir__grid_region(&node->grid, chunk);
+    announcement a     = {.node = local->node, .chunk = chunk};
+    weir__region_intersect(&whole, &local->region, &a.region);
+    if (owner == p->rank) {
+      WEIR_TRY(add_fragment(m, (fragment){a.node, chunk, a.region, cell, {WEIR__EMIT_BEGIN, 0}}));
+    } else {
+      WEIR_TRY(weir__grow(&m->outgoing, m->count + 1, &m->capacity, sizeof *m->outgoing));
+      m->outgoing[m->count++] = (struct outgoing){owner, a, cell};
+    }
+    more = false;
+    for (int d = node->grid.rank - 1; d >= 0 && !more; d--) {
+      if (++index[d] <= last[d]) more = true;
+      else index[d] = first[d];
+    }
+  }
+  return WEIR_OK;
+}
+
+static int by_peer(const void *a, const void *b) {
+  const struct outgoing *x = a, *y = b;
+  return x->peer - y->peer;
+}
+
+static weir__packet piece_packet(const weir__compiler *c, int peer, const announcement *a) {
+  return (weir__packet){.peer    = peer,
+                        .purpose = WEIR__PIECES,
+                        .node    = a->node,
+                        .chunk   = a->chunk,
+                        .region  = a->region,
+                        .bytes   = weir__type_bytes(&c->plan->graph->node[a->node].type[0], &a->region),
+                        .task    = -1};
+}
+
+/* Letters to the owners, one per owner; and the packets that will go there in every step. */
+static weir_status write_letters(mail *m, weir__letter **letters, int *count) {
+  qsort(m->outgoing, m->count, sizeof *m->outgoing, by_peer);
+  WEIR_TRY(weir__alloc_array(m->count + 1, sizeof **letters, letters));
+  for (size_t i = 0, end; i < m->count; i = end) {
+    for (end = i; end < m->count && m->outgoing[end].peer == m->outgoing[i].peer; end++) {}
+    weir__letter *letter = &(*letters)[*count];
+    announcement *list;
+    WEIR_TRY(weir__alloc_array(end - i, sizeof *list, &list));
+    *letter = (weir__letter){m->outgoing[i].peer, (end - i) * sizeof *list, list};
+    ++*count;
+    for (size_t k = i; k < end; k++) {
+      int          ignored;
+      weir__packet packet = piece_packet(m->c, m->outgoing[k].peer, &m->outgoing[k].a);
+      packet.cell         = m->outgoing[k].cell;
+      list[k - i]         = m->outgoing[k].a;
+      WEIR_TRY(weir__compiler_new_packet(m->c, false, &packet, &ignored));
+    }
+  }
+  return WEIR_OK;
+}
+
+static weir_status read_letters(mail *m, const weir__letter *letters, int count) {
+  for (int i = 0; i < count; i++) {
+    const announcement *a = letters[i].bytes;
+    for (size_t k = 0; k < letters[i].size / sizeof *a; k++) {
+      int          number;
+      weir__packet packet = piece_packet(m->c, letters[i].peer, &a[k]);
+      WEIR_TRY(weir__compiler_new_packet(m->c, true, &packet, &number));
+      WEIR_TRY(add_fragment(
+          m, (fragment){
+                 a[k].node, a[k].chunk, a[k].region, m->c->plan->packet_in[number].cell, {WEIR__EMIT_PACKET, number}}));
+    }
+  }
+  return WEIR_OK;
+}
+
+/* ---- pieces: assembling chunks ---- */
+
+static int by_chunk(const void *a, const void *b) {
+  const fragment *x = a, *y = b;
+  if (x->node != y->node) return x->node - y->node;
+  return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+static weir_status check_cover(const weir__node *node, const weir_region *needed, const fragment *f, size_t count,
+                               bool holes) {
+  int64_t covered = 0;
+  char    text[200];
+  for (size_t i = 0; i < count; i++) {
+    covered += weir__region_size(&f[i].region);
+    for (size_t k = 0; k < i; k++) {
+      weir_region both;
+      if (weir__region_intersect(&f[i].region, &f[k].region, &both))
+        return WEIR_FAIL(WEIR_ERR_INPUT,
+                         "field %s: elements %s are published by two processes; pieces must not overlap", node->name,
+                         weir__region_text(&both, text));
+    }
+  }
+  if (covered < weir__region_size(needed) && !holes)
+    return WEIR_FAIL(WEIR_ERR_INPUT,
+                     "field %s: %lld of the %lld elements in %s are published by no process (if that is meant, say "
+                     "`holes: fill` in the stream)",
+                     node->name, (long long)(weir__region_size(needed) - covered), (long long)weir__region_size(needed),
+                     weir__region_text(needed, text));
+  return WEIR_OK;
+}
+
+static weir_status assemble(weir__compiler *c, int number, int64_t chunk, const weir_region *needed, const fragment *f,
+                            size_t count) {
+  weir__plan       *p     = c->plan;
+  const weir__node *node  = &p->graph->node[number];
+  int64_t           mine  = chunk - c->first[number];
+  int               cell  = c->cell[number] + (int)mine, task;
+  weir_region       whole = weir__grid_region(&node->grid, chunk);
+  if (count == 1 && p->cell[f->cell].slot_piece >= 0 && node->history == 0 && weir__region_equal(&f->region, &whole) &&
+      weir__region_equal(&p->cell[f->cell].region, &whole)) {
+    p->cell[cell]                         = p->cell[f->cell]; /* the chunk is a piece: seen in the slot, not copied */
+    c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_BEGIN, 0};
+    return WEIR_OK;
+  }
+  WEIR_TRY(weir__compiler_new_task(
+      c, (weir__task){.kind = WEIR__TASK_ASSEMBLE, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
+  weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .region = whole, .in_place = false};
+  weir__bit    bit = {.chunk = chunk, .gather = p->gathers, .cell = cell};
+  for (size_t i = 0; i < count; i++) {
+    weir__part part = {.cell = f[i].cell, .region = f[i].region};
+    memcpy(part.target, f[i].region.start, sizeof part.target);
+    WEIR_TRY(weir__grow(&p->part, (size_t)p->parts + 1, &p->part_capacity, sizeof part));
+    p->part[p->parts++] = part;
+    WEIR_TRY(weir__compiler_depend(c, f[i].from, task, false));
+  }
+  /* offset 1: fill with the missing value first, there are holes */
+  int64_t covered = 0;
+  for (size_t i = 0; i < count; i++) covered += weir__region_size(&f[i].region);
+  g.offset = covered < weir__region_size(needed);
+  WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof g));
+  p->gather[p->gathers++] = g;
+  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+  p->bit[p->bits++] = bit;
+  if (!count) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
+  c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
+  return WEIR_OK;
+}
+
+static weir_status assemble_all(mail *m, bool holes) {
+  weir__compiler    *c     = m->c;
+  const weir__graph *graph = c->plan->graph;
+  size_t             at    = 0;
+  qsort(m->fragment, m->fragments, sizeof *m->fragment, by_chunk);
+  for (int i = 0; i < graph->nodes; i++) {
+    if (graph->node[i].op || c->plan->wanted[i].rank < 0) continue;
+    for (int64_t chunk = c->first[i]; chunk < c->end[i]; chunk++) {
+      weir_region whole = weir__grid_region(&graph->node[i].grid, chunk), needed;
+      size_t      end   = at;
+      while (end < m->fragments && m->fragment[end].node == i && m->fragment[end].chunk == chunk) end++;
+      if (weir__region_intersect(&whole, &c->plan->wanted[i], &needed)) {
+        WEIR_TRY(check_cover(&graph->node[i], &needed, m->fragment + at, end - at, holes));
+        WEIR_TRY(assemble(c, i, chunk, &needed, m->fragment + at, end - at));
+      }
+      at = end;
+    }
+  }
+  return WEIR_OK;
+}
+
+static weir_status keep_pieces(weir__compiler *c, const weir__local_piece *pieces, int count) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)count * sizeof *p->piece, &p->piece));
+  p->pieces = count;
+  for (int i = 0; i < count; i++) {
+    const weir_region *wanted = &p->wanted[pieces[i].node];
+    p->piece[i]               = pieces[i];
+    if (wanted->rank < 0 || !weir__region_intersect(&pieces[i].region, wanted, &p->piece[i].region))
+      memset(p->piece[i].region.count, 0, sizeof p->piece[i].region.count),
+          p->piece[i].region.rank = pieces[i].region.rank ? pieces[i].region.rank : 1;
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes) {
+  const weir__graph *graph   = c->plan->graph;
+  weir_status        status  = WEIR_OK;
+  mail               m       = {.c = c};
+  weir__letter      *letters = NULL, *received = NULL;
+  int                count = 0, received_count = 0;
+  if (!pieces) {
+    for (int i = 0; i < graph->nodes && status >= 0; i++)
+      if (!graph->node[i].op && c->plan->wanted[i].rank >= 0) status = read_tasks(c, i);
+    return weir__compiler_agree(c, status);
+  }
+  status = keep_pieces(c, pieces, piece_count);
+  for (int i = 0; i < piece_count && status >= 0; i++) status = share_piece(&m, i);
+  if (status >= 0) status = write_letters(&m, &letters, &count);
+  WEIR_TRY_GOTO(out, weir__compiler_agree(c, status));
+  status = weir__comm_exchange(c->comm, letters, count, &received, &received_count);
+  if (status >= 0) status = read_letters(&m, received, received_count);
+  if (status >= 0) status = assemble_all(&m, holes);
+  WEIR_TRY_GOTO(out, weir__compiler_agree(c, status));
+out:
+  weir__comm_letters_free(&letters, count);
+  weir__comm_letters_free(&received, received_count);
+  weir__free(m.fragment);
+  weir__free(m.outgoing);
+  return status;
+}
+
+/* ---- one-chunk fields that every worker needs ---- */
+
+/* A binomial tree over all workers, rotated so that the owner is its root. */
+weir_status weir__compile_broadcasts(weir__compiler *c) {
+  weir__plan *p = c->plan;
+  for (int i = 0; i < p->graph->nodes; i++) {
+    const weir__node *node = &p->graph->node[i];
+    if (!c->broadcast[i] || p->wanted[i].rank < 0 || c->single[i] == p->rank) continue;
+    int         root = c->single[i], place = (p->rank - root + p->size) % p->size, parent = place & (place - 1);
+    weir_region whole = weir__region_whole(&node->type[0]);
+    for (int k = 0; k < node->outputs; k++) {
+      int          number;
+      weir__packet packet = {.peer    = (parent + root) % p->size,
+                             .depth   = node->depth,
+                             .purpose = WEIR__BROADCAST,
+                             .tree    = root,
+                             .node    = i,
+                             .output  = k,
+                             .region  = whole,
+                             .bytes   = weir__type_bytes(&node->type[k], &whole),
+                             .task    = -1};
+      WEIR_TRY(weir__compiler_new_packet(c, true, &packet, &number));
+      if (!k) c->broadcast_packet[i] = number;
+    }
+  }
+  return WEIR_OK;
+}
