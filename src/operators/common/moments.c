@@ -1,0 +1,63 @@
+#include "operators/common/moments.h"
+#include <math.h>
+#include <stddef.h>
+
+size_t weir__moments_size_first(const void *params, bool weighted) {
+  (void)params;
+  return weighted ? offsetof(weir__moments, squares) : offsetof(weir__moments, weights);
+}
+
+/* The weights of valid values only. */
+static void add_weights(weir_sum *sum, const double *x, const double *w, int64_t n) {
+  enum { RUN = 512 };
+  double used[RUN];
+  for (int64_t i = 0; i < n; i += RUN) {
+    int64_t m = n - i < RUN ? n - i : RUN;
+    for (int64_t k = 0; k < m; k++) used[k] = isnan(x[i + k]) ? (double)NAN : w[i + k];
+    weir_sum_add(sum, used, m);
+  }
+}
+
+void weir__moments_add_first(const void *params, void *into, const double *x, const double *w, int64_t n) {
+  weir__moments *m = into;
+  (void)params;
+  if (!w) {
+    weir_sum_add(&m->values, x, n);
+    return;
+  }
+  weir_sum_add_product(&m->values, w, x, n);
+  add_weights(&m->weights, x, w, n);
+}
+
+void weir__moments_combine_first(const void *params, bool weighted, void *into, const void *from) {
+  weir__moments       *m = into;
+  const weir__moments *f = from;
+  (void)params;
+  weir_sum_combine(&m->values, &f->values);
+  if (weighted) weir_sum_combine(&m->weights, &f->weights);
+}
+
+size_t weir__moments_size_second(const void *params, bool weighted) {
+  (void)params, (void)weighted;
+  return sizeof(weir__moments);
+}
+
+void weir__moments_add_second(const void *params, void *into, const double *x, const double *w, int64_t n) {
+  weir__moments *m = into;
+  weir__moments_add_first(params, into, x, w, n);
+  if (w) weir_sum_add_weighted_square(&m->squares, w, x, n);
+  else weir_sum_add_square(&m->squares, x, n);
+}
+
+void weir__moments_combine_second(const void *params, bool weighted, void *into, const void *from) {
+  weir__moments       *m = into;
+  const weir__moments *f = from;
+  weir__moments_combine_first(params, weighted, into, from);
+  weir_sum_combine(&m->squares, &f->squares);
+}
+
+double weir__moments_variance(bool weighted, const void *from) {
+  const weir__moments *m = from;
+  return weighted ? weir_sum_weighted_variance(&m->values, &m->squares, &m->weights)
+                  : weir_sum_variance(&m->values, &m->squares);
+}

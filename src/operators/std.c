@@ -1,0 +1,31 @@
+/* std: standard deviation, from exact sums, so that a large mean takes nothing from it. */
+#include "operators/common/moments.h"
+#include "operators/common/reduce.h"
+#include <math.h>
+
+static void value(const void *params, bool weighted, const void *from, double *result) {
+  (void)params;
+  *result = sqrt(weir__moments_variance(weighted, from));
+}
+
+static const weir__accumulator kind = {weir__moments_size_second, weir__moments_add_second,
+                                       weir__moments_combine_second, value};
+
+static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &kind, infer->in[0]->units); }
+
+static const char *const input_names[] = {"f", "weights"};
+static const weir_param  params[]      = {WEIR__PARAM_REDUCE_AXES, {0}};
+
+const weir_operator weir_operator_std = {
+    .api     = WEIR_OPERATOR_API,
+    .name    = "std",
+    .summary = "standard deviation over all or the named dimensions",
+    .details = "Square root of var: the mean squared distance from the mean, divided by the number of values n (not n "
+               "- 1), or with weights by their sum." WEIR__REDUCE_DETAILS,
+    .inputs  = 1,
+    .optional_inputs = 1,
+    .input_names     = input_names,
+    .params          = params,
+    .params_size     = sizeof(weir__reduce),
+    .infer           = infer,
+    WEIR__REDUCE_FUNCTIONS};
