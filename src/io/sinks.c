@@ -1,0 +1,16 @@
+#include "io/sinks.h"
+
+weir_status weir__sink_infer(weir_infer *infer) {
+  infer->out[0] = (weir_field_type){.dtype = WEIR_F64};
+  for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = -1;
+  return WEIR_OK;
+}
+
+weir_status weir__sink_need_whole(const void *params, const weir_field_type *const *in, int input,
+                                  const weir_region *out, weir_region *region) {
+  (void)params, (void)out;
+  *region = weir__region_whole(in[input]);
+  return WEIR_OK;
+}
+
+void weir__sink_result(const weir_apply *a, double value) { weir_view_store(&a->out[0], NULL, 1, &value); }

@@ -1,0 +1,65 @@
+/* What the files zarr*.c share. */
+#ifndef WEIR_IO_ZARR_PARTS_H
+#define WEIR_IO_ZARR_PARTS_H
+#include "core/text.h"
+#include "core/threads.h"
+#include "field/field.h"
+#include "io/file.h"
+#include "io/zarr.h"
+
+/* A dimension as it stands in the store. */
+typedef struct weir__zarr_dimension {
+  char          *name;  /* in the store: perhaps "x_2" */
+  weir_dimension known; /* as first seen; its strings and values belong to the store */
+  char          *original, *units;
+  double        *values;
+} weir__zarr_dimension;
+
+struct weir__zarr_array {
+  weir__zarr    *zarr;
+  char          *name;
+  int            directory; /* open; -1: not yet */
+  weir_dtype     dtype;
+  int            rank; /* without time */
+  int64_t        extent[WEIR_RANK_MAX], chunk[WEIR_RANK_MAX], chunks[WEIR_RANK_MAX];
+  int64_t        time_chunk; /* 0: static */
+  bool           has_fill;   /* of the field's type */
+  double         fill;
+  size_t         level_nbytes, chunk_nbytes; /* of one time level of a chunk; of all its levels */
+  char          *attributes;                 /* text of .zattrs */
+  const char    *dimension[WEIR_RANK_MAX];   /* names in the store; of zarr->dimension */
+  weir__mutex    mutex;                      /* the levels below */
+  bool           has_mutex;
+  int64_t        loaded; /* which chunk along time is in memory; -1: none */
+  unsigned char *levels; /* its bytes; NULL unless time_chunk > 1 */
+};
+
+struct weir__zarr {
+  char                 *path, *time_units, *calendar, *attributes; /* attributes: text of .zattrs */
+  int                   directory;
+  bool                  creator, durable;
+  weir__zarr_codec      codec;
+  int                   level;
+  int64_t               committed;
+  weir__zarr_array    **array; /* time, step, then coordinates and fields as they came */
+  size_t                arrays, array_capacity;
+  weir__zarr_dimension *dimension;
+  size_t                dimensions, dimension_capacity;
+  weir__zarr_array     *time, *step;
+};
+
+/* ---- zarr_codec.c ---- */
+size_t      weir__zarr_bound(const weir__zarr *zarr, size_t nbytes); /* most bytes that `nbytes` can become */
+weir_status weir__zarr_encode(const weir__zarr_array *array, const void *bytes, void *out, size_t *nbytes);
+weir_status weir__zarr_decode(const weir__zarr_array *array, const char *shown, const void *bytes, size_t nbytes,
+                              void *out);
+
+/* ---- zarr_metadata.c ---- */
+void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options); /* .zattrs of the group */
+void weir__zarr_text_array(weir__text *text, const weir__zarr_array *array);     /* .zarray */
+void weir__zarr_text_field(weir__text *text, const weir__zarr_array *array, const weir_field_type *type); /* .zattrs */
+weir_status weir__zarr_publish(weir__zarr *zarr);        /* .zarray of all, then .zmetadata */
+weir_status weir__zarr_read_committed(weir__zarr *zarr); /* from .zmetadata */
+weir_status
+weir__zarr_check_array(const weir__zarr_array *array); /* what is in the store agrees but for the length of time */
+#endif

@@ -1,0 +1,237 @@
+/* Chunks: put together, compressed, written; committed; cut back. */
+#include "io/zarr_parts.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK_NAME = 8 * 21 }; /* seven numbers, points and a 0 */
+
+/* Does the element type have a value that means missing? */
+static bool has_missing(const weir__zarr_array *array) {
+  return array->has_fill || array->dtype == WEIR_F32 || array->dtype == WEIR_F64;
+}
+
+static void chunk_name(const weir__zarr_array *array, int64_t time, const int64_t *index, char out[CHUNK_NAME]) {
+  int n  = 0;
+  out[0] = 0;
+  if (array->time_chunk) n = snprintf(out, CHUNK_NAME, "%lld", (long long)time);
+  for (int a = 0; a < array->rank; a++)
+    n += snprintf(out + n, CHUNK_NAME - (size_t)n, n ? ".%lld" : "%lld", (long long)index[a]);
+  if (!n) snprintf(out, CHUNK_NAME, "0");
+}
+
+static weir_view level_view(const weir__zarr_array *array, const int64_t *index, void *bytes) {
+  weir_view level = {
+      .data = bytes, .dtype = array->dtype, .rank = array->rank, .has_fill = array->has_fill, .fill = array->fill};
+  int64_t stride = (int64_t)weir_dtype_size(array->dtype);
+  for (int a = array->rank - 1; a >= 0; a--) {
+    level.start[a]  = index ? index[a] * array->chunk[a] : 0;
+    level.count[a]  = array->chunk[a];
+    level.stride[a] = stride;
+    stride *= array->chunk[a];
+  }
+  return level;
+}
+
+/* Write one level of the chunk `index` from `view`, which holds all of the chunk that is inside the field. */
+static void fill_level(const weir__zarr_array *array, const int64_t *index, const weir_view *view, void *bytes) {
+  weir_view   level = level_view(array, index, bytes);
+  weir_region box   = {.rank = array->rank};
+  bool        whole = true;
+  for (int a = 0; a < array->rank; a++) {
+    int64_t rest = array->extent[a] - level.start[a];
+    box.start[a] = level.start[a];
+    box.count[a] = rest < level.count[a] ? rest : level.count[a];
+    whole        = whole && box.count[a] == level.count[a];
+  }
+  if (!whole || view->missing) weir__view_fill_missing(&level);
+  if (view->missing) return;
+  weir_view from = weir__view_narrow(view, &box), to = weir__view_narrow(&level, &box);
+  weir__view_copy(&to, &from);
+}
+
+/* Have the levels of chunk `time` in memory: read back after a restart, all missing when there is no such chunk yet. */
+static weir_status load_levels(weir__zarr_array *array, int64_t time, const int64_t *index) {
+  char   name[CHUNK_NAME], shown[512], *bytes;
+  size_t nbytes;
+  if (array->loaded == time) return WEIR_OK;
+  array->loaded = -1;
+  chunk_name(array, time, index, name);
+  snprintf(shown, sizeof shown, "%s/%s/%s", array->zarr->path, array->name, name);
+  WEIR_TRY(weir__file_read(array->directory, name, shown, &bytes, &nbytes));
+  if (bytes) {
+    weir_status status = weir__zarr_decode(array, shown, bytes, nbytes, array->levels);
+    weir__free(bytes);
+    WEIR_TRY(status);
+  } else {
+    for (int64_t i = 0; i < array->time_chunk; i++) {
+      weir_view level = level_view(array, NULL, array->levels + (size_t)i * array->level_nbytes);
+      weir__view_fill_missing(&level);
+    }
+  }
+  array->loaded = time;
+  return WEIR_OK;
+}
+
+static weir_status put_chunk(const weir__zarr_array *array, int64_t time, const int64_t *index, const void *bytes,
+                             void *room) {
+  char   name[CHUNK_NAME], shown[512];
+  size_t nbytes;
+  chunk_name(array, time, index, name);
+  snprintf(shown, sizeof shown, "%s/%s/%s", array->zarr->path, array->name, name);
+  WEIR_TRY(weir__zarr_encode(array, bytes, room, &nbytes));
+  return weir__file_replace(array->directory, name, shown, room, nbytes, array->zarr->durable);
+}
+
+static size_t level_room(const weir__zarr_array *array) { return (array->level_nbytes + 63) & ~(size_t)63; }
+
+size_t weir__zarr_scratch_size(const weir__zarr_array *array) {
+  return level_room(array) + weir__zarr_bound(array->zarr, array->chunk_nbytes);
+}
+
+static weir_status write_chunk(weir__zarr_array *array, int64_t time_index, const int64_t *index, const weir_view *view,
+                               char *scratch) {
+  char *room = scratch + level_room(array);
+  if (array->time_chunk <= 1) {
+    fill_level(array, index, view, scratch);
+    return put_chunk(array, time_index, index, scratch, room);
+  }
+  weir_status status = WEIR_OK;
+  weir__mutex_lock(&array->mutex);
+  WEIR_TRY_GOTO(out, load_levels(array, time_index / array->time_chunk, index));
+  fill_level(array, index, view, array->levels + (size_t)(time_index % array->time_chunk) * array->level_nbytes);
+  WEIR_TRY_GOTO(out, put_chunk(array, array->loaded, index, array->levels, room));
+out:
+  weir__mutex_unlock(&array->mutex);
+  return status;
+}
+
+/* The box of chunks that a view covers; false when it cuts through one. */
+static bool whole_chunks(const weir__zarr_array *array, const weir_view *view, int64_t *first, int64_t *end) {
+  if (view->rank != array->rank) return false;
+  for (int a = 0; a < array->rank; a++) {
+    int64_t stop = view->start[a] + view->count[a], size = array->chunk[a];
+    if (view->start[a] < 0 || view->count[a] < 0 || stop > array->extent[a] || view->start[a] % size) return false;
+    if (stop != array->extent[a] && stop % size) return false;
+    first[a] = view->start[a] / size;
+    end[a]   = (stop + size - 1) / size;
+  }
+  return true;
+}
+
+static weir_status check_view(const weir__zarr_array *array, int64_t index, const weir_view *view, int64_t *first,
+                              int64_t *end) {
+  char path[200], region[200];
+  if (view->dtype == array->dtype && index >= 0 && (view->data || view->missing) &&
+      whole_chunks(array, view, first, end))
+    return WEIR_OK;
+  weir_region box = {.rank = view->rank};
+  memcpy(box.start, view->start, sizeof box.start);
+  memcpy(box.count, view->count, sizeof box.count);
+  snprintf(path, sizeof path, "%s", array->zarr->path);
+  return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s/%s: %s%s at time index %lld is not made of whole chunks of %s", path,
+                   array->name, weir_dtype_name(view->dtype), weir__region_text(&box, region), (long long)index,
+                   weir_dtype_name(array->dtype));
+}
+
+weir_status weir__zarr_write(weir__zarr_array *array, int64_t index, const weir_view *view, void *scratch,
+                             int64_t *written) {
+  weir_status status               = WEIR_OK;
+  int64_t     first[WEIR_RANK_MAX] = {0}, end[WEIR_RANK_MAX] = {0}, at[WEIR_RANK_MAX], count = 0;
+  void       *own = NULL;
+  if (!array->time_chunk) index = 0;
+  if (written) *written = 0;
+  WEIR_TRY(check_view(array, index, view, first, end));
+  if (view->missing && has_missing(array)) return WEIR_OK;
+  for (int a = 0; a < array->rank; a++)
+    if (first[a] == end[a]) return WEIR_OK;
+  if (!scratch) WEIR_TRY(weir__alloc_zeroed(weir__zarr_scratch_size(array), 64, &own));
+  memcpy(at, first, sizeof at);
+  for (int a = 0; a >= 0; count++) {
+    WEIR_TRY_GOTO(out, write_chunk(array, index, at, view, scratch ? scratch : own));
+    for (a = array->rank - 1; a >= 0; a--) {
+      if (++at[a] < end[a]) break;
+      at[a] = first[a];
+    }
+  }
+  if (written) *written = count;
+out:
+  weir__free(own);
+  return status;
+}
+
+/* ---- committing ---- */
+
+weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time) {
+  weir_view t = {.data = &time, .dtype = WEIR_F64}, s = {.data = &step, .dtype = WEIR_I64};
+  if (index < 0 || index > zarr->committed)
+    return WEIR_FAIL(WEIR_ERR_STATE, "%s: time index %lld (step %lld) to be committed, but only %lld are before it",
+                     zarr->path, (long long)index, (long long)step, (long long)zarr->committed);
+  WEIR_TRY(weir__zarr_write(zarr->time, index, &t, NULL, NULL));
+  WEIR_TRY(weir__zarr_write(zarr->step, index, &s, NULL, NULL));
+  if (index < zarr->committed) return WEIR_OK;
+  zarr->committed    = index + 1;
+  weir_status status = weir__zarr_publish(zarr);
+  if (status < 0) zarr->committed = index; /* to be tried again */
+  return status;
+}
+
+/* ---- cutting back ---- */
+
+/* Make the levels from `count` on missing in the chunk that holds `count` and earlier ones. */
+static weir_status cut_levels(weir__zarr_array *array, int64_t count) {
+  static const int64_t index[WEIR_RANK_MAX] = {0};
+  weir_status          status               = WEIR_OK;
+  char                *room                 = NULL;
+  int64_t              time = count / array->time_chunk, keep = count % array->time_chunk;
+  array->loaded = -1;
+  if (!keep) return WEIR_OK;
+  WEIR_TRY(weir__alloc_zeroed(weir__zarr_bound(array->zarr, array->chunk_nbytes), 64, &room));
+  WEIR_TRY_GOTO(out, load_levels(array, time, index));
+  for (int64_t i = keep; i < array->time_chunk; i++) {
+    weir_view level = level_view(array, NULL, array->levels + (size_t)i * array->level_nbytes);
+    weir__view_fill_missing(&level);
+  }
+  WEIR_TRY_GOTO(out, put_chunk(array, time, index, array->levels, room));
+out:
+  weir__free(room);
+  return status;
+}
+
+static weir_status cut_array(weir__zarr_array *array, int64_t count) {
+  static const char part[] = ".part-";
+  int64_t     chunks = array->time_chunk ? (count + array->time_chunk - 1) / array->time_chunk : 0; /* that stay */
+  weir_status status = WEIR_OK;
+  int         copy   = openat(array->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR        *stream = copy < 0 ? NULL : fdopendir(copy);
+  if (!stream) {
+    if (copy >= 0) close(copy);
+    return WEIR_FAIL(WEIR_ERR_IO, "cannot list %s/%s: %s", array->zarr->path, array->name, strerror(errno));
+  }
+  for (struct dirent *entry = readdir(stream); entry; entry = readdir(stream)) {
+    char     *end;
+    long long time  = strtoll(entry->d_name, &end, 10);
+    bool      stale = !strncmp(entry->d_name, part, sizeof part - 1);
+    if (array->time_chunk && end != entry->d_name && (*end == '.' || !*end) && time >= chunks) stale = true;
+    if (!stale || !unlinkat(array->directory, entry->d_name, 0)) continue;
+    status = WEIR_FAIL(WEIR_ERR_IO, "cannot remove %s/%s/%s: %s", array->zarr->path, array->name, entry->d_name,
+                       strerror(errno));
+    break;
+  }
+  closedir(stream);
+  WEIR_TRY(status);
+  return array->time_chunk > 1 ? cut_levels(array, count) : WEIR_OK;
+}
+
+weir_status weir__zarr_cut(weir__zarr *zarr, int64_t count) {
+  if (count < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: cut back to %lld time levels", zarr->path, (long long)count);
+  if (count > zarr->committed) count = zarr->committed;
+  zarr->committed = count; /* the metadata first: readers must not see levels that go away */
+  WEIR_TRY(weir__zarr_publish(zarr));
+  for (size_t i = 0; i < zarr->arrays; i++) WEIR_TRY(cut_array(zarr->array[i], count));
+  return WEIR_OK;
+}
