@@ -6,6 +6,7 @@
  * fails if the bell has rung since. So no ring is lost, and a ring costs a system call only if someone sleeps. */
 #include "channel/segment.h"
 #include "core/clock.h"
+#include <limits.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ void weir__door_ring(weir__door *door) {
   uint32_t seen = atomic_load_explicit(&door->bell, memory_order_relaxed), next;
   do next = (seen + RING) & ~(uint32_t)ASLEEP; /* release: what was published before is seen by whoever sees the ring */
   while (!atomic_compare_exchange_weak_explicit(&door->bell, &seen, next, memory_order_acq_rel, memory_order_relaxed));
-  if (seen & ASLEEP) weir__futex_wake(&door->bell);
+  if (seen & ASLEEP) weir__futex_wake(&door->bell, INT_MAX, true);
 }
 
 void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
@@ -166,7 +167,7 @@ bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeo
                                                  memory_order_acquire) &&
         expected != (*seen | ASLEEP))
       return has_rung(doorbell, seen);
-    weir__futex_wait(&doorbell->door->bell, *seen | ASLEEP, left);
+    weir__futex_wait(&doorbell->door->bell, *seen | ASLEEP, left, true);
     if (has_rung(doorbell, seen)) return true;
     now = weir__clock_ns();
   }

@@ -25,6 +25,7 @@
  * The writer sleeps at most LOOK_NS at a time, and then looks whether the worker lives. */
 #include "channel/segment.h"
 #include "core/clock.h"
+#include <limits.h>
 #include <inttypes.h>
 
 static const int64_t LOOK_NS = 100000000; /* a dead worker is noticed this late, at most */
@@ -36,7 +37,7 @@ static bool await_slot(_Atomic uint32_t *word, int64_t timeout_ns) {
   if (seen == WEIR__SLOT_FULL && !atomic_compare_exchange_strong_explicit(word, &seen, WEIR__SLOT_AWAITED,
                                                                           memory_order_acquire, memory_order_acquire))
     return true; /* only the worker changes a full slot, and only to free */
-  weir__futex_wait(word, WEIR__SLOT_AWAITED, timeout_ns);
+  weir__futex_wait(word, WEIR__SLOT_AWAITED, timeout_ns, true);
   return atomic_load_explicit(word, memory_order_acquire) == WEIR__SLOT_FREE;
 }
 
@@ -91,7 +92,7 @@ bool weir__ring_release(weir__control *control, weir__data *data, const weir__la
   /* counted first, so that `released` never lags behind the words (see the check) */
   atomic_fetch_add_explicit(&control->released, 1, memory_order_relaxed);
   if (atomic_exchange_explicit(&slot->word, WEIR__SLOT_FREE, memory_order_acq_rel) == WEIR__SLOT_AWAITED)
-    weir__futex_wake(&slot->word);
+    weir__futex_wake(&slot->word, INT_MAX, true);
   return true;
 }
 

@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,15 +154,6 @@ int64_t weir__process_start(int64_t pid) {
   }
   return p ? strtoll(p, NULL, 10) : -1;
 }
-
-/* ---- futexes ---- */
-
-void weir__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns) {
-  struct timespec wait = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-  syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout_ns < 0 ? NULL : &wait, NULL, 0);
-}
-
-void weir__futex_wake(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 
 /* ---- notes ---- */
 

@@ -5,6 +5,7 @@
  * SIGBUS. */
 #ifndef WEIR_CHANNEL_SHARED_H
 #define WEIR_CHANNEL_SHARED_H
+#include "core/futex.h"
 #include "core/error.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,13 +46,6 @@ uint64_t weir__shared_room(void);
  * it is dead and not waited for yet. */
 int64_t            weir__process_start(int64_t pid);
 static inline bool weir__process_alive(int64_t pid, int64_t start) { return weir__process_start(pid) == start; }
-
-/* ---- futexes: sleep on a 32-bit word shared between processes ---- */
-
-/* Return when woken, when `*word` is not `expected`, or after `timeout_ns` (negative: never). The caller looks again.
- */
-void weir__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
-void weir__futex_wake(_Atomic uint32_t *word);
 
 /* ---- notes: tiny files RUN/channel/NAME that say where a segment is ---- */
 

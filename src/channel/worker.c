@@ -111,7 +111,7 @@ static weir_status take(weir__channel *self) {
 
 static void answer(weir__control *control, uint32_t value) {
   atomic_store_explicit(&control->answer, value, memory_order_release);
-  weir__futex_wake(&control->answer);
+  weir__futex_wake(&control->answer, INT_MAX, true);
 }
 
 weir_status weir__channel_demand_post(weir__channel *self, const weir__channel_demand *demand,
@@ -185,7 +185,7 @@ weir_status weir__channel_map(weir__channel *self) {
   }
   WEIR_TRY(map_data(self, what));
   atomic_store_explicit(&self->control->mapped, 1, memory_order_release);
-  weir__futex_wake(&self->control->mapped);
+  weir__futex_wake(&self->control->mapped, INT_MAX, true);
   return WEIR_OK;
 }
 
@@ -272,9 +272,9 @@ void weir__channel_detach(weir__channel **channel) {
   if (!self) return;
   if (self->posted) {
     answer(self->control, WEIR__ANSWER_LEFT);
-    weir__futex_wake(&self->control->mapped);
+    weir__futex_wake(&self->control->mapped, INT_MAX, true);
     for (int s = 0; self->data && s < self->layout.slots; s++)
-      weir__futex_wake(&weir__ring_word(self->data, &self->layout, (uint64_t)s)->word);
+      weir__futex_wake(&weir__ring_word(self->data, &self->layout, (uint64_t)s)->word, INT_MAX, true);
   }
   weir__shared_unmap(&self->data);
   weir__shared_unmap(&self->control);

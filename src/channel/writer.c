@@ -106,7 +106,7 @@ static weir_status await_answer(weir__writer *self, int64_t timeout_ns) {
       return WEIR_FAIL(WEIR_ERR_TIMEOUT,
                        "stream '%s', rank %d: no worker came within %.3g s; going on without analysis",
                        self->definitions->stream, self->definitions->rank, (double)timeout_ns * 1e-9);
-    weir__futex_wait(&control->answer, answer, left);
+    weir__futex_wait(&control->answer, answer, left, true);
     left = timeout_ns - (weir__clock_ns() - begin);
   }
 }
@@ -251,7 +251,7 @@ static void await_mapping(weir__writer *self) {
   while (!atomic_load_explicit(&control->mapped, memory_order_acquire) && weir__clock_ns() < until &&
          atomic_load_explicit(&control->answer, memory_order_acquire) == WEIR__ANSWER_READY &&
          weir__process_alive(control->worker_pid, control->worker_start))
-    weir__futex_wait(&control->mapped, 0, LOOK_NS);
+    weir__futex_wait(&control->mapped, 0, LOOK_NS, true);
 }
 
 void weir__writer_destroy(weir__writer **writer, const char *lost) {

@@ -1,6 +1,7 @@
-/* Threads, locks and sleeping: the only place with pthread.h and the futex call. */
+/* Threads and locks: the only place with pthread.h. */
 #ifndef WEIR_CORE_THREADS_H
 #define WEIR_CORE_THREADS_H
+#include "core/futex.h"
 #include "core/memory.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,8 +35,4 @@ static inline void weir__pause(void) {
 #endif
 }
 
-/* ---- futex: sleep while *word == expected, at most timeout_ns (negative: for ever). Spurious returns happen.
- * `shared`: the word is in memory shared between processes. ---- */
-void weir__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared);
-void weir__futex_wake(_Atomic uint32_t *word, int count, bool shared);
 #endif
