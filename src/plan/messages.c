@@ -54,7 +54,7 @@ static weir_status write_subscriptions(weir__compiler *c, weir__letter **letters
   WEIR_TRY(weir__alloc_array((size_t)p->packets_in + 1, sizeof *asked, &asked));
   for (int i = 0; i < p->packets_in; i++)
     if (p->packet_in[i].purpose == WEIR__REGIONS) asked[n++] = &p->packet_in[i];
-  qsort(asked, n, sizeof *asked, by_peer);
+  if (n) qsort(asked, n, sizeof *asked, by_peer);
   weir_status status = weir__alloc_array(n + 1, sizeof **letters, letters);
   for (size_t i = 0, end; i < n && status >= 0; i = end) {
     for (end = i; end < n && asked[end]->peer == asked[i]->peer; end++) {}
@@ -194,7 +194,7 @@ static weir_status sort_incoming(weir__compiler *c, int *renumbered) {
   int        *cells;
   WEIR_TRY(weir__alloc_array((size_t)p->cells + 1, sizeof *cells, &cells));
   for (int i = 0; i < p->packets_in; i++) cells[p->packet_in[i].cell] = i; /* a cell belongs to one packet */
-  qsort(p->packet_in, (size_t)p->packets_in, sizeof *p->packet_in, by_message);
+  if (p->packets_in) qsort(p->packet_in, (size_t)p->packets_in, sizeof *p->packet_in, by_message);
   for (int i = 0; i < p->packets_in; i++) renumbered[cells[p->packet_in[i].cell]] = i;
   for (size_t d = 0; d < c->dependencies; d++)
     if (c->dependency[d].from.kind == WEIR__EMIT_PACKET)

@@ -111,7 +111,7 @@ static weir__packet piece_packet(const weir__compiler *c, int peer, const announ
 
 /* Letters to the owners, one per owner; and the packets that will go there in every step. */
 static weir_status write_letters(mail *m, weir__letter **letters, int *count) {
-  qsort(m->outgoing, m->count, sizeof *m->outgoing, by_peer);
+  if (m->count) qsort(m->outgoing, m->count, sizeof *m->outgoing, by_peer);
   WEIR_TRY(weir__alloc_array(m->count + 1, sizeof **letters, letters));
   for (size_t i = 0, end; i < m->count; i = end) {
     for (end = i; end < m->count && m->outgoing[end].peer == m->outgoing[i].peer; end++) {}
@@ -218,7 +218,7 @@ static weir_status assemble_all(mail *m, bool holes) {
   weir__compiler    *c     = m->c;
   const weir__graph *graph = c->plan->graph;
   size_t             at    = 0;
-  qsort(m->fragment, m->fragments, sizeof *m->fragment, by_chunk);
+  if (m->fragments) qsort(m->fragment, m->fragments, sizeof *m->fragment, by_chunk);
   for (int i = 0; i < graph->nodes; i++) {
     if (graph->node[i].op || c->plan->wanted[i].rank < 0) continue;
     for (int64_t chunk = c->first[i]; chunk < c->end[i]; chunk++) {
