@@ -1,0 +1,84 @@
+/* The loops of the register machine, and the same operations on single numbers for constants and uniform values. */
+#include "graph/kernel.h"
+#include <math.h>
+
+double weir__op_mod(double a, double b) {
+  double rest = fmod(a, b);
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+int weir__op_operands(weir__op op) {
+  static const unsigned char operands[] = {
+#define OP_OPERANDS(name, operands, text, value) operands,
+      WEIR__OP_LIST(OP_OPERANDS)
+#undef OP_OPERANDS
+  };
+  return op < WEIR__OPS ? operands[op] : 0;
+}
+
+const char *weir__op_name(weir__op op) {
+  static const char *const names[] = {
+#define OP_NAME(name, operands, text, value) text,
+      WEIR__OP_LIST(OP_NAME)
+#undef OP_NAME
+  };
+  return op < WEIR__OPS ? names[op] : "";
+}
+
+double weir__op_value(weir__op op, double a, double b, double c) {
+  switch (op) {
+#define OP_VALUE(name, operands, text, value)                                                                          \
+  case WEIR__OP_##name: return value;
+    WEIR__OP_LIST(OP_VALUE)
+#undef OP_VALUE
+  default: return NAN;
+  }
+}
+
+/* `to` may be an operand's register: element i depends on elements i alone, which is what the pragma promises. Operands
+ * of one form are told apart outside the loop, so that inside it every access is to neighbours or to one number. */
+#define LOOP(x, y, z, value)                                                                                           \
+  _Pragma("GCC ivdep") for (int i = 0; i < n; i++) {                                                                   \
+    double a = x, b = y, c = z;                                                                                        \
+    (void)a, (void)b, (void)c;                                                                                         \
+    to[i] = value;                                                                                                     \
+  }                                                                                                                    \
+  break;
+#define LOOP_1(value)                                                                                                  \
+  switch (form) {                                                                                                      \
+  case 0: LOOP(av[i], 0, 0, value)                                                                                     \
+  default: LOOP(as, 0, 0, value)                                                                                       \
+  }
+#define LOOP_2(value)                                                                                                  \
+  switch (form) {                                                                                                      \
+  case 0: LOOP(av[i], bv[i], 0, value)                                                                                 \
+  case 1: LOOP(as, bv[i], 0, value)                                                                                    \
+  case 2: LOOP(av[i], bs, 0, value)                                                                                    \
+  default: LOOP(as, bs, 0, value)                                                                                      \
+  }
+#define LOOP_3(value)                                                                                                  \
+  switch (form) {                                                                                                      \
+  case 0: LOOP(av[i], bv[i], cv[i], value)                                                                             \
+  case 1: LOOP(as, bv[i], cv[i], value)                                                                                \
+  case 2: LOOP(av[i], bs, cv[i], value)                                                                                \
+  case 3: LOOP(as, bs, cv[i], value)                                                                                   \
+  case 4: LOOP(av[i], bv[i], cs, value)                                                                                \
+  case 5: LOOP(as, bv[i], cs, value)                                                                                   \
+  case 6: LOOP(av[i], bs, cs, value)                                                                                   \
+  default: LOOP(as, bs, cs, value)                                                                                     \
+  }
+
+void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
+  const double *av = la.v, *bv = lb.v, *cv = lc.v;
+  const double  as = la.s, bs = lb.s, cs = lc.s;
+  const int     operands = weir__op_operands(op);
+  const int     form     = (av ? 0 : 1) | (operands > 1 && !bv) << 1 | (operands > 2 && !cv) << 2;
+  n &= ~7; /* whole groups of 8: no element is ever computed by another loop than its neighbours */
+  switch (op) {
+#define OP_LOOP(name, operands, text, value)                                                                           \
+  case WEIR__OP_##name: LOOP_##operands(value) break;
+    WEIR__OP_LIST(OP_LOOP)
+#undef OP_LOOP
+  default: break;
+  }
+}
