@@ -1,0 +1,59 @@
+# The short way to everything; CMake does the work (presets: release, dev, tsan, serial).
+#   make            build into build/
+#   make test       all tests, optimised and under the sanitizers; what .ci/run runs
+#   make test-long  those that take minutes or hours
+#   make demo       an ocean gyre and its analysis, from nothing: installs what is missing, builds, runs
+#   make bench      measurements
+#   make install    PREFIX=/usr/local
+#   make clean
+JOBS   ?= $(shell nproc)
+PREFIX ?= /usr/local
+CMAKE  ?= cmake
+CCACHE := $(shell command -v ccache 2>/dev/null)
+CONFIGURE = $(CMAKE) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) --preset
+BUILD     = $(CMAKE) --build --preset
+CTEST     = ctest --output-on-failure --no-tests=error
+
+.PHONY: all test test-release test-dev test-tsan test-long demo bench install clean packages
+all:
+	$(CONFIGURE) release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	$(BUILD) release -j $(JOBS)
+
+test: test-release test-dev test-tsan
+
+test-release: all
+	$(CTEST) --test-dir build -j $(JOBS) -LE long
+
+test-dev:
+	$(CONFIGURE) dev
+	$(BUILD) dev -j $(JOBS)
+	$(CTEST) --test-dir build-dev -j $(JOBS) -LE long
+
+# Threads and shared memory only: the rest has none.
+test-tsan:
+	$(CONFIGURE) tsan
+	$(BUILD) tsan -j $(JOBS)
+	$(CTEST) --test-dir build-tsan -j $(JOBS) -LE long -R '^(channel|exec|core)\.'
+
+test-long: all
+	$(CTEST) --test-dir build -L long
+
+packages:
+	sh cmake/debian-packages.sh
+
+# In a folder of its own, with paths relative to it.
+demo: packages
+	$(MAKE) all
+	mkdir -p demo
+	cp apps/gyre/gyre.nml demo/gyre.nml
+	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 2 -- ../build/apps/gyre/gyre gyre.nml
+	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and the pictures zeta_*.png"
+
+bench: all
+	$(CMAKE) --build build --target bench
+
+install: all
+	$(CMAKE) --install build
+
+clean:
+	rm -rf build build-dev build-tsan build-serial demo

@@ -1,0 +1,258 @@
+#include "run/check.h"
+#include "channel/channel.h"
+#include "exec/worker.h"
+#include "run/directory.h"
+#include "run/files.h"
+#include "run/outputs.h"
+#include "run/report.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is known of the stream, and from where. */
+typedef struct looked {
+  weir__operator_set  operators;
+  weir__files        *files;
+  weir__arena         arena;
+  weir__recipe_schema schema;
+  const char         *from; /* NULL: nothing is known */
+  weir__graph        *graph;
+  weir__outputs      *outputs;
+} looked;
+
+/* ---- looking ---- */
+
+static weir_status find_schema(const weir__recipe *recipe, const char *directory, looked *l) {
+  if (recipe->stream.is_files) {
+    WEIR_TRY(weir__files_open(&recipe->stream, &l->files));
+    l->schema = *weir__files_schema(l->files);
+    l->from   = "the files";
+    return WEIR_OK;
+  }
+  if (recipe->stream.has_expects) {
+    l->schema = recipe->stream.expects;
+    l->from   = "expects:";
+    return WEIR_OK;
+  }
+  weir__text  path   = {0};
+  weir_status status = directory ? weir__run_path(&path, directory, "schema.yaml") : WEIR_OK;
+  if (status >= 0 && path.data && !access(path.data, R_OK)) {
+    status = weir__recipe_schema_load(&l->arena, path.data, &l->schema);
+    if (status >= 0) status = weir__arena_string(&l->arena, path.data, &l->from);
+  }
+  weir__text_clear(&path);
+  return status;
+}
+
+static weir_status look(const weir__recipe *recipe, const char *directory, looked *l) {
+  WEIR_TRY(weir__operator_set_load(recipe->operator_file, recipe->operator_files, &l->operators));
+  WEIR_TRY(weir__recipe_syntax(recipe, &l->operators));
+  WEIR_TRY(find_schema(recipe, directory, l));
+  if (!l->from) return WEIR_OK;
+  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, &l->graph));
+  WEIR_TRY(weir__outputs_resolve(recipe, l->graph, &l->outputs));
+  WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE));
+  return weir__graph_finish(l->graph);
+}
+
+static void end_look(looked *l) {
+  if (weir__outputs_close(&l->outputs) < 0) (void)0; /* nothing was opened */
+  weir__graph_destroy(&l->graph);
+  weir__files_close(&l->files);
+  weir__operator_set_clear(&l->operators);
+  weir__arena_clear(&l->arena);
+}
+
+weir_status weir__check_before_run(const weir__recipe *recipe) {
+  looked      l      = {0};
+  weir_status status = look(recipe, NULL, &l);
+  end_look(&l);
+  return status;
+}
+
+/* ---- the table of fields ---- */
+
+enum { COLUMNS = 6 };
+
+/* Cells of rows that are aligned when all are known. */
+typedef struct table {
+  char (*cell)[COLUMNS][160];
+  size_t rows, capacity;
+} table;
+
+static char (*new_row(table *t))[160] {
+  if (weir__grow(&t->cell, t->rows + 1, &t->capacity, sizeof *t->cell) < 0) return NULL;
+  return t->cell[t->rows++];
+}
+
+static void add_table(weir__text *text, const table *t) {
+  size_t width[COLUMNS] = {0};
+  for (size_t r = 0; r < t->rows; r++)
+    for (int c = 0; c < COLUMNS; c++)
+      if (strlen(t->cell[r][c]) > width[c]) width[c] = strlen(t->cell[r][c]);
+  for (size_t r = 0; r < t->rows; r++) {
+    int last = COLUMNS - 1;
+    while (last > 0 && !t->cell[r][last][0]) last--;
+    weir__text_add(text, "  ");
+    for (int c = 0; c < last; c++) weir__text_add(text, "%-*s  ", (int)width[c], t->cell[r][c]);
+    weir__text_add(text, "%s\n", t->cell[r][last]);
+  }
+}
+
+static void shape_text(const weir_field_type *type, char *out, size_t size) {
+  size_t n = 0;
+  snprintf(out, size, "scalar");
+  for (int a = 0; a < type->rank && n < size; a++)
+    n += (size_t)snprintf(out + n, size - n, "%s%s %lld", a ? ", " : "", type->dim[a].name,
+                          (long long)type->dim[a].size);
+}
+
+/* "4 x 1 of 24 x 96": the number of chunks and the size of the first, by axis. */
+static void chunks_text(const weir__grid *grid, char *out, size_t size) {
+  size_t n = 0;
+  snprintf(out, size, "1");
+  if (weir__grid_count(grid) == 1) return;
+  for (int a = 0; a < grid->rank && n < size; a++)
+    n += (size_t)snprintf(out + n, size - n, "%s%lld", a ? " x " : "", (long long)grid->chunks[a]);
+  for (int a = 0; a < grid->rank && n < size; a++)
+    n += (size_t)snprintf(out + n, size - n, "%s%lld", a ? " x " : " of ", (long long)grid->edge[a][1]);
+}
+
+static void add_field(table *t, const weir__node *node, int k) {
+  char(*cell)[160]            = new_row(t);
+  const weir_field_type *type = &node->type[k];
+  if (!cell) return;
+  if (node->outputs > 1) snprintf(cell[0], 160, "%.70s.%.70s", node->name, node->op->output_names[k]);
+  else snprintf(cell[0], 160, "%.150s", node->name);
+  shape_text(type, cell[1], 160);
+  chunks_text(&node->grid, cell[2], 160);
+  snprintf(cell[3], 160, "%s", weir_dtype_name(type->dtype));
+  snprintf(cell[4], 160, "%.150s", type->units ? (*type->units ? type->units : "1") : "?");
+  snprintf(cell[5], 160, "%s%s%s%s", weir_location_name(type->location), node->is_static ? " static" : "",
+           node->triggers ? "" : " not used", node->history ? " keeps earlier steps" : "");
+}
+
+static weir_status add_fields(weir__text *text, const weir__graph *graph, bool sources) {
+  static const char *const heads[COLUMNS] = {"name", "shape", "chunks", "type", "units", "location"};
+  table                    t              = {0};
+  char(*head)[160]                        = new_row(&t);
+  for (int c = 0; head && c < COLUMNS; c++) snprintf(head[c], 160, "%s", heads[c]);
+  size_t before = t.rows;
+  for (int i = 0; i < graph->nodes; i++)
+    for (int k = 0; k < graph->node[i].outputs && graph->node[i].named; k++)
+      if (!graph->node[i].op == sources) add_field(&t, &graph->node[i], k);
+  if (t.rows > before) add_table(text, &t);
+  weir__free(t.cell);
+  return head ? weir__text_status(text) : WEIR_ERR_MEMORY;
+}
+
+/* ---- outputs and the plan ---- */
+
+static void add_outputs(weir__text *text, const weir__recipe *recipe) {
+  static const char *const kinds[] = {"zarr", "csv", "plot"};
+  weir__text_add(text, "outputs\n");
+  for (int i = 0; i < recipe->outputs; i++) {
+    const weir__recipe_output *o = &recipe->output[i];
+    char                       every[40];
+    if (o->every.seconds > 0) weir__time_text(o->every.seconds, "s", every);
+    else if (o->every.steps > 1) snprintf(every, sizeof every, "%lld steps", (long long)o->every.steps);
+    else snprintf(every, sizeof every, "step");
+    weir__text_add(text, "  %-4s  %s  every %s:", kinds[o->kind], o->path.text, every);
+    for (int k = 0; k < o->fields; k++) weir__text_add(text, "%s %s", k ? "," : "", o->field[k].text);
+    weir__text_add(text, "\n");
+  }
+}
+
+enum { WORKERS_SHOWN = 8 };
+
+static weir_status add_plan(weir__text *text, const weir__graph *graph, int workers) {
+  static const char *const heads[COLUMNS] = {"worker", "tasks", "messages", "sent", "memory", ""};
+  table                    t              = {0};
+  char(*head)[160]                        = new_row(&t);
+  weir_status status                      = head ? WEIR_OK : WEIR_ERR_MEMORY;
+  for (int c = 0; head && c < COLUMNS; c++) snprintf(head[c], 160, "%s", heads[c]);
+  int shown = workers <= WORKERS_SHOWN ? workers : WORKERS_SHOWN;
+  for (int i = 0; status >= 0 && i < shown; i++) {
+    weir__plan_summary s;
+    char               a[16], b[16];
+    int                rank = shown == workers ? i : (int)((int64_t)i * (workers - 1) / (shown - 1));
+    char(*cell)[160]        = new_row(&t);
+    status                  = cell ? weir__plan_estimate(graph, rank, workers, &s) : WEIR_ERR_MEMORY;
+    if (status < 0) break;
+    snprintf(cell[0], 160, "%d", rank);
+    snprintf(cell[1], 160, "%lld", (long long)s.tasks);
+    snprintf(cell[2], 160, "%lld", (long long)s.messages);
+    snprintf(cell[3], 160, "%s", weir__text_bytes((double)s.message_bytes, a));
+    snprintf(cell[4], 160, "%s", weir__text_bytes((double)s.bytes, b));
+  }
+  weir__text_add(text, "plan of each step, %d worker%s%s\n", workers, workers == 1 ? "" : "s",
+                 shown < workers ? " (some are shown)" : "");
+  if (status >= 0) add_table(text, &t);
+  weir__free(t.cell);
+  return status;
+}
+
+/* ---- the whole ---- */
+
+static void add_unknown(weir__text *text, const weir__recipe *recipe) {
+  weir__text_add(text,
+                 "fields\n  The expressions can be read and their operators exist. Shapes, units, cost and memory are\n"
+                 "  unknown until the simulation has defined its fields: give expects: in the recipe, or run it once,\n"
+                 "  which writes schema.yaml into the run directory %s.run.\n",
+                 recipe->run);
+  for (int i = 0; i < recipe->fields; i++)
+    weir__text_add(text, "  %s = %s\n", recipe->field[i].name, recipe->field[i].expression.text);
+}
+
+static weir_status add_known(weir__text *text, const weir__recipe *recipe, const looked *l, int workers) {
+  weir__text_add(text, "fields of the stream, from %s", l->from);
+  if (l->schema.time_units) weir__text_add(text, "; time in %s", l->schema.time_units);
+  if (l->files) weir__text_add(text, "; %lld steps", (long long)weir__files_steps(l->files));
+  weir__text_add(text, "\n");
+  WEIR_TRY(add_fields(text, l->graph, true));
+  if (recipe->fields) {
+    weir__text_add(text, "fields of the recipe\n");
+    WEIR_TRY(add_fields(text, l->graph, false));
+  }
+  add_outputs(text, recipe);
+  return add_plan(text, l->graph, workers);
+}
+
+weir_status weir__check_text(const weir__recipe *recipe, const char *directory, int workers, weir__text *text) {
+  looked      l      = {0};
+  weir_status status = look(recipe, directory, &l);
+  if (status >= 0) {
+    weir__text_add(text, "%s: run %s\n", recipe->file, recipe->run);
+    if (l.from) status = add_known(text, recipe, &l, workers);
+    else {
+      add_unknown(text, recipe);
+      add_outputs(text, recipe);
+    }
+  }
+  end_look(&l);
+  return status < 0 ? status : weir__text_status(text);
+}
+
+/* ---- refusing ---- */
+
+static void refuse_stream(const char *directory, const char *stream, const char *message) {
+  weir__channel_entry *list  = NULL;
+  int                  count = 0;
+  if (weir__channel_list(directory, stream, NULL, &list, &count) < 0) return;
+  for (int i = 0; i < count; i++) {
+    weir__channel *channel;
+    if (!list[i].alive || weir__channel_attach(directory, stream, list[i].rank, &channel) < 0) continue;
+    if (weir__channel_refuse(channel, message) < 0) (void)0; /* it has its answer already */
+    weir__channel_detach(&channel);
+  }
+  weir__free(list);
+}
+
+void weir__check_refuse_all(const char *directory, const char *message) {
+  char **streams = NULL;
+  int    count   = 0;
+  if (weir__channel_streams(directory, NULL, &streams, &count) < 0) return;
+  for (int i = 0; i < count; i++) refuse_stream(directory, streams[i], message);
+  weir__free(streams);
+}

@@ -1,0 +1,17 @@
+/* What a recipe compiles to, shown without running it; and what can be said to be wrong before anything is started. */
+#ifndef WEIR_RUN_CHECK_H
+#define WEIR_RUN_CHECK_H
+#include "core/text.h"
+#include "run/recipe.h"
+
+/* `weir check`: the compiled graph and its cost for `workers`, as text. Fields of a simulation are known from expects:
+ * in the recipe or from schema.yaml in `directory`; when neither is there, the text says so. */
+weir_status weir__check_text(const weir__recipe *recipe, const char *directory, int workers, weir__text *text);
+
+/* Everything that can be known to be wrong before the first step: operators, expressions, outputs, files. Nothing is
+ * written. */
+weir_status weir__check_before_run(const weir__recipe *recipe);
+
+/* Tell all processes that have published on this host, and got no answer, that there will be no analysis. */
+void weir__check_refuse_all(const char *directory, const char *message);
+#endif

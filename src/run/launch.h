@@ -1,0 +1,29 @@
+/* Command lines: how the workers and the simulation of a run are started here. docs/run-directory.md, "launching". */
+#ifndef WEIR_RUN_LAUNCH_H
+#define WEIR_RUN_LAUNCH_H
+#include "core/memory.h"
+#include <stdbool.h>
+
+typedef enum weir__launcher {
+  WEIR__LAUNCH_DIRECT, /* one process: no launcher */
+  WEIR__LAUNCH_OPENMPI,
+  WEIR__LAUNCH_MPICH,
+  WEIR__LAUNCH_SLURM
+} weir__launcher;
+
+/* What starts MPI programs here: srun inside a Slurm allocation, else the mpirun on PATH.
+ * WEIR_ERR_UNAVAILABLE: there is none, or it is unknown. */
+weir_status weir__launcher_find(weir__launcher *launcher);
+
+/* The full command line for `n` processes of `command` (ended by NULL), in the arena. `line` (NULL: none) is a line
+ * given in full, in which {n} and {command} are replaced; quotes group words. */
+weir_status weir__launch_line(weir__arena *arena, weir__launcher launcher, const char *line, int n,
+                              char *const command[], char ***argv);
+
+/* The environment for a job, in the arena: ours without what an MPI launcher put there for another job, and with
+ * WEIR_RUN when `directory` is given. */
+weir_status weir__launch_environment(weir__arena *arena, const char *directory, char ***environment);
+
+/* Was this process started by an MPI launcher? Then it must not start another. */
+bool weir__launch_nested(void);
+#endif

@@ -1,0 +1,313 @@
+#include "run/outputs.h"
+#include "io/sinks.h"
+#include <string.h>
+
+enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX };
+
+/* A field of an output, resolved. */
+typedef struct item {
+  weir__edge edge;
+  int64_t    chunk[EXTENTS]; /* zarr: extents in the store */
+  weir__grid grid;           /* zarr: the same as a grid */
+  int64_t    time_chunk;     /* zarr */
+} item;
+
+typedef struct output {
+  const weir__recipe_output *recipe;
+  int                        trigger;
+  item                      *item;
+  weir__zarr                *zarr;
+  weir__csv                 *csv;
+} output;
+
+struct weir__outputs {
+  const weir__recipe *recipe;
+  weir__graph        *graph;
+  weir__arena         arena;
+  output             *output;
+  int                 outputs;
+};
+
+/* ---- two operators without names in expressions ---- */
+
+static const char *const one_name[]             = {"field"};
+static const char *const names[WEIR_INPUTS_MAX] = {"f1", "f2",  "f3",  "f4",  "f5",  "f6",  "f7",  "f8",
+                                                   "f9", "f10", "f11", "f12", "f13", "f14", "f15", "f16"};
+
+static weir_status copy_field(const weir_apply *a) {
+  weir__view_copy(&a->out[0], &a->in[0]);
+  return WEIR_OK;
+}
+
+/* The same field cut into other chunks: what a store with chunks of its own needs. */
+static const weir_operator rechunk = {.api         = WEIR_OPERATOR_API,
+                                      .name        = "rechunk",
+                                      .summary     = "the same field in other chunks",
+                                      .inputs      = 1,
+                                      .input_names = one_name,
+                                      .apply       = copy_field};
+
+static weir_status gather_result(const weir_apply *a) {
+  weir__sink_result(a, 0);
+  return WEIR_OK;
+}
+
+/* Depends on all its inputs: joins more sinks than one node has inputs. */
+static const weir_operator gather = {.api             = WEIR_OPERATOR_API,
+                                     .name            = "gather",
+                                     .summary         = "wait for several results",
+                                     .inputs          = 1,
+                                     .optional_inputs = WEIR_INPUTS_MAX - 1,
+                                     .input_names     = names,
+                                     .accepts_missing = true,
+                                     .infer           = weir__sink_infer,
+                                     .need            = weir__sink_need_whole,
+                                     .apply           = gather_result};
+
+/* ---- resolving ---- */
+
+#define PLACE_FAIL(place, format, ...)                                                                                 \
+  WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: " format, (place).file, (place).line, (place).column, ##__VA_ARGS__)
+
+static const weir_field_type *item_type(const weir__outputs *self, const item *it) {
+  return weir__edge_type(self->graph, it->edge);
+}
+
+static weir_status resolve_chunk(weir__outputs *self, output *out, int i) {
+  item                  *it   = &out->item[i];
+  const weir_field_type *type = item_type(self, it);
+  it->grid.rank               = type->rank;
+  weir__zarr_default_chunk(type, it->chunk);
+  for (int a = 0; a < type->rank; a++) {
+    for (int c = 0; c < out->recipe->chunks; c++)
+      if (!strcmp(out->recipe->chunk[c].dimension, type->dim[a].name)) it->chunk[a] = out->recipe->chunk[c].size;
+    if (it->chunk[a] > type->dim[a].size) it->chunk[a] = type->dim[a].size;
+    WEIR_TRY(
+        weir__grid_cut_size(&self->arena, type->dim[a].size, it->chunk[a], &it->grid.chunks[a], &it->grid.edge[a]));
+  }
+  bool one       = weir__grid_count(&it->grid) == 1;
+  it->time_chunk = 1;
+  if (self->graph->node[it->edge.node].is_static) it->time_chunk = 0;
+  else if (one && out->recipe->time_chunk) it->time_chunk = out->recipe->time_chunk;
+  else if (!type->rank) it->time_chunk = SCALAR_TIME_CHUNK;
+  return WEIR_OK;
+}
+
+static weir_status check_chunk_names(const weir__outputs *self, const output *out) {
+  for (int c = 0; c < out->recipe->chunks; c++) {
+    bool found = false;
+    for (int i = 0; i < out->recipe->fields; i++)
+      found |= weir__axis_find(item_type(self, &out->item[i]), out->recipe->chunk[c].dimension) >= 0;
+    if (!found)
+      return PLACE_FAIL(out->recipe->place, "chunks: no field of this output has a dimension %s",
+                        out->recipe->chunk[c].dimension);
+  }
+  bool used = !out->recipe->time_chunk;
+  for (int i = 0; i < out->recipe->fields; i++) used |= out->item[i].time_chunk == out->recipe->time_chunk;
+  if (!used)
+    return PLACE_FAIL(out->recipe->place,
+                      "time_chunk: no field of this output fits one chunk, which several time levels "
+                      "in a chunk need");
+  return WEIR_OK;
+}
+
+static weir_status resolve_zarr(weir__outputs *self, output *out) {
+  for (int i = 0; i < out->recipe->fields; i++) {
+    const char *name = out->recipe->name[i];
+    WEIR_TRY(resolve_chunk(self, out, i));
+    if (!strcmp(name, "time") || !strcmp(name, "step") || name[0] == '.')
+      return PLACE_FAIL(out->recipe->field[i].place, "%s cannot be the name of an array in a Zarr store", name);
+  }
+  return check_chunk_names(self, out);
+}
+
+static weir_status resolve_csv(const weir__outputs *self, const output *out) {
+  int64_t columns = 0;
+  if (out->recipe->fields > WEIR_INPUTS_MAX)
+    return PLACE_FAIL(out->recipe->place, "a table has at most %d fields, %d given; write several tables",
+                      WEIR_INPUTS_MAX, out->recipe->fields);
+  for (int i = 0; i < out->recipe->fields; i++) {
+    weir_region whole = weir__region_whole(item_type(self, &out->item[i]));
+    columns += weir__region_size(&whole);
+    if (columns > WEIR__CSV_COLUMNS_MAX)
+      return PLACE_FAIL(out->recipe->field[i].place, "a table has at most %d columns, and %s makes it %lld",
+                        WEIR__CSV_COLUMNS_MAX, out->recipe->field[i].text, (long long)columns);
+  }
+  return WEIR_OK;
+}
+
+static weir_status resolve_plot(const weir__outputs *self, const output *out) {
+  int dimensions = weir__plot_dimensions(item_type(self, &out->item[0]));
+  if (dimensions <= 2) return WEIR_OK;
+  return PLACE_FAIL(out->recipe->field[0].place, "%s has %d dimensions and cannot be drawn; reduce it to 2, 1 or none",
+                    out->recipe->field[0].text, dimensions);
+}
+
+static weir_status resolve(weir__outputs *self, output *out) {
+  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)out->recipe->fields * sizeof *out->item, &out->item));
+  WEIR_TRY(weir__recipe_trigger(self->graph, &out->recipe->every, &out->trigger));
+  for (int i = 0; i < out->recipe->fields; i++)
+    WEIR_TRY(weir__recipe_output_edge(self->graph, out->recipe, i, &out->item[i].edge));
+  switch (out->recipe->kind) {
+  case WEIR__OUTPUT_ZARR: return resolve_zarr(self, out);
+  case WEIR__OUTPUT_CSV: return resolve_csv(self, out);
+  case WEIR__OUTPUT_PLOT: return resolve_plot(self, out);
+  }
+  return WEIR_FAIL(WEIR_ERR_INTERNAL, "an output of unknown kind");
+}
+
+weir_status weir__outputs_resolve(const weir__recipe *recipe, weir__graph *graph, weir__outputs **outputs) {
+  weir__outputs *self;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
+  self->recipe       = recipe;
+  self->graph        = graph;
+  self->outputs      = recipe->outputs;
+  weir_status status = weir__arena_alloc(&self->arena, (size_t)recipe->outputs * sizeof *self->output, &self->output);
+  if (status < 0) self->outputs = 0;
+  for (int i = 0; status >= 0 && i < recipe->outputs; i++) {
+    self->output[i].recipe = &recipe->output[i];
+    status                 = resolve(self, &self->output[i]);
+  }
+  if (status >= 0) *outputs = self;
+  else if (weir__outputs_close(&self) < 0) (void)0; /* nothing is open yet */
+  return status;
+}
+
+/* ---- opening ---- */
+
+static weir_status open_zarr(output *out, const weir__recipe_schema *schema, weir__outputs_mode mode) {
+  weir__zarr_options options = {.codec      = WEIR__ZARR_BLOSC,
+                                .level      = out->recipe->level,
+                                .time_units = schema->time_units,
+                                .calendar   = schema->calendar};
+  if (out->recipe->codec && !weir__zarr_codec_parse(out->recipe->codec, &options.codec))
+    return WEIR_FAIL(WEIR_ERR_INTERNAL, "no codec %s", out->recipe->codec);
+  if (mode == WEIR__OUTPUTS_OPEN) return weir__zarr_open(out->recipe->path.text, &options, &out->zarr);
+  return weir__zarr_create(out->recipe->path.text, &options, WEIR__ZARR_REPLACE, &out->zarr);
+}
+
+/* Whoever comes to own the table's sink must have it open; the others keep what worker 0 made. */
+static weir_status open_csv(const weir__outputs *self, output *out, const weir__recipe_schema *schema,
+                            weir__outputs_mode mode) {
+  static const int64_t   all = INT64_MAX;
+  const weir_field_type *types[WEIR_INPUTS_MAX];
+  for (int i = 0; i < out->recipe->fields; i++) types[i] = item_type(self, &out->item[i]);
+  return weir__csv_open(out->recipe->path.text, out->recipe->name, types, out->recipe->fields, schema->time_units,
+                        mode == WEIR__OUTPUTS_OPEN ? &all : NULL, &out->csv);
+}
+
+/* ---- sinks ---- */
+
+static weir_status add_node(weir__outputs *self, const weir_operator *op, const void *params, const weir__edge *input,
+                            int inputs, const output *out, int *node) {
+  return weir__graph_add_operator(self->graph, op, params, input, inputs, NULL, out->recipe->place, NULL, node);
+}
+
+/* Join edges sixteen by sixteen until at most that many are left. */
+static weir_status join(weir__outputs *self, const output *out, weir__edge *edge, int *count) {
+  while (*count > WEIR_INPUTS_MAX) {
+    int node;
+    WEIR_TRY(add_node(self, &gather, NULL, edge + *count - WEIR_INPUTS_MAX, WEIR_INPUTS_MAX, out, &node));
+    *count -= WEIR_INPUTS_MAX - 1;
+    edge[*count - 1] = (weir__edge){node, 0};
+  }
+  return WEIR_OK;
+}
+
+static weir_status add_array(weir__outputs *self, output *out, int i, weir__edge *done) {
+  item                  *it     = &out->item[i];
+  weir__sink_zarr_params params = {0};
+  weir__edge             edge   = it->edge;
+  int                    node;
+  if (out->zarr)
+    WEIR_TRY(
+        weir__zarr_add(out->zarr, out->recipe->name[i], item_type(self, it), it->chunk, it->time_chunk, &params.array));
+  if (self->recipe->stream.as_published || !weir__grid_equal(&self->graph->node[edge.node].grid, &it->grid)) {
+    WEIR_TRY(
+        weir__graph_add_operator(self->graph, &rechunk, NULL, &edge, 1, NULL, out->recipe->place, &it->grid, &node));
+    edge = (weir__edge){node, 0};
+  }
+  WEIR_TRY(add_node(self, &weir__sink_zarr, &params, &edge, 1, out, &node));
+  *done = (weir__edge){node, 0};
+  return WEIR_OK;
+}
+
+static weir_status add_zarr(weir__outputs *self, output *out, int *node) {
+  weir__sink_zarr_commit_params params = {.zarr = out->zarr};
+  weir__edge                   *edge;
+  int                           count = out->recipe->fields;
+  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *edge, &edge));
+  for (int i = 0; i < count; i++) WEIR_TRY(add_array(self, out, i, &edge[i]));
+  WEIR_TRY(join(self, out, edge, &count));
+  return add_node(self, &weir__sink_zarr_commit, &params, edge, count, out, node);
+}
+
+static weir_status add_csv(weir__outputs *self, output *out, int *node) {
+  weir__sink_csv_params params = {.csv = out->csv};
+  weir__edge            edge[WEIR_INPUTS_MAX];
+  for (int i = 0; i < out->recipe->fields; i++) edge[i] = out->item[i].edge;
+  return add_node(self, &weir__sink_csv, &params, edge, out->recipe->fields, out, node);
+}
+
+static weir_status add_plot(weir__outputs *self, output *out, int *node) {
+  const weir__recipe_output *r       = out->recipe;
+  weir__plot_options         options = {.name       = r->name[0],
+                                        .time_units = self->graph->time_units,
+                                        .colours    = (weir__plot_colours)r->colormap,
+                                        .low        = r->range[0],
+                                        .high       = r->range[1],
+                                        .clip       = r->clip,
+                                        .smooth     = r->smooth,
+                                        .scale      = (weir__plot_scale)r->scale};
+  if (weir__plot_dimensions(item_type(self, &out->item[0]))) {
+    weir__sink_plot_params params = {.path = r->path.text, .options = options};
+    return add_node(self, &weir__sink_plot, &params, &out->item[0].edge, 1, out, node);
+  }
+  weir__sink_plot_series_params params = {r->path.text, options, self->graph->trigger[out->trigger]};
+  return add_node(self, &weir__sink_plot_series, &params, &out->item[0].edge, 1, out, node);
+}
+
+static weir_status add_output(weir__outputs *self, output *out, const weir__recipe_schema *schema,
+                              weir__outputs_mode mode) {
+  int node = 0;
+  switch (out->recipe->kind) {
+  case WEIR__OUTPUT_ZARR:
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_zarr(out, schema, mode));
+    WEIR_TRY(add_zarr(self, out, &node));
+    break;
+  case WEIR__OUTPUT_CSV:
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_csv(self, out, schema, mode));
+    WEIR_TRY(add_csv(self, out, &node));
+    break;
+  case WEIR__OUTPUT_PLOT: WEIR_TRY(add_plot(self, out, &node)); break;
+  }
+  weir__graph_want(self->graph, node, out->trigger);
+  return WEIR_OK;
+}
+
+weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode) {
+  for (int i = 0; i < outputs->outputs; i++) {
+    output     *out    = &outputs->output[i];
+    weir_status status = add_output(outputs, out, schema, mode);
+    if (status == WEIR_ERR_INPUT || status == WEIR_ERR_ARGUMENT)
+      return weir__error_prefix(status, "%s:%d:%d", out->recipe->place.file, out->recipe->place.line,
+                                out->recipe->place.column);
+    WEIR_TRY(status);
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__outputs_close(weir__outputs **outputs) {
+  weir__outputs *self   = *outputs;
+  weir_status    status = WEIR_OK;
+  if (!self) return WEIR_OK;
+  for (int i = 0; i < self->outputs; i++) {
+    weir__zarr_destroy(&self->output[i].zarr);
+    weir_status closed = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
+    if (status >= 0) status = closed;
+  }
+  weir__arena_clear(&self->arena);
+  weir__free(self);
+  *outputs = NULL;
+  return status;
+}

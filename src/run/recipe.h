@@ -1,0 +1,138 @@
+/* The recipe: the YAML file that describes a run, checked and resolved. Nothing in it is looked up later by name, no
+ * key is ignored, and every message says file:line:column. docs/recipe.md describes the file for people. */
+#ifndef WEIR_RUN_RECIPE_H
+#define WEIR_RUN_RECIPE_H
+#include "core/text.h"
+#include "run/yaml.h"
+
+/* A text and where it stands; an expression's place is that of its first character. */
+typedef struct weir__recipe_text {
+  const char *text; /* NULL: not given */
+  weir__place place;
+} weir__recipe_text;
+
+/* How often an output is written. Both 0: every step. */
+typedef struct weir__every {
+  int64_t     steps;
+  double      seconds; /* converted with the stream's time units once they are known */
+  weir__place place;
+} weir__every;
+
+typedef enum weir__output_kind { WEIR__OUTPUT_ZARR, WEIR__OUTPUT_CSV, WEIR__OUTPUT_PLOT } weir__output_kind;
+
+/* Values for one output; what does not belong to its kind was refused, what was not given is 0 or NULL. */
+typedef struct weir__recipe_output {
+  weir__output_kind        kind;
+  weir__place              place;
+  weir__recipe_text        path;
+  const weir__recipe_text *field; /* names or expressions; one for a plot */
+  const char *const       *name;  /* of each field in the output */
+  int                      fields;
+  weir__every              every;
+  const char              *codec; /* zarr: a name of weir__recipe_codecs; NULL: default */
+  int                      level; /* zarr: 0: default */
+  const weir__chunk_size  *chunk; /* zarr: its own chunks */
+  int                      chunks;
+  int64_t                  time_chunk; /* zarr: 0: default */
+  bool                     has_range;  /* plot */
+  double                   range[2];
+  int                      colormap; /* plot: index in weir__recipe_colormaps */
+  int                      scale;    /* plot: index in weir__recipe_scales */
+  double                   clip;     /* plot */
+  bool                     smooth;   /* plot */
+} weir__recipe_output;
+
+/* A field that a stream is expected to have: from `expects:` or a schema written by an earlier run. */
+typedef struct weir__recipe_expected {
+  const char     *name;
+  weir__place     place;
+  weir_field_type type;
+  bool            is_static;
+} weir__recipe_expected;
+
+typedef struct weir__recipe_schema {
+  const char                  *time_units, *calendar; /* NULL: unknown */
+  const weir__recipe_expected *field;
+  int                          fields;
+} weir__recipe_schema;
+
+typedef struct weir__recipe_stream {
+  const char              *name; /* NULL: whichever the simulation opens */
+  weir__place              place;
+  bool                     is_files;
+  const weir__recipe_text *file; /* names or patterns, in order */
+  int                      files;
+  const char              *time;      /* files: name of the time dimension; NULL: found by itself */
+  double                   timeout_s; /* simulation: how long it waits for a free slot */
+  int                      slots;     /* 0: default */
+  double                   attach_s;  /* how long the workers wait for the simulation's definitions */
+  const weir__chunk_size  *chunk;
+  int                      chunks;
+  bool                     as_published, holes;
+  bool                     has_expects;
+  weir__recipe_schema      expects;
+} weir__recipe_stream;
+
+typedef struct weir__recipe_parameter {
+  const char *name;
+  double      value;
+  weir__place place;
+} weir__recipe_parameter;
+
+typedef struct weir__recipe_field {
+  const char       *name;
+  weir__place       place;
+  weir__recipe_text expression;
+} weir__recipe_field;
+
+typedef struct weir__recipe {
+  weir__arena               arena;
+  const char               *file; /* as it is named in messages */
+  const char               *run;  /* name of the run: letters, digits, - _ . */
+  weir__recipe_stream       stream;
+  weir__recipe_parameter   *parameter;
+  int                       parameters;
+  const weir__recipe_field *field;
+  int                       fields;
+  weir__recipe_output      *output;
+  int                       outputs;
+  const weir__recipe_text  *operator_file; /* shared objects with operators */
+  int                       operator_files;
+  int                       workers;         /* 0: not given */
+  int                       threads;         /* -1: one per core */
+  int                       steps_in_flight; /* 0: default */
+  bool                      pin;
+  weir__recipe_text         launch_workers, launch_simulation; /* launch lines given in full */
+} weir__recipe;
+
+extern const char *const weir__recipe_codecs[];    /* ended by NULL */
+extern const char *const weir__recipe_colormaps[]; /* in the order of weir__plot_colours */
+extern const char *const weir__recipe_scales[];    /* in the order of weir__plot_scale */
+
+/* Parse `size` bytes; `file` names them in messages. A schema file named in `expects:` is read too.
+ * Ended by weir__recipe_destroy. WEIR_ERR_INPUT: anything wrong with it. */
+weir_status weir__recipe_parse(const char *file, const char *bytes, size_t size, weir__recipe **recipe);
+/* The same from a file; `shown` is its name in messages (NULL: path). */
+weir_status weir__recipe_load(const char *path, const char *shown, weir__recipe **recipe);
+void        weir__recipe_destroy(weir__recipe **recipe);
+
+/* Change a parameter, as `--set name=value` does. WEIR_ERR_INPUT: no such parameter, or not a number. */
+weir_status weir__recipe_set(weir__recipe *recipe, const char *assignment);
+
+/* A schema: what `expects:` holds, and the file schema.yaml that every run writes. */
+weir_status weir__recipe_schema_read(weir__arena *arena, const weir__yaml *map, weir__recipe_schema *schema);
+weir_status weir__recipe_schema_load(weir__arena *arena, const char *path, weir__recipe_schema *schema);
+weir_status weir__recipe_schema_text(const weir__recipe_schema *schema, weir__text *text);
+
+/* ---- shared by the files that read the parts of a recipe ---- */
+
+weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *value, weir__recipe_stream *stream);
+weir_status weir__recipe_read_outputs(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value, const weir__chunk_size **chunk,
+                                     int *chunks);
+/* "600" (seconds), "10 min", "6 h". */
+weir_status       weir__recipe_read_duration(const weir__yaml *value, const char *what, double *seconds);
+weir__recipe_text weir__recipe_text_of(const weir__yaml *value);
+/* A name for fields, parameters and dimensions: a letter or _, then letters, digits, _. */
+bool weir__recipe_is_name(const char *text);
+#endif

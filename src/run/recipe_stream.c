@@ -1,0 +1,151 @@
+/* `stream:` of a recipe, and schemas: what is known of a stream before it exists. */
+#include "run/recipe.h"
+#include <string.h>
+
+static const double DEFAULT_TIMEOUT_S = 600; /* DECISIONS: block with a time-out */
+
+typedef struct reading {
+  weir__recipe        *recipe;
+  weir__recipe_stream *stream;
+  bool                 simulation, files;
+} reading;
+
+/* ---- simulation ---- */
+
+static weir_status read_when_full(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"block", "drop", "drop_newest", "drop_oldest", "spill", NULL};
+  int                      word;
+  (void)context;
+  WEIR_TRY(weir__yaml_to_choice(value, "when_full", words, &word));
+  if (word)
+    return WEIR__YAML_FAIL(value, "when_full: %s is not available in this version, expected block", words[word]);
+  return WEIR_OK;
+}
+
+/* Plain numbers are seconds. */
+static weir_status read_seconds(const weir__yaml *value, const char *what, double *seconds) {
+  if (value->kind == WEIR__YAML_TEXT && weir__text_to_double(value->text, seconds)) {
+    if (*seconds > 0 && *seconds < 1e9) return WEIR_OK;
+    return WEIR__YAML_FAIL(value, "%s is %s, expected a positive number of seconds", what, value->text);
+  }
+  return weir__recipe_read_duration(value, what, seconds);
+}
+
+static weir_status read_timeout(void *context, const weir__yaml *value) {
+  return read_seconds(value, "timeout", &((reading *)context)->stream->timeout_s);
+}
+
+static weir_status read_attach(void *context, const weir__yaml *value) {
+  return read_seconds(value, "attach", &((reading *)context)->stream->attach_s);
+}
+
+static weir_status read_slots(void *context, const weir__yaml *value) {
+  int64_t n;
+  WEIR_TRY(weir__yaml_to_int(value, "slots", 1, 512, &n)); /* WEIR__CHANNEL_SLOTS_MAX */
+  ((reading *)context)->stream->slots = (int)n;
+  return WEIR_OK;
+}
+
+static weir_status read_policy(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {{"when_full", read_when_full},
+                                        {"timeout", read_timeout},
+                                        {"slots", read_slots},
+                                        {"fallback", NULL},
+                                        {"capacity", NULL},
+                                        {0}};
+  return weir__yaml_read(value, "policy", keys, context);
+}
+
+static weir_status read_simulation(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {{"policy", read_policy}, {"attach", read_attach}, {"restart", NULL},
+                                        {"delay", NULL},         {"placement", NULL},     {0}};
+  ((reading *)context)->simulation   = true;
+  return weir__yaml_read(value, "simulation", keys, context);
+}
+
+/* ---- files ---- */
+
+static weir_status read_files(void *context, const weir__yaml *value) {
+  reading                 *r = context;
+  const weir__yaml *const *item;
+  weir__recipe_text       *file;
+  r->files = r->stream->is_files = true;
+  WEIR_TRY(weir__yaml_to_texts(&r->recipe->arena, value, "files", &item, &r->stream->files));
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)r->stream->files * sizeof *file, &file));
+  for (int i = 0; i < r->stream->files; i++) file[i] = weir__recipe_text_of(item[i]);
+  r->stream->file = file;
+  return WEIR_OK;
+}
+
+static weir_status read_time(void *context, const weir__yaml *value) {
+  return weir__yaml_to_text(value, "time", &((reading *)context)->stream->time);
+}
+
+/* ---- both ---- */
+
+static weir_status read_chunks(void *context, const weir__yaml *value) {
+  reading *r = context;
+  if (value->kind == WEIR__YAML_TEXT && !strcmp(value->text, "as-published")) {
+    r->stream->as_published = true;
+    return WEIR_OK;
+  }
+  if (value->kind == WEIR__YAML_TEXT)
+    return WEIR__YAML_FAIL(value, "chunks: expected as-published or sizes by dimension, such as {y: 32, x: 32}");
+  return weir__recipe_read_chunks(&r->recipe->arena, value, &r->stream->chunk, &r->stream->chunks);
+}
+
+static weir_status read_holes(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"refuse", "fill", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "holes", words, &word));
+  ((reading *)context)->stream->holes = word == 1;
+  return WEIR_OK;
+}
+
+static weir_status read_expects(void *context, const weir__yaml *value) {
+  reading *r             = context;
+  r->stream->has_expects = true;
+  if (value->kind == WEIR__YAML_TEXT && *value->text) {
+    weir_status status = weir__recipe_schema_load(&r->recipe->arena, value->text, &r->stream->expects);
+    return status < 0 ? weir__error_prefix(status, "%s:%d:%d: expects", value->place.file, value->place.line,
+                                           value->place.column)
+                      : status;
+  }
+  return weir__recipe_schema_read(&r->recipe->arena, value, &r->stream->expects);
+}
+
+static weir_status check_stream(const reading *r, const weir__yaml *value) {
+  const weir__yaml *odd;
+  if (r->simulation == r->files)
+    return WEIR__YAML_FAIL(value, "a stream has either simulation: or files:, %s given",
+                           r->files ? "both are" : "none is");
+  if (r->simulation && (odd = weir__yaml_get(value, "time")))
+    return WEIR__YAML_FAIL(odd, "time belongs to a stream of files; a simulation says its times itself");
+  if (r->files && (odd = weir__yaml_get(value, "expects")))
+    return WEIR__YAML_FAIL(odd, "expects belongs to a simulation; files are looked into");
+  if (r->files && (odd = weir__yaml_get(value, "holes")))
+    return WEIR__YAML_FAIL(odd, "holes belongs to a simulation; files have none");
+  if (r->files && r->stream->as_published)
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "chunks"), "as-published belongs to a simulation; give sizes");
+  return WEIR_OK;
+}
+
+weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *value, weir__recipe_stream *stream) {
+  static const weir__yaml_key keys[] = {{"simulation", read_simulation},
+                                        {"files", read_files},
+                                        {"time", read_time},
+                                        {"chunks", read_chunks},
+                                        {"holes", read_holes},
+                                        {"expects", read_expects},
+                                        {"members", NULL},
+                                        {"join", NULL},
+                                        {"placement", NULL},
+                                        {"images", NULL},
+                                        {"zarr", NULL},
+                                        {0}};
+  reading                     r      = {.recipe = recipe, .stream = stream};
+  stream->place                      = value->place;
+  stream->timeout_s = stream->attach_s = DEFAULT_TIMEOUT_S;
+  WEIR_TRY(weir__yaml_read(value, "stream", keys, &r));
+  return check_stream(&r, value);
+}

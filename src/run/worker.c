@@ -1,0 +1,258 @@
+/* Life of a worker process. Everything before the first step is the same on all workers, but that worker 0 makes the
+ * outputs; all agree after each part, so that one failure ends all with one message. */
+#include "run/worker.h"
+#include "channel/channel.h"
+#include "core/clock.h"
+#include "exec/worker.h"
+#include "run/directory.h"
+#include "run/files.h"
+#include "run/outputs.h"
+#include "run/report.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { POLL_NS = 20000000, STATUS_NS = 200000000 };
+
+typedef struct process {
+  const char         *directory;
+  const volatile int *stop;
+  weir__comm         *comm;
+  weir__recipe       *recipe;
+  weir__run_settings  settings;
+  weir__operator_set  operators;
+  weir__files        *files;
+  weir__intake       *intake;
+  weir__arena         arena; /* of the schema's list */
+  weir__recipe_schema schema;
+  weir__graph        *graph;
+  weir__outputs      *outputs;
+  weir__worker       *worker;
+  weir__run_status    status;
+  int64_t             start_ns, status_ns; /* clock */
+  int64_t             file_time_ns;        /* of run.json: files changed later are ours */
+} process;
+
+int weir__exit_status(weir_status status) {
+  if (status >= 0) return 0;
+  return status == WEIR_ERR_INPUT || status == WEIR_ERR_ARGUMENT ? 2 : 1;
+}
+
+static bool first(const process *p) { return !p->comm || weir__comm_rank(p->comm) == 0; }
+
+/* ---- status ---- */
+
+static void tell(process *p, weir__run_phase phase) {
+  p->status.phase     = phase;
+  p->status.elapsed_s = (double)(weir__clock_ns() - p->start_ns) * 1e-9;
+  p->status_ns        = weir__clock_ns();
+  if (first(p) && weir__run_status_write(p->directory, &p->status) < 0)
+    (void)0; /* nobody sees the progress; the run itself is not harmed */
+}
+
+static void on_progress(void *self, const weir__progress *progress) {
+  process *p          = self;
+  p->status.steps     = progress->steps;
+  p->status.step      = progress->step;
+  p->status.time      = progress->time;
+  p->status.blocked_s = (double)progress->blocked_ns * 1e-9;
+  if (weir__clock_ns() - p->status_ns >= STATUS_NS) tell(p, WEIR__PHASE_RUNNING);
+}
+
+/* ---- the stream ---- */
+
+/* A stream without a name in the recipe is the one that the simulation opens. Collective. */
+static weir_status find_stream(const process *p, char name[WEIR__CHANNEL_NAME_MAX + 1]) {
+  int64_t deadline = weir__clock_ns() + (int64_t)(p->recipe->stream.attach_s * 1e9);
+  for (;;) {
+    char      **names  = NULL;
+    int         count  = 0;
+    weir_status status = weir__channel_streams(p->directory, NULL, &names, &count);
+    if (status >= 0 && count > 1)
+      status = WEIR_FAIL(WEIR_ERR_INPUT,
+                         "%s: the simulation opens several streams (%s, %s); name one in streams:", p->recipe->file,
+                         names[0], names[1]);
+    if (count) snprintf(name, WEIR__CHANNEL_NAME_MAX + 1, "%s", names[0]);
+    weir__free(names);
+    WEIR_TRY(weir__comm_agree(p->comm, status));
+    int64_t say[2] = {count ? weir__comm_size(p->comm) - weir__comm_rank(p->comm) : 0, weir__clock_ns() > deadline};
+    WEIR_TRY(weir__comm_max(p->comm, say, 2));
+    if (say[0])
+      return weir__comm_broadcast(p->comm, name, WEIR__CHANNEL_NAME_MAX + 1, weir__comm_size(p->comm) - (int)say[0]);
+    if (say[1])
+      return WEIR_FAIL(WEIR_ERR_TIMEOUT, "no simulation opened a stream within %g s (is WEIR_RUN set for it?)",
+                       p->recipe->stream.attach_s);
+    nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+  }
+}
+
+static weir_status open_intake(process *p) {
+  char name[WEIR__CHANNEL_NAME_MAX + 1] = "";
+  if (p->recipe->stream.name) snprintf(name, sizeof name, "%s", p->recipe->stream.name);
+  else WEIR_TRY(find_stream(p, name));
+  WEIR_TRY(weir__intake_open(p->comm, p->directory, name, p->recipe->stream.attach_s, &p->intake));
+  const weir__intake_field *from;
+  weir__recipe_expected    *field;
+  int                       count = weir__intake_fields(p->intake, &from);
+  WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)count * sizeof *field, &field));
+  for (int i = 0; i < count; i++)
+    field[i] = (weir__recipe_expected){.name = from[i].name, .type = from[i].type, .is_static = from[i].is_static};
+  p->schema = (weir__recipe_schema){weir__intake_time_units(p->intake), weir__intake_calendar(p->intake), field, count};
+  return weir__recipe_expected_check(p->recipe, &p->schema);
+}
+
+static weir_status open_stream(process *p) {
+  weir_status status;
+  if (p->recipe->stream.is_files) {
+    status = weir__files_open(&p->recipe->stream, &p->files);
+    if (status >= 0) p->schema = *weir__files_schema(p->files);
+    return weir__comm_agree(p->comm, status);
+  }
+  status = open_intake(p);
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status write_schema(const process *p) {
+  weir__text  text   = {0};
+  weir_status status = weir__recipe_schema_text(&p->schema, &text);
+  if (status >= 0) status = weir__run_write(p->directory, "schema.yaml", text.data, text.length);
+  weir__text_clear(&text);
+  return status;
+}
+
+/* ---- the graph and the outputs ---- */
+
+static weir_status build(process *p) {
+  weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
+  if (status >= 0) status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, &p->graph);
+  if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
+  if (status >= 0 && first(p)) status = write_schema(p);
+  WEIR_TRY(weir__comm_agree(p->comm, status));
+  if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_CREATE);
+  WEIR_TRY(weir__comm_agree(p->comm, status));
+  if (!first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_OPEN);
+  if (status >= 0) status = weir__graph_finish(p->graph);
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status create_worker(process *p) {
+  const weir__recipe_stream *s       = &p->recipe->stream;
+  weir__worker_options       options = {.threads          = p->recipe->threads,
+                                        .steps_in_flight  = p->recipe->steps_in_flight,
+                                        .slots            = s->slots,
+                                        .pin              = p->recipe->pin,
+                                        .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
+                                        .as_published     = s->as_published,
+                                        .holes            = s->holes,
+                                        .progress         = on_progress,
+                                        .progress_self    = p};
+  weir__source               source =
+      p->files ? weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL) : (weir__source){0};
+  return weir__worker_create(p->graph, p->comm, p->files ? &source : NULL, p->intake, &options, &p->worker);
+}
+
+/* ---- report ---- */
+
+static weir_status gather(process *p, weir__report *r) {
+  weir__worker_stats s;
+  weir__worker_stats_get(p->worker, &s);
+  int64_t sum[]  = {s.tasks, s.messages, s.message_bytes, s.plan_bytes, s.intake_bytes};
+  int64_t most[] = {s.steps,      s.dropped_steps,     s.compile_ns,     s.run_ns,
+                    s.blocked_ns, s.latency_median_ns, s.latency_p99_ns, s.latency_max_ns};
+  WEIR_TRY(weir__comm_sum(p->comm, sum, sizeof sum / sizeof *sum));
+  WEIR_TRY(weir__comm_max(p->comm, most, sizeof most / sizeof *most));
+  r->tasks            = sum[0];
+  r->messages         = sum[1];
+  r->message_bytes    = sum[2];
+  r->plan_bytes       = sum[3];
+  r->intake_bytes     = sum[4];
+  r->steps            = most[0];
+  r->dropped_steps    = most[1];
+  r->compile_s        = (double)most[2] * 1e-9;
+  r->wall_s           = (double)most[3] * 1e-9;
+  r->blocked_s        = (double)most[4] * 1e-9;
+  r->latency_median_s = (double)most[5] * 1e-9;
+  r->latency_p99_s    = (double)most[6] * 1e-9;
+  r->latency_max_s    = (double)most[7] * 1e-9;
+  return WEIR_OK;
+}
+
+static weir_status report(process *p, weir_status ran, const char *message) {
+  weir__report r = {.run      = p->recipe->run,
+                    .complete = ran >= 0,
+                    .message  = ran >= 0 ? NULL : message,
+                    .workers  = weir__comm_size(p->comm),
+                    .threads  = p->recipe->threads};
+  WEIR_TRY(gather(p, &r));
+  if (!first(p)) return WEIR_OK;
+  weir_status status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
+  if (status >= 0) status = weir__report_write(p->directory, &r);
+  weir__report_clear(&r);
+  return status;
+}
+
+/* ---- the whole ---- */
+
+static weir_status open_run(process *p) {
+  weir__text  path = {0};
+  struct stat s;
+  weir_status status = weir__run_directory_recipe(p->directory, &p->recipe, &p->settings);
+  if (status >= 0) status = weir__run_path(&path, p->directory, "run.json");
+  if (status >= 0 && stat(path.data, &s)) status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, strerror(errno));
+  if (status >= 0) p->file_time_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+  weir__text_clear(&path);
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status run_steps(process *p) {
+  char message[sizeof p->status.message] = "";
+  tell(p, WEIR__PHASE_RUNNING);
+  weir_status ran    = weir__worker_run(p->worker);
+  ran                = weir__comm_agree(p->comm, ran < 0 ? ran : WEIR_OK);
+  weir_status closed = weir__outputs_close(&p->outputs);
+  if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
+  if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last());
+  weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
+  if (ran < 0) return WEIR_FAIL(ran, "%s", message);
+  return reported;
+}
+
+static weir_status run(process *p) {
+  WEIR_TRY(weir__comm_world(&p->comm));
+  WEIR_TRY(open_run(p));
+  tell(p, WEIR__PHASE_WAITING);
+  WEIR_TRY(open_stream(p));
+  if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
+  WEIR_TRY(build(p));
+  WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
+  return run_steps(p);
+}
+
+static void close_all(process *p) {
+  weir__worker_destroy(&p->worker);
+  if (weir__outputs_close(&p->outputs) < 0) (void)0; /* only after an earlier failure, whose message stands */
+  weir__graph_destroy(&p->graph);
+  weir__intake_close(&p->intake);
+  weir__files_close(&p->files);
+  weir__operator_set_clear(&p->operators);
+  weir__recipe_destroy(&p->recipe);
+  weir__arena_clear(&p->arena);
+}
+
+weir_status weir__run_worker(const char *directory, const volatile int *stop, bool *speaks) {
+  process     p      = {.directory = directory, .stop = stop, .start_ns = weir__clock_ns()};
+  weir_status status = run(&p);
+  p.status.exit      = weir__exit_status(status);
+  if (status < 0) {
+    snprintf(p.status.message, sizeof p.status.message, "%s", weir_error_last());
+    if (p.intake && !p.worker) weir__intake_refuse(p.intake, p.status.message);
+  }
+  *speaks = first(&p);
+  close_all(&p);
+  tell(&p, status < 0 ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE);
+  weir__comm_destroy(&p.comm);
+  return status < 0 ? WEIR_FAIL(status, "%s", p.status.message) : WEIR_OK;
+}
