@@ -95,6 +95,28 @@ typedef struct weir_apply {
   double           dt;      /**< time since the previous published step; NaN at the first */
 } weir_apply;
 
+/* ---- operators made of operators ---- */
+
+/** Given to `expand`: adds operators to the graph in place of this one. Handles are numbers of what was added. */
+typedef struct weir_expand {
+  const void                   *params; /**< the operator's own */
+  int                           inputs;
+  const weir_field_type *const *in;                     /**< NULL where an optional input was not given */
+  int                           input[WEIR_INPUTS_MAX]; /**< handles of the inputs; -1: not given */
+  void                         *engine;
+} weir_expand;
+
+struct weir_operator;
+/** Add `op` with `params` (complete, copied) on the first results of `inputs` handles (-1: an optional one not given).
+ */
+WEIR_API weir_status weir_expand_add(weir_expand *expand, const struct weir_operator *op, const void *params,
+                                     const int *inputs, int count, int *handle);
+/** Optional input `input` of `handle`, not given so far, is result 0 of `from` `lag` steps earlier (at least 1): a
+ * recurrence. It is missing in the first steps, so the operator must accept that. */
+WEIR_API weir_status weir_expand_loop(weir_expand *expand, int handle, int input, int from, int64_t lag);
+/** Result number `result` of the operator is result `output` of `handle`. */
+WEIR_API weir_status weir_expand_result(weir_expand *expand, int result, int handle, int output);
+
 /** An operator. All functions are pure but for the memory they are given; none allocates (but `infer` and `prepare`).
  *
  *  A plain operator computes one chunk of its result per call of `apply`.
@@ -121,9 +143,13 @@ typedef struct weir_operator {
   size_t             params_size;
   const char *expression; /**< not NULL: the operator is this expression of its input names, and the functions below
                                are not used: "(f - lag(f, 1)) / dt" */
-  bool in_order;          /**< steps must be seen in order even without state (writers) */
-  bool accepts_missing;   /**< call apply though an input is missing at this step (`missing` in its view); otherwise
-                               the result is missing too and apply is not called */
+  weir_status (*expand)(weir_expand *expand); /**< not NULL: the operator is made of others, which this adds; the
+                                                 functions below are not used */
+  double work;   /**< cost of an element relative to an addition; 0 means 1. Chunks are put together into one task until
+                      it is worth about 16000 additions */
+  bool in_order; /**< steps must be seen in order even without state (writers) */
+  bool accepts_missing; /**< call apply though an input is missing at this step (`missing` in its view); otherwise
+                             the result is missing too and apply is not called */
 
   /** Check parameters against the inputs and describe the results. NULL: one result, same type as in[0]. */
   weir_status (*infer)(weir_infer *infer);

@@ -1,4 +1,5 @@
 /* Building and finishing the graph. */
+#include "core/text.h"
 #include "graph/graph.h"
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ void weir__graph_destroy(weir__graph **graph) {
   if (!self) return;
   weir__free(self->node);
   weir__free(self->parameter);
+  weir__free(self->alias);
   weir__arena_clear(&self->arena);
   weir__free(self);
   *graph = NULL;
@@ -80,6 +82,11 @@ const weir_operator *weir__graph_operator(const weir__graph *graph, const char *
 }
 
 bool weir__graph_find(const weir__graph *graph, const char *name, weir__edge *edge) {
+  for (int i = 0; i < graph->aliases; i++)
+    if (!strcmp(graph->alias[i].name, name)) {
+      *edge = graph->alias[i].edge;
+      return true;
+    }
   for (int i = 0; i < graph->nodes; i++) {
     const weir__node *node = &graph->node[i];
     if (!node->named) continue;
@@ -102,9 +109,11 @@ bool weir__graph_find(const weir__graph *graph, const char *name, weir__edge *ed
 weir_status weir__graph_names(weir__graph *graph, const char *const **names, size_t *count) {
   const char **list;
   size_t       n = 0;
-  WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)(graph->nodes + graph->parameters) * sizeof *list, &list));
+  WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)(graph->nodes + graph->parameters + graph->aliases) * sizeof *list,
+                             &list));
   for (int i = 0; i < graph->nodes; i++)
     if (graph->node[i].named) list[n++] = graph->node[i].name;
+  for (int i = 0; i < graph->aliases; i++) list[n++] = graph->alias[i].name;
   for (int i = 0; i < graph->parameters; i++) list[n++] = graph->parameter[i].name;
   *names = list;
   *count = n;
@@ -259,12 +268,92 @@ static weir_status check_inputs(const weir__graph *graph, const weir_operator *o
   return WEIR_OK;
 }
 
+/* ---- operators made of operators ---- */
+
+typedef struct expansion {
+  weir__graph *graph;
+  weir__place  place;
+  weir__edge   result[WEIR_OUTPUTS_MAX];
+  int          results;
+} expansion;
+
+weir_status weir_expand_add(weir_expand *expand, const weir_operator *op, const void *params, const int *inputs,
+                            int count, int *handle) {
+  expansion *e = expand->engine;
+  weir__edge edge[WEIR_INPUTS_MAX];
+  if (count > WEIR_INPUTS_MAX)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "operator %s: %d inputs are too many", op->name, count);
+  for (int i = 0; i < count; i++) edge[i] = (weir__edge){inputs[i], 0};
+  return weir__graph_add_operator(e->graph, op, params, edge, count, NULL, e->place, NULL, handle);
+}
+
+weir_status weir_expand_loop(weir_expand *expand, int handle, int input, int from, int64_t lag) {
+  expansion  *e    = expand->engine;
+  weir__node *node = &e->graph->node[handle];
+  if (input < node->op->inputs || input >= node->inputs || node->input[input].node >= 0 || lag < 1 ||
+      !node->op->accepts_missing)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "operator %s: input %d cannot close a loop", node->op->name, input);
+  node->input[input] = (weir__edge){from, 0};
+  node->lag[input]   = lag;
+  return stable_type(e->graph, node->input[input], &node->in_type[input]);
+}
+
+weir_status weir_expand_result(weir_expand *expand, int result, int handle, int output) {
+  expansion *e = expand->engine;
+  if (result != e->results || result >= WEIR_OUTPUTS_MAX)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "result %d is given out of order", result);
+  e->result[e->results++] = (weir__edge){handle, output};
+  return WEIR_OK;
+}
+
+static weir_status add_alias(weir__graph *graph, const char *name, const char *part, weir__edge edge) {
+  weir__text text = {0};
+  weir__text_add(&text, part ? "%s.%s" : "%s", name, part);
+  weir_status status = weir__text_status(&text);
+  if (status >= 0)
+    status = weir__grow(&graph->alias, (size_t)graph->aliases + 1, &graph->alias_capacity, sizeof(weir__alias));
+  if (status >= 0) status = weir__arena_string(&graph->arena, text.data, &graph->alias[graph->aliases].name);
+  if (status >= 0) graph->alias[graph->aliases++].edge = edge;
+  weir__text_clear(&text);
+  return status;
+}
+
+static weir_status expand_operator(weir__graph *graph, const weir_operator *op, const void *params,
+                                   const weir__edge *input, int inputs, const char *name, weir__place place,
+                                   int *node) {
+  expansion              e = {.graph = graph, .place = place};
+  const weir_field_type *in[WEIR_INPUTS_MAX];
+  weir_expand            x = {.params = params, .inputs = inputs, .in = in, .engine = &e};
+  weir__edge             unused;
+  if (name && weir__graph_find(graph, name, &unused))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "field %s is defined twice", name);
+  for (int i = 0; i < inputs; i++) {
+    in[i]      = NULL;
+    x.input[i] = input[i].node;
+    if (input[i].node < 0) continue;
+    WEIR_TRY(stable_type(graph, input[i], &in[i]));
+    if (input[i].output)
+      return WEIR_FAIL(WEIR_ERR_INPUT,
+                       "operator %s takes the first result of an operator only; give the field a name of its own",
+                       op->name);
+  }
+  WEIR_TRY(op->expand(&x));
+  if (e.results != (op->outputs ? op->outputs : 1))
+    return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s gives %d results, expected %d", op->name, e.results, op->outputs);
+  if (name) WEIR_TRY(add_alias(graph, name, NULL, e.result[0]));
+  for (int k = 0; name && op->output_names && k < e.results; k++)
+    WEIR_TRY(add_alias(graph, name, op->output_names[k], e.result[k]));
+  *node = e.result[0].node;
+  return WEIR_OK;
+}
+
 weir_status weir__graph_add_operator(weir__graph *graph, const weir_operator *op, const void *params,
                                      const weir__edge *input, int inputs, const char *name, weir__place place,
                                      const weir__grid *grid, int *node) {
   weir__node *n;
   weir_infer  infer;
   WEIR_TRY(check_inputs(graph, op, input, inputs));
+  if (op->expand) return expand_operator(graph, op, params, input, inputs, name, place, node);
   WEIR_TRY(new_node(graph, name ? name : op->name, name != NULL, &n));
   n->op      = op;
   n->place   = place;

@@ -55,6 +55,12 @@ typedef struct weir__parameter {
   double      value;
 } weir__parameter;
 
+/* A result of an operator that was expanded into others: "p.values". */
+typedef struct weir__alias {
+  const char *name;
+  weir__edge  edge;
+} weir__alias;
+
 enum { WEIR__TRIGGERS_MAX = 64 };
 
 /* Pieces wanted on a named dimension, from `chunks:` in the recipe. */
@@ -72,6 +78,9 @@ typedef struct weir__graph {
   weir__parameter            *parameter;
   int                         parameters;
   size_t                      parameter_capacity;
+  weir__alias                *alias;
+  int                         aliases;
+  size_t                      alias_capacity;
   weir__trigger               trigger[WEIR__TRIGGERS_MAX];
   int                         triggers;
   const weir__chunk_size     *chunk_size; /* borrowed */

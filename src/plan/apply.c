@@ -33,12 +33,13 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
   weir__plan       *p    = c->plan;
   const weir__node *node = &p->graph->node[number];
   int               task = -1;
-  int64_t           held = 0; /* elements in the task so far */
+  double            cost = node->op->work > 0 ? node->op->work : 1;
+  double            held = 0; /* elements in the task so far */
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
     weir_region region = weir__grid_region(&node->grid, chunk), used;
     int64_t     mine   = chunk - c->first[number];
     if (!weir__region_intersect(&region, &p->wanted[number], &used)) continue; /* nobody looks at this chunk */
-    if (task < 0 || held >= WEIR__TASK_ELEMENTS) {
+    if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
       WEIR_TRY(weir__compiler_new_task(
           c, (weir__task){.kind = WEIR__TASK_APPLY, .node = number, .bit = p->bits, .partial = -1}, &task));
       held = 0;
@@ -55,9 +56,9 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
     WEIR_TRY(new_bit(c, bit));
     p->task[task].bits++;
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
-    held += weir__region_size(&region);
+    held += (double)weir__region_size(&region);
     for (int i = 0; i < node->inputs; i++)
-      if (p->gather[bit.gather + i].parts) held += weir__region_size(&p->gather[bit.gather + i].region);
+      if (p->gather[bit.gather + i].parts) held += (double)weir__region_size(&p->gather[bit.gather + i].region);
   }
   return WEIR_OK;
 }

@@ -54,16 +54,18 @@ size_t weir__type_bytes(const weir_field_type *type, const weir_region *region) 
 
 /* ---- what anybody uses of each node ---- */
 
-static void include(weir_region *box, const weir_region *more) {
+static bool include(weir_region *box, const weir_region *more) {
   if (box->rank < 0) {
     *box = *more;
-    return;
+    return true;
   }
+  weir_region before = *box;
   for (int a = 0; a < more->rank; a++) {
     int64_t end = box->start[a] + box->count[a], more_end = more->start[a] + more->count[a];
     if (more->start[a] < box->start[a]) box->start[a] = more->start[a];
     box->count[a] = (more_end > end ? more_end : end) - box->start[a];
   }
+  return !weir__region_equal(&before, box);
 }
 
 /* A wrapped region may lie on both ends of an axis: then all of the axis is wanted. */
@@ -80,17 +82,19 @@ weir_status weir__compile_wanted(weir__compiler *c) {
     box[i] = weir__region_whole(&graph->node[i].type[0]);
     if (!graph->node[i].triggers || !graph->node[i].wanted) box[i].rank = -1;
   }
-  for (int i = graph->nodes - 1; i >= 0; i--) {
-    const weir__node *node = &graph->node[i];
-    if (box[i].rank < 0) continue;
-    for (int k = 0; k < node->inputs; k++) {
-      weir_region need;
-      int         from = node->input[k].node;
-      if (from < 0) continue;
-      if (weir__node_reduces(node)) need = weir__region_whole(node->in_type[k]);
-      else WEIR_TRY(weir__node_need(node, k, &box[i], &need));
-      unwrap(&need, node->in_type[k]);
-      include(&box[from], &need);
+  for (bool grown = true; grown;) { /* once is enough without recurrences */
+    grown = false;
+    for (int i = graph->nodes - 1; i >= 0; i--) {
+      const weir__node *node = &graph->node[i];
+      for (int k = 0; k < node->inputs && box[i].rank >= 0; k++) {
+        weir_region need;
+        int         from = node->input[k].node;
+        if (from < 0) continue;
+        if (weir__node_reduces(node)) need = weir__region_whole(node->in_type[k]);
+        else WEIR_TRY(weir__node_need(node, k, &box[i], &need));
+        unwrap(&need, node->in_type[k]);
+        grown |= include(&box[from], &need) && from >= i;
+      }
     }
   }
   return WEIR_OK;
@@ -182,7 +186,13 @@ static weir_status compile_operators(weir__compiler *c) {
   for (int i = 0; i < c->plan->graph->nodes; i++) {
     const weir__node *node = &c->plan->graph->node[i];
     if (!node->op || c->plan->wanted[i].rank < 0) continue;
+    c->current = i;
     WEIR_TRY(weir__node_reduces(node) ? weir__compile_reduction(c, i) : weir__compile_apply(c, i));
+  }
+  for (size_t i = 0; i < c->laters; i++) {
+    const weir__later *later = &c->later[i];
+    weir__emitter      from  = c->task_of[c->task_at[later->node] + later->chunk - c->first[later->node]];
+    WEIR_TRY(weir__compiler_look_back(c, from, later->task, later->lag));
   }
   return prepare_operators(c);
 }
@@ -219,6 +229,7 @@ static weir_status create(const weir__graph *graph, weir__comm *comm, int rank, 
 out:
   weir__free(c.dependency);
   weir__free(c.packet_slot);
+  weir__free(c.later);
   weir__plan_destroy(&p);
   return status;
 }

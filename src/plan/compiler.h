@@ -15,26 +15,36 @@ typedef struct weir__dependency {
   bool          next; /* of the step after */
 } weir__dependency;
 
+/* A task that looks back at a chunk of this worker whose task has no number yet. */
+typedef struct weir__later {
+  int     task, node;
+  int64_t chunk, lag;
+} weir__later;
+
 typedef struct weir__compiler {
   weir__plan *plan;
   weir__comm *comm; /* NULL: compiling alone, nobody to ask */
   /* per node */
-  int64_t          *first, *end;      /* its own chunks */
-  int              *cell;             /* of its first own chunk (results of a chunk are neighbours); -1: none */
-  int              *task_at;          /* index in task_of of its first own chunk */
-  int              *single;           /* owner of a one-chunk node */
-  bool             *broadcast;        /* its one chunk goes to every worker */
-  int              *broadcast_packet; /* incoming packet of result 0; the other results follow */
-  weir__emitter    *task_of;          /* per own chunk: who completes it */
-  weir__dependency *dependency;
-  size_t            dependencies, dependency_capacity;
-  int              *packet_slot; /* hash of incoming packets: number + 1 */
-  size_t            packet_slots;
+  int64_t            *first, *end;      /* its own chunks */
+  int                *cell;             /* of its first own chunk (results of a chunk are neighbours); -1: none */
+  int                *task_at;          /* index in task_of of its first own chunk */
+  int                *single;           /* owner of a one-chunk node */
+  bool               *broadcast;        /* its one chunk goes to every worker */
+  int                *broadcast_packet; /* incoming packet of result 0; the other results follow */
+  weir__emitter      *task_of;          /* per own chunk: who completes it */
+  weir__dependency   *dependency;
+  size_t              dependencies, dependency_capacity;
+  struct weir__later *later; /* looks back at nodes that are compiled afterwards: a recurrence */
+  size_t              laters, later_capacity;
+  int                 current;     /* node being compiled; those before it are done */
+  int                *packet_slot; /* hash of incoming packets: number + 1 */
+  size_t              packet_slots;
 } weir__compiler;
 
 weir_status weir__compiler_agree(weir__compiler *c, weir_status status); /* the worst of all workers */
 int         weir__compiler_new_cell(weir__compiler *c, weir__cell cell); /* its number; -1: no memory */
 weir_status weir__compiler_depend(weir__compiler *c, weir__emitter from, int task, bool next);
+weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int task, int64_t lag);
 weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *number);
 weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number);
 

@@ -106,6 +106,14 @@ typedef struct request {
   weir__gather *gather;
 } request;
 
+/* A task waits for what an emitter completed `lag` steps ago. Steps of a task may overtake each other, so looking back
+ * further than one step wants the looked-at task to keep their order. */
+weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int task, int64_t lag) {
+  WEIR_TRY(weir__compiler_depend(c, from, task, lag > 0));
+  if (lag > 1 && from.kind == WEIR__EMIT_TASK) WEIR_TRY(weir__compiler_depend(c, from, from.number, true));
+  return WEIR_OK;
+}
+
 static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, const weir_region *region,
                             const int64_t *shift) {
   weir__plan   *p    = c->plan;
@@ -115,9 +123,13 @@ static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, 
   bool remote = from.kind == WEIR__EMIT_PACKET;
   if (remote) part.lag = 0; /* the owner sends what was wanted of the earlier step */
   for (int a = 0; a < region->rank; a++) part.target[a] = region->start[a] + shift[a];
-  WEIR_TRY(weir__compiler_depend(c, from, r->task, !remote && r->lag > 0));
-  if (!remote && r->lag > 1 && from.kind == WEIR__EMIT_TASK)
-    WEIR_TRY(weir__compiler_depend(c, from, from.number, true));
+  bool later = !remote && r->lag > 0 && r->edge.node >= c->current && p->graph->node[r->edge.node].op;
+  if (later) {
+    WEIR_TRY(weir__grow(&c->later, c->laters + 1, &c->later_capacity, sizeof *c->later));
+    c->later[c->laters++] = (weir__later){r->task, r->edge.node, chunk, r->lag};
+  } else {
+    WEIR_TRY(weir__compiler_look_back(c, from, r->task, remote ? 0 : r->lag));
+  }
   WEIR_TRY(weir__grow(&p->part, (size_t)p->parts + 1, &p->part_capacity, sizeof part));
   p->part[p->parts++] = part;
   r->gather->parts++;

@@ -181,8 +181,7 @@ static weir_status pack_tasks(weir__compiler *c, const int *renumbered) {
       weir__emitter       from   = {WEIR__EMIT_BEGIN, 0};
       if (packet->task >= 0) from = (weir__emitter){WEIR__EMIT_TASK, packet->task};
       else if (packet->task < -1) from = (weir__emitter){WEIR__EMIT_PACKET, renumbered[-2 - packet->task]};
-      WEIR_TRY(weir__compiler_depend(c, from, task, packet->lag > 0));
-      if (packet->lag > 1 && packet->task >= 0) WEIR_TRY(weir__compiler_depend(c, from, packet->task, true));
+      WEIR_TRY(weir__compiler_look_back(c, from, task, packet->lag));
     }
   }
   return WEIR_OK;

@@ -128,11 +128,12 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
   weir__plan       *p    = c->plan;
   const weir__node *node = &p->graph->node[number];
   int               task = -1;
-  int64_t           held = 0;
+  double            cost = node->op->work > 0 ? node->op->work : 1;
+  double            held = 0;
   *tasks                 = 0;
   for (size_t i = 0; i < count; i++) {
     size_t scratch;
-    if (task < 0 || held >= WEIR__TASK_ELEMENTS) {
+    if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
       weir__task new = {.kind = WEIR__TASK_REDUCE, .node = number, .bit = p->bits};
       WEIR_TRY(partial_cell(c, node, out, &new.partial));
       WEIR_TRY(weir__compiler_new_task(c, new, &task));
@@ -145,7 +146,7 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
     if (node->op->scratch_size) scratch += node->op->scratch_size(node->params, node->in_type, out);
     if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
     weir_region region = weir__grid_region(input_grid(c, node), pairs[i].c);
-    held += weir__region_size(&region);
+    held += (double)weir__region_size(&region);
   }
   return WEIR_OK;
 }
