@@ -151,10 +151,14 @@ static double sample(const raster *r, const double *y, const double *x) {
   if (r->smooth && j1 - j0 <= 1 && i1 - i0 <= 1) {
     double  v = y[1] - 0.5, u = x[1] - 0.5, b = v - floor(v), a = u - floor(u);
     int64_t j = (int64_t)floor(v), i = (int64_t)floor(u);
-    double  near  = at(r, (int64_t)y[1], (int64_t)x[1]);
-    double  value = (1 - b) * ((1 - a) * at(r, j, i) + a * at(r, j, i + 1)) +
-                   b * ((1 - a) * at(r, j + 1, i) + a * at(r, j + 1, i + 1));
-    return isnan(near) || isnan(value) ? near : value;
+    double  near = at(r, (int64_t)y[1], (int64_t)x[1]), weights = 0;
+    for (int corner = 0; corner < 4; corner++) { /* missing neighbours have no weight */
+      double value  = at(r, j + corner / 2, i + corner % 2);
+      double weight = isnan(value) ? 0 : (corner / 2 ? b : 1 - b) * (corner % 2 ? a : 1 - a);
+      if (weight > 0) sum += weight * value;
+      weights += weight;
+    }
+    return isnan(near) || weights <= 0 ? near : sum / weights;
   }
   if (j1 - j0 <= 1) j0 = (int64_t)y[1], j1 = j0 + 1;
   if (i1 - i0 <= 1) i0 = (int64_t)x[1], i1 = i0 + 1;

@@ -92,13 +92,15 @@ static weir_status open_directory(weir__zarr *zarr) {
   return WEIR_OK;
 }
 
+/* Nothing in it, or only what a run left that died before it had anything. */
 static bool directory_is_empty(const char *path) {
   DIR *directory = opendir(path);
+  bool empty     = true;
   if (!directory) return false;
-  int entries = 0;
-  while (entries < 3 && readdir(directory)) entries++; /* "." and ".." */
+  for (struct dirent *entry = readdir(directory); entry && empty; entry = readdir(directory))
+    empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, ".part-.zgroup");
   closedir(directory);
-  return entries < 3;
+  return empty;
 }
 
 /* Leave at `path` either nothing, an empty directory, or (RESUME) the store to go on with. */
