@@ -205,7 +205,7 @@ static weir_status copy_type(weir__arena *arena, weir_field_type *type) {
 static weir_status check_piece(const weir__channel_field *field, const int64_t *start, const int64_t *count,
                                weir_region *region) {
   const weir_field_type *type = &field->type;
-  char                   box[200], shape[200];
+  char                   box[200], from[200], shape[200];
   *region = (weir_region){.rank = type->rank};
   if (type->rank && (!start || !count))
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': a piece needs both start and count", field->name);
@@ -216,9 +216,12 @@ static weir_status check_piece(const weir__channel_field *field, const int64_t *
   for (int a = 0; a < type->rank; a++) {
     if (start[a] >= 0 && count[a] >= 0 && start[a] <= type->dim[a].size && count[a] <= type->dim[a].size - start[a])
       continue;
-    weir_shape whole = weir__shape_of(type);
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the piece %s is not inside %s", field->name,
-                     weir__region_text(region, box), weir__shape_text(&whole, shape));
+    weir_shape whole = weir__shape_of(type), first = whole,
+               extent = whole; /* not region_text: start + count may overflow */
+    memcpy(first.extent, region->start, sizeof first.extent);
+    memcpy(extent.extent, region->count, sizeof extent.extent);
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the piece %s from %s on is not inside %s", field->name,
+                     weir__shape_text(&extent, box), weir__shape_text(&first, from), weir__shape_text(&whole, shape));
   }
   return WEIR_OK;
 }

@@ -294,7 +294,7 @@ static void misuse_of_definitions_is_told(void **state) {
         "of dimension");
   WRONG("t", FIELD(.dtype = WEIR_F64, DIM1, .attribute_count = 2), "2 attributes");
   f = (weir_field_options){.type = {.dtype = WEIR_F64, DIM1}, .start = (int64_t[]){2}, .count = (int64_t[]){3}};
-  WRONG("t", &f, "the piece [2:5] is not inside [4]");
+  WRONG("t", &f, "the piece [3] from [2] on is not inside [4]");
   f.count = NULL;
   WRONG("t", &f, "needs both start and count");
   assert_int_equal(weir_field_define(stream, "t", FIELD(.dtype = WEIR_F64, DIM1)), WEIR_OK);

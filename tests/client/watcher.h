@@ -8,7 +8,7 @@
 #include "core/memory.h"
 #include <pthread.h>
 
-enum { SEEN_STEPS = 64, SEEN_PIECES = 6 };
+enum { SEEN_STEPS = 64, SEEN_PIECES = 8 };
 
 typedef struct seen_step {
   weir__channel_record record;

@@ -1,0 +1,72 @@
+/* The worker's end for test_fortran.sh: fortran_reader RUN checks what fortran_writer.f90 sends. */
+#include "client/watcher.h"
+
+enum { NX = 7, NY = 5, NZ = 3, STEPS = 20 };
+
+static void check_field(const scene *s) {
+  weir__channel *channel;
+  while (weir__channel_attach(s->run, "sim", 0, &channel) == WEIR_ERR_GONE) rest_ms(2);
+  const weir__channel_definitions *d = weir__channel_definitions_of(channel);
+  assert_int_equal(d->fields, 6);
+  assert_string_equal(d->time_units, "s");
+  const weir_field_type *t = &d->field[0].type;
+  assert_string_equal(d->field[0].name, "t");
+  assert_true(t->dtype == WEIR_F64 && t->rank == 2 && t->location == WEIR_AT_U && t->has_fill && t->fill == -1);
+  assert_string_equal(t->units, "K");
+  assert_string_equal(t->dim[0].name, "y");
+  assert_string_equal(t->dim[1].name, "x");
+  assert_true(t->dim[0].size == NY && t->dim[1].size == NX);
+  assert_true(t->dim[1].origin == 1 && t->dim[0].origin == 2 && t->dim[1].spacing == 0.5 && t->dim[0].spacing == 0.25);
+  assert_true(t->dim[1].periodic && !t->dim[0].periodic && !t->dim[0].units);
+  assert_string_equal(t->dim[1].units, "m");
+  assert_string_equal(d->field[1].type.dim[0].name, "z");
+  assert_true(d->field[2].is_static);
+  assert_string_equal(d->field[3].type.dim[0].name, "t");
+  assert_string_equal(d->field[3].type.dim[4].name, "p");
+  weir__channel_detach(&channel);
+}
+
+static void check_steps(const watcher *w) {
+  assert_int_equal(w->steps, STEPS);
+  assert_int_equal(w->end, WEIR__CHANNEL_END);
+  for (int n = 0; n < STEPS; n++) {
+    const seen_step *seen = &w->step[n];
+    int              step = n + 1;
+    assert_true(seen->record.step == step && seen->record.time == 0.5 * step && !seen->record.tombstone);
+    /* pieces in the order they came to be: t, a 1, a 2, k, b, e (empty), dt */
+    const double *t = seen->piece[0].data;
+    for (int j = 0; j < NY; j++)
+      for (int i = 0; i < NX; i++) assert_true(t[j * NX + i] == 1000 * step + 10 * (j + 1) + i + 1);
+    for (int p = 1; p < 3; p++) {
+      const weir_view *a = &seen->piece[p];
+      const float     *x = a->data;
+      assert_true(a->count[0] == NZ && a->count[1] == p + 1 && a->count[2] == NX && a->start[1] == (p == 1 ? 0 : 2));
+      for (int64_t l = 0; l < NZ; l++)
+        for (int64_t j = 0; j < a->count[1]; j++)
+          for (int64_t i = 0; i < NX; i++)
+            assert_true(*x++ == (float)(1000 * step + 100 * (l + 1) + 10 * (a->start[1] + j + 1) + i + 1));
+    }
+    for (int i = 0; i < NX; i++) assert_int_equal(((int32_t *)seen->piece[3].data)[i], (NX - i) * (NX - i));
+    for (int i = 0; i < 48; i++) assert_int_equal(((int32_t *)seen->piece[4].data)[i], step + i + 1);
+    assert_null(seen->piece[5].data);
+    assert_true(*(double *)seen->piece[6].data == 0.125);
+  }
+}
+
+static void fortran_arrives(void **state) {
+  const scene *s = *state;
+  watcher      w = {.all = true, .slots = 3};
+  check_field(s);
+  watcher_start(&w, s, "sim");
+  watcher_join(&w);
+  check_steps(&w);
+  watcher_clear(&w);
+}
+
+int main(int argc, char **argv) {
+  scene                   s       = {0};
+  const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(fortran_arrives, &s)};
+  if (argc != 2) return 2;
+  snprintf(s.run, sizeof s.run, "%s", argv[1]);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

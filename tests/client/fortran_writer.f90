@@ -1,0 +1,86 @@
+! What test_fortran.sh runs: writes every kind of section through the Fortran module; fortran_reader.c checks what arrives.
+program fortran_writer
+  use weir
+  use, intrinsic :: iso_fortran_env, only: real32, real64, int32
+  implicit none
+  integer, parameter  :: nx = 7, ny = 5, nz = 3
+  type(weir_stream_f) :: s
+  real(real64) :: t(0:nx + 1, 0:ny + 1)
+  real(real32) :: a(2 * nx, ny, nz)
+  integer(int32) :: k(nx), b(2, 2, 2, 2, 3)
+  integer :: ierr, step, i, j, l, piece
+
+  call weir_open(s, "sim", 0, 1, time_units="s", attach_timeout=20d0, ierr=ierr)
+  call check(ierr == 0, "open")
+  call weir_field_define(s, "t", weir_real64, shape=[nx, ny], dims="x y", units="K", origin=[1d0, 2d0], spacing=[0.5d0, 0.25d0], &
+                         dim_units="m -", periodic=[.true., .false.], location=weir_at_u, fill=-1d0, start=[1, 1], &
+                         count=[nx, ny], ierr=ierr)
+  call check(ierr == 0, "define t")
+  call weir_field_define(s, "a", weir_real32, shape=[nx, ny, nz], ierr=ierr)
+  call check(ierr == 0, "define a")
+  call weir_piece_define(s, "a", [1, 1, 1], [nx, 2, nz], piece=piece, ierr=ierr)
+  call check(ierr == 0 .and. piece == 1, "piece 1 of a")
+  call weir_piece_define(s, "a", [1, 3, 1], [nx, 3, nz], piece=piece, ierr=ierr)
+  call check(ierr == 0 .and. piece == 2, "piece 2 of a")
+  call weir_field_define(s, "k", weir_int32, shape=[nx], static=.true., start=[1], count=[nx], ierr=ierr)
+  call check(ierr == 0, "define k")
+  call weir_field_define(s, "b", weir_int32, shape=[2, 2, 2, 2, 3], dims="p,q,r,s,t", start=[1, 1, 1, 1, 1], &
+                         count=[2, 2, 2, 2, 3], ierr=ierr)
+  call check(ierr == 0, "define b")
+  call weir_field_define(s, "e", weir_real64, shape=[nx, ny], start=[3, 1], count=[0, ny], ierr=ierr)
+  call check(ierr == 0, "define e")
+  call weir_field_define(s, "dt", weir_real64, ierr=ierr)
+  call check(ierr == 0, "define dt")
+  call weir_field_define(s, "t", weir_real64, ierr=ierr)
+  call check(ierr < 0 .and. index(weir_error(s), "defined already") > 0, "t twice")
+
+  k = [(i * i, i=1, nx)]
+  call weir_put(s, "k", k(nx:1:-1), ierr=ierr) ! backwards
+  call check(ierr == 0, "put k")
+  do step = 1, 20
+    t = -99
+    a = -99
+    do j = 1, ny
+      do i = 1, nx
+        t(i, j) = 1000 * step + 10 * j + i
+        do l = 1, nz
+          a(2 * i - 1, j, l) = real(1000 * step + 100 * l + 10 * j + i, real32)
+        end do
+      end do
+    end do
+    b = reshape([(step + i, i=1, 48)], shape(b))
+    call weir_step_begin(s, step, 0.5d0 * step, ierr)
+    call check(ierr == 0, "begin: "//weir_error(s))
+    call check(weir_wanted(s, "t"), "wanted")
+    call weir_put(s, "t", t(1:nx, 1:ny), ierr=ierr) ! without its halo
+    call check(ierr == 0, "put t: "//weir_error(s))
+    call weir_put(s, "a", a(1::2, 1:2, :), 1, ierr)
+    call check(ierr == 0, "put a 1: "//weir_error(s))
+    call weir_put(s, "a", a(1::2, 3:, :), 2, ierr)
+    call check(ierr == 0, "put a 2: "//weir_error(s))
+    call weir_put(s, "b", b, ierr=ierr)
+    call check(ierr == 0, "put b: "//weir_error(s))
+    call weir_put(s, "e", t(3:2, 1:ny), ierr=ierr) ! empty
+    call check(ierr == 0, "put e: "//weir_error(s))
+    call weir_put(s, "dt", 0.125d0, ierr=ierr)
+    call check(ierr == 0, "put dt: "//weir_error(s))
+    if (step == 3) then
+      call weir_put(s, "t", t, ierr=ierr)
+      call check(ierr < 0, "twice")
+    end if
+    call weir_step_end(s, ierr)
+    call check(ierr == 0, "end: "//weir_error(s))
+  end do
+  call weir_close(s, ierr)
+  call check(ierr == 0, "close")
+
+contains
+
+  subroutine check(fine, what)
+    logical, intent(in)          :: fine
+    character(len=*), intent(in) :: what
+    if (fine) return
+    print '(2a)', "fortran_writer: ", what
+    error stop 1
+  end subroutine
+end program
