@@ -237,7 +237,9 @@ static int worker_result(run *r) {
             "call weir_stream_open and weir_step_begin?\n");
   else if (!r->workers_lost && r->interrupts)
     fprintf(stderr, "weir: interrupted; outputs hold the steps finished before\n");
-  else if (!r->workers_lost) fprintf(stderr, "weir: the workers died (exit status %d)\n", r->worker_job.status);
+  else if (!r->workers_lost && r->worker_job.status > 128)
+    fprintf(stderr, "weir: the workers were ended by a signal (%s)\n", strsignal(r->worker_job.status - 128));
+  else if (!r->workers_lost) fprintf(stderr, "weir: the workers ended early (exit status %d)\n", r->worker_job.status);
   return 1;
 }
 

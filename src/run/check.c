@@ -153,12 +153,10 @@ static void add_outputs(weir__text *text, const weir__recipe *recipe) {
   static const char *const kinds[] = {"zarr", "csv", "plot"};
   weir__text_add(text, "outputs\n");
   for (int i = 0; i < recipe->outputs; i++) {
-    const weir__recipe_output *o = &recipe->output[i];
-    char                       every[40];
-    if (o->every.seconds > 0) weir__time_text(o->every.seconds, "s", every);
-    else if (o->every.steps > 1) snprintf(every, sizeof every, "%lld steps", (long long)o->every.steps);
-    else snprintf(every, sizeof every, "step");
-    weir__text_add(text, "  %-4s  %s  every %s:", kinds[o->kind], o->path.text, every);
+    const weir__recipe_output *o     = &recipe->output[i];
+    const char                *every = o->every.seconds > 0 || o->every.steps > 1 ? o->every.text : "";
+    const char                *unit  = o->every.seconds > 0 ? "" : o->every.steps > 1 ? " steps" : "step";
+    weir__text_add(text, "  %-4s  %s  every %s%s:", kinds[o->kind], o->path.text, every, unit);
     for (int k = 0; k < o->fields; k++) weir__text_add(text, "%s %s", k ? "," : "", o->field[k].text);
     weir__text_add(text, "\n");
   }

@@ -93,8 +93,7 @@ static void add_param(weir__text *text, const weir_param *p) {
   weir__text_add(text, "  %s: ", p->name);
   add_kind(text, p);
   if (p->required) weir__text_add(text, "; must be given");
-  else if (p->kind == WEIR_PARAM_AXES) weir__text_add(text, "; default: all");
-  else if (p->kind != WEIR_PARAM_TEXT) {
+  else if (p->kind != WEIR_PARAM_TEXT && p->kind != WEIR_PARAM_AXES) {
     weir__text_add(text, "; default ");
     add_value(text, p, p->fallback);
   }

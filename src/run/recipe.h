@@ -15,6 +15,7 @@ typedef struct weir__recipe_text {
 typedef struct weir__every {
   int64_t     steps;
   double      seconds; /* converted with the stream's time units once they are known */
+  const char *text;    /* as it was given; NULL: it was not */
   weir__place place;
 } weir__every;
 

@@ -79,9 +79,12 @@ static weir_status read_every(void *context, const weir__yaml *value) {
   if (value->kind == WEIR__YAML_TEXT && weir__text_to_int64(value->text, &steps)) {
     if (steps < 1) return WEIR__YAML_FAIL(value, "every is %s, expected at least 1 step", value->text);
     every->steps = steps;
+    every->text  = value->text;
     return WEIR_OK;
   }
-  return weir__recipe_read_duration(value, "every", &every->seconds);
+  WEIR_TRY(weir__recipe_read_duration(value, "every", &every->seconds));
+  every->text = value->text;
+  return WEIR_OK;
 }
 
 static weir_status read_codec(void *context, const weir__yaml *value) {

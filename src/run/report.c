@@ -156,13 +156,13 @@ static json_t *outputs_json(const weir__report *report) {
 
 weir_status weir__report_write(const char *directory, const weir__report *r) {
   json_t *json = json_pack(
-      "{s:s, s:b, s:s, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o}", "run",
-      r->run, "complete", (int)r->complete, "message", r->message ? r->message : "", "steps", (json_int_t)r->steps,
-      "dropped_steps", (json_int_t)r->dropped_steps, "workers", r->workers, "threads", r->threads, "wall_s", r->wall_s,
-      "compile_s", r->compile_s, "blocked_s", r->blocked_s, "latency_s", "median", r->latency_median_s, "p99",
-      r->latency_p99_s, "max", r->latency_max_s, "tasks", (json_int_t)r->tasks, "messages", (json_int_t)r->messages,
-      "message_bytes", (json_int_t)r->message_bytes, "plan_bytes", (json_int_t)r->plan_bytes, "intake_bytes",
-      (json_int_t)r->intake_bytes, "outputs", outputs_json(r));
+      "{s:s, s:b, s:b, s:s, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o}", "run",
+      r->run, "complete", (int)r->complete, "simulation", (int)r->simulated, "message", r->message ? r->message : "",
+      "steps", (json_int_t)r->steps, "dropped_steps", (json_int_t)r->dropped_steps, "workers", r->workers, "threads",
+      r->threads, "wall_s", r->wall_s, "compile_s", r->compile_s, "blocked_s", r->blocked_s, "latency_s", "median",
+      r->latency_median_s, "p99", r->latency_p99_s, "max", r->latency_max_s, "tasks", (json_int_t)r->tasks, "messages",
+      (json_int_t)r->messages, "message_bytes", (json_int_t)r->message_bytes, "plan_bytes", (json_int_t)r->plan_bytes,
+      "intake_bytes", (json_int_t)r->intake_bytes, "outputs", outputs_json(r));
   char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(json);
   if (!text) return WEIR_FAIL(WEIR_ERR_MEMORY, "out of memory");
@@ -194,24 +194,26 @@ weir_status weir__report_read(const char *directory, weir__report *r) {
   const char  *run, *message;
   json_int_t   n[7];
   json_t      *outputs;
-  int          complete;
+  int          complete, simulated;
   *r = (weir__report){0};
   WEIR_TRY(weir__run_path(&path, directory, "report.json"));
   json_t     *json   = json_load_file(path.data, 0, &error);
   weir_status status = WEIR_OK;
   if (!json ||
-      json_unpack_ex(json, &error, 0,
-                     "{s:s, s:b, s:s, s:I, s:I, s:i, s:i, s:F, s:F, s:F, s:{s:F, s:F, s:F}, s:I, s:I, s:I, s:I, s:I, "
-                     "s:o}",
-                     "run", &run, "complete", &complete, "message", &message, "steps", &n[0], "dropped_steps", &n[1],
-                     "workers", &r->workers, "threads", &r->threads, "wall_s", &r->wall_s, "compile_s", &r->compile_s,
-                     "blocked_s", &r->blocked_s, "latency_s", "median", &r->latency_median_s, "p99", &r->latency_p99_s,
-                     "max", &r->latency_max_s, "tasks", &n[2], "messages", &n[3], "message_bytes", &n[4], "plan_bytes",
-                     &n[5], "intake_bytes", &n[6], "outputs", &outputs)) {
+      json_unpack_ex(
+          json, &error, 0,
+          "{s:s, s:b, s:b, s:s, s:I, s:I, s:i, s:i, s:F, s:F, s:F, s:{s:F, s:F, s:F}, s:I, s:I, s:I, s:I, s:I, "
+          "s:o}",
+          "run", &run, "complete", &complete, "simulation", &simulated, "message", &message, "steps", &n[0],
+          "dropped_steps", &n[1], "workers", &r->workers, "threads", &r->threads, "wall_s", &r->wall_s, "compile_s",
+          &r->compile_s, "blocked_s", &r->blocked_s, "latency_s", "median", &r->latency_median_s, "p99",
+          &r->latency_p99_s, "max", &r->latency_max_s, "tasks", &n[2], "messages", &n[3], "message_bytes", &n[4],
+          "plan_bytes", &n[5], "intake_bytes", &n[6], "outputs", &outputs)) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, error.text);
     goto out;
   }
   r->complete      = complete;
+  r->simulated     = simulated;
   r->steps         = n[0];
   r->dropped_steps = n[1];
   r->tasks         = n[2];
@@ -248,7 +250,7 @@ static void add_details(weir__text *text, const weir__report *r) {
   char a[24], size[16];
   weir__text_add(text, "  compiled   in %s, %s of buffers in all workers\n", weir__duration_text(r->compile_s, a),
                  weir__text_bytes((double)r->plan_bytes, size));
-  weir__text_add(text, "  intake     %s\n", weir__text_bytes((double)r->intake_bytes, size));
+  if (r->simulated) weir__text_add(text, "  intake     %s\n", weir__text_bytes((double)r->intake_bytes, size));
   weir__text_add(text, "  tasks      %lld, %.1f per step\n", (long long)r->tasks,
                  r->steps ? (double)r->tasks / (double)r->steps : 0);
   weir__text_add(text, "  messages   %lld with %s\n", (long long)r->messages,
@@ -261,8 +263,9 @@ weir_status weir__report_text(const weir__report *r, bool full, weir__text *text
                  weir__duration_text(r->wall_s, a));
   if (r->wall_s > 0 && r->steps) weir__text_add(text, ", %.3g steps/s", (double)r->steps / r->wall_s);
   weir__text_add(text, ", %d worker%s\n", r->workers, r->workers == 1 ? "" : "s");
-  weir__text_add(text, "  blocked    the simulation waited %s for the analysis (%.1f %%)\n",
-                 weir__duration_text(r->blocked_s, a), r->wall_s > 0 ? 100 * r->blocked_s / r->wall_s : 0);
+  if (r->simulated)
+    weir__text_add(text, "  blocked    the simulation waited %s for the analysis (%.1f %%)\n",
+                   weir__duration_text(r->blocked_s, a), r->wall_s > 0 ? 100 * r->blocked_s / r->wall_s : 0);
   weir__text_add(text, "  latency    median %s, 99 %% within %s, at most %s\n",
                  weir__duration_text(r->latency_median_s, a), weir__duration_text(r->latency_p99_s, b),
                  weir__duration_text(r->latency_max_s, c));

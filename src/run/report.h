@@ -16,6 +16,7 @@ typedef struct weir__report {
   weir__arena         arena; /* of its texts */
   const char         *run;
   bool                complete;
+  bool                simulated; /* its stream was a simulation, not files */
   const char         *message; /* why it is not; NULL */
   int64_t             steps, dropped_steps;
   int                 workers, threads; /* threads of each worker; -1: one per core */

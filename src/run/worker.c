@@ -25,6 +25,7 @@ typedef struct process {
   weir__run_settings  settings;
   weir__operator_set  operators;
   weir__files        *files;
+  weir__source        source; /* of the files; the worker borrows it */
   weir__intake       *intake;
   weir__arena         arena; /* of the schema's list */
   weir__recipe_schema schema;
@@ -149,9 +150,8 @@ static weir_status create_worker(process *p) {
                                         .holes            = s->holes,
                                         .progress         = on_progress,
                                         .progress_self    = p};
-  weir__source               source =
-      p->files ? weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL) : (weir__source){0};
-  return weir__worker_create(p->graph, p->comm, p->files ? &source : NULL, p->intake, &options, &p->worker);
+  if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
+  return weir__worker_create(p->graph, p->comm, p->files ? &p->source : NULL, p->intake, &options, &p->worker);
 }
 
 /* ---- report ---- */
@@ -181,11 +181,12 @@ static weir_status gather(process *p, weir__report *r) {
 }
 
 static weir_status report(process *p, weir_status ran, const char *message) {
-  weir__report r = {.run      = p->recipe->run,
-                    .complete = ran >= 0,
-                    .message  = ran >= 0 ? NULL : message,
-                    .workers  = weir__comm_size(p->comm),
-                    .threads  = p->recipe->threads};
+  weir__report r = {.run       = p->recipe->run,
+                    .complete  = ran >= 0,
+                    .simulated = !p->recipe->stream.is_files,
+                    .message   = ran >= 0 ? NULL : message,
+                    .workers   = weir__comm_size(p->comm),
+                    .threads   = p->recipe->threads};
   WEIR_TRY(gather(p, &r));
   if (!first(p)) return WEIR_OK;
   weir_status status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
