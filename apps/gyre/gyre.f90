@@ -109,6 +109,7 @@ contains
     if (message == '') return
     call MPI_Comm_rank(MPI_COMM_WORLD, rank)
     if (rank == 0) write (error_unit, '(a)') 'gyre: '//trim(message)
+    call output_close(analysis)
     call MPI_Finalize()
     call c_exit(int(status, c_int))
   end subroutine stop_on

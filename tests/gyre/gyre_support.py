@@ -20,8 +20,9 @@ def require_program():
         sys.exit(77)
 
 
-def run(folder, processes=1, expect=0, name="gyre.nml", arguments=None, **settings):
-    """Run in `folder` with a namelist made of `settings`; returns stdout and stderr."""
+def run(folder, processes=1, expect=0, name="gyre.nml", arguments=None, keep_run=False, **settings):
+    """Run in `folder` with a namelist made of `settings`; returns stdout and stderr. `expect`: the exit status, None for
+    any; `keep_run`: leave WEIR_RUN in the environment."""
     if settings:
         with open(os.path.join(folder, name), "w") as file:
             quoted = {k: f"'{v}'" if isinstance(v, str) else repr(v) for k, v in settings.items()}
@@ -29,9 +30,10 @@ def run(folder, processes=1, expect=0, name="gyre.nml", arguments=None, **settin
     command = [PROGRAM] + ([name] if arguments is None else arguments)
     if processes > 1:
         command = [os.path.join(SOURCE, "tests", "mpirun.sh"), str(processes)] + command
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_RUN")}
+    environment = {k: v for k, v in os.environ.items() if keep_run or k != "WEIR_RUN"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == expect, f"{command} {settings}: status {done.returncode}, not {expect}\n{done.stdout}{done.stderr}"
+    if expect is not None and done.returncode != expect:
+        sys.exit(f"{command} {settings}: status {done.returncode}, not {expect}\n{done.stdout}{done.stderr}")
     return done.stdout, done.stderr
 
 
