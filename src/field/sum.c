@@ -267,38 +267,53 @@ static void add_part(weir_sum *sum, const double *x, int64_t n) {
   add_finite(sum, x, n, most);
 }
 
-/* Add at most BLOCK products the fast way; false: their range needs the slow one (nothing was added). Products that
- * underflow lie far below the positions kept as long as the largest product is above `least`. */
+/* Write products as sums of doubles: w * x in two parts, w * x * x in four; the largest comes first. */
+static int expand(const double *w, const double *x, int64_t n, int factors, double part[4][BLOCK]) {
+  if (factors == 2) {
+    for (int64_t i = 0; i < n; i++) {
+      part[0][i] = w[i] * x[i];
+      part[1][i] = product_low(w[i], x[i], part[0][i]);
+    }
+    return 2;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    double high = w[i] * x[i], low = product_low(w[i], x[i], high), hh = high * x[i], lh = low * x[i];
+    part[0][i] = hh;
+    part[1][i] = product_low(high, x[i], hh);
+    part[2][i] = lh;
+    part[3][i] = product_low(low, x[i], lh);
+  }
+  return 4;
+}
+
+/* Add products that start no higher than the sum does; false, and nothing added, when one does or is not finite. What
+ * underflows in a product lies below 2^-969, far from the positions kept. */
+static bool add_products_below(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
+  double   part[4][BLOCK];
+  int      b      = position_exponent(sum->top - 1);
+  weir_sum before = *sum;
+  bool     fine   = true;
+  if (!sum->top || !in_range(b) || b < -800) return false;
+  int parts = expand(w, x, n, factors, part);
+  for (int k = 0; k < parts && fine; k++) fine = add_lanes(sum, part[k], n, b);
+  if (fine) sum->count += n;
+  else *sum = before;
+  return fine;
+}
+
+/* Add at most BLOCK products of a moderate range; false, and nothing added, when they are not of that kind. */
 static bool add_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
   const double largest = factors == 2 ? 0x1p490 : 0x1p320, least = 0x1p-500;
-  double       high[BLOCK], low[BLOCK], square[BLOCK], rest[BLOCK], most_w, most_x, most;
-  if (!scan(w, n, &most_w)) return false;
-  most_x = most_w;
-  if (w != x && !scan(x, n, &most_x)) return false;
-  if (most_w > largest || most_x > largest) return false;
+  double       part[4][BLOCK], most_w, most_x, most;
+  if (!scan(w, n, &most_w) || !scan(x, n, &most_x) || most_w > largest || most_x > largest) return false;
   if (most_w == 0 || most_x == 0) {
     sum->count += n;
     return true;
   }
-  for (int64_t i = 0; i < n; i++) high[i] = w[i] * x[i];
-  for (int64_t i = 0; i < n; i++) low[i] = product_low(w[i], x[i], high[i]);
-  if (factors == 2) {
-    scan(high, n, &most);
-    if (most < least) return false;
-    add_finite(sum, high, n, most);
-    add_part(sum, low, n);
-  } else {
-    for (int64_t i = 0; i < n; i++) square[i] = high[i] * x[i];
-    scan(square, n, &most);
-    if (most < least) return false;
-    add_finite(sum, square, n, most);
-    for (int64_t i = 0; i < n; i++) rest[i] = product_low(high[i], x[i], square[i]);
-    add_part(sum, rest, n);
-    for (int64_t i = 0; i < n; i++) square[i] = low[i] * x[i];
-    add_part(sum, square, n);
-    for (int64_t i = 0; i < n; i++) rest[i] = product_low(low[i], x[i], square[i]);
-    add_part(sum, rest, n);
-  }
+  int parts = expand(w, x, n, factors, part);
+  scan(part[0], n, &most);
+  if (most < least) return false;
+  for (int k = 0; k < parts; k++) add_part(sum, part[k], n);
   sum->count += n;
   return true;
 }
@@ -306,7 +321,7 @@ static bool add_products(weir_sum *sum, const double *w, const double *x, int64_
 static void add_all_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    if (add_products(sum, w + i, x + i, m, factors)) continue;
+    if (add_products_below(sum, w + i, x + i, m, factors) || add_products(sum, w + i, x + i, m, factors)) continue;
     for (int64_t k = i; k < i + m; k++) add_one_product(sum, w[k], x[k], factors);
   }
 }

@@ -13,7 +13,7 @@ static void add_weights(weir_sum *sum, const double *x, const double *w, int64_t
   double used[RUN];
   for (int64_t i = 0; i < n; i += RUN) {
     int64_t m = n - i < RUN ? n - i : RUN;
-    for (int64_t k = 0; k < m; k++) used[k] = isnan(x[i + k]) ? (double)NAN : w[i + k];
+    for (int64_t k = 0; k < m; k++) used[k] = x[i + k] == x[i + k] ? w[i + k] : (double)NAN;
     weir_sum_add(sum, used, m);
   }
 }
