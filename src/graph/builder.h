@@ -61,7 +61,8 @@ const weir__binding *weir__scope_find(const weir__scope *scope, const char *name
 /* The elementwise operation called `name`. */
 bool weir__function_find(const char *name, weir__op *op);
 /* "; did you mean 'zeta'?" or "": names of fields, parameters and clocks, or of operators and functions. */
-weir_status weir__suggest(weir__builder *b, const char *name, bool callable, char out[WEIR__QUOTE_MAX + 24]);
+weir_status weir__suggest(weir__builder *b, const weir__scope *scope, const char *name, bool callable,
+                          char out[WEIR__QUOTE_MAX + 24]);
 /* A number that does not depend on fields: 2 * pi. False: it does, or is no number. */
 bool weir__constant(const weir__scope *scope, const weir__ast *ast, double *number);
 #endif

@@ -362,7 +362,7 @@ weir_status weir__build_call(weir__builder *b, const weir__scope *scope, const w
     return weir__expression_fail(scope->source, ast->at, "'%.60s' is a field: expected an operator before '('",
                                  ast->word);
   if (!a.op) {
-    WEIR_TRY(weir__suggest(b, ast->word, true, hint));
+    WEIR_TRY(weir__suggest(b, scope, ast->word, true, hint));
     return weir__expression_fail(scope->source, ast->at, "no operator or function is named '%.60s'%s", ast->word, hint);
   }
   WEIR_TRY(sort_arguments(scope, ast, &a));

@@ -24,19 +24,21 @@ bool weir__function_find(const char *name, weir__op *op) {
   return false;
 }
 
-weir_status weir__suggest(weir__builder *b, const char *name, bool callable, char out[WEIR__QUOTE_MAX + 24]) {
+weir_status weir__suggest(weir__builder *b, const weir__scope *scope, const char *name, bool callable,
+                          char out[WEIR__QUOTE_MAX + 24]) {
   static const char *const words[] = {"pi", "step", "time", "dt"}, *const functions[] = {"clip", "units", "isnan"};
   const weir__graph *g = b->graph;
   const char        *nearest;
   const char       **names;
   size_t             count = 0, operators = 0;
   while (g->operators && g->operators[operators]) operators++;
-  size_t most = operators + WEIR__OPS + 8 + (size_t)g->nodes + (size_t)g->parameters;
+  size_t most = operators + WEIR__OPS + 8 + (size_t)g->nodes + (size_t)g->parameters + (size_t)scope->bindings;
   WEIR_TRY(weir__arena_alloc(&b->arena, most * sizeof *names, &names));
   for (size_t i = 0; callable && i < operators; i++) names[count++] = g->operators[i]->name;
   for (int i = 0; callable && i < WEIR__OPS; i++)
     if (*weir__op_name(i)) names[count++] = weir__op_name(i);
   for (size_t i = 0; callable && i < 3; i++) names[count++] = functions[i];
+  for (int i = 0; !callable && i < scope->bindings; i++) names[count++] = scope->binding[i].name;
   for (int i = 0; !callable && i < g->nodes; i++)
     if (g->node[i].named) names[count++] = g->node[i].name;
   for (int i = 0; !callable && i < g->parameters; i++) names[count++] = g->parameter[i].name;
@@ -134,7 +136,7 @@ static weir_status unknown_name(weir__builder *b, const weir__scope *scope, cons
   if (weir__graph_operator(b->graph, ast->word) || weir__function_find(ast->word, &op))
     return weir__expression_fail(scope->source, ast->at, "'%s' is an operator: expected its arguments, as in %s(...)",
                                  ast->word, ast->word);
-  WEIR_TRY(weir__suggest(b, ast->word, false, hint));
+  WEIR_TRY(weir__suggest(b, scope, ast->word, false, hint));
   return weir__expression_fail(scope->source, ast->at, "no field or parameter is named '%.60s'%s", ast->word, hint);
 }
 

@@ -46,6 +46,14 @@ static bool read_power(const char **text, int *power) {
   return value <= POWER_MAX;
 }
 
+/* Radians are dimensionless in the SI: "radian s-1" may be added to "s-1". */
+static bool is_radian(const char *symbol, size_t length) {
+  static const char *const names[] = {"rad", "radian", "radians"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strlen(names[i]) == length && !strncmp(names[i], symbol, length)) return true;
+  return false;
+}
+
 /* Split into factors; false: not a plain product of powers. */
 static bool parse(const char *text, factors *f) {
   int sign = 1;
@@ -65,7 +73,7 @@ static bool parse(const char *text, factors *f) {
       while (is_letter(*text)) text++;
       size_t length = (size_t)(text - start);
       if (!length || (length == 5 && !strncmp(start, "since", 5)) || !read_power(&text, &power)) return false;
-      if (!multiply(f, start, length, sign * power)) return false;
+      if (!is_radian(start, length) && !multiply(f, start, length, sign * power)) return false;
     }
   }
   return true;
@@ -102,8 +110,7 @@ bool weir__units_dimensionless(const char *units) {
 
 bool weir__units_angle(const char *units) {
   factors f;
-  return parse(units, &f) && f.count == 1 && f.factor[0].power == 1 &&
-         (!strncmp(f.factor[0].symbol, "rad", 3) || !strncmp(f.factor[0].symbol, "degree", 6));
+  return parse(units, &f) && f.count == 1 && f.factor[0].power == 1 && !strncmp(f.factor[0].symbol, "degree", 6);
 }
 
 /* The text of a product, in the order of its factors. */

@@ -9,8 +9,8 @@
 /* Are the texts the same unit? Blanks around them and the order and spelling of factors ("m/s", "m s-1") do not matter.
  */
 bool weir__units_equal(const char *a, const char *b);
-bool weir__units_dimensionless(const char *units); /* "1", "", "m m-1" */
-bool weir__units_angle(const char *units);         /* "radian", "degrees_north": what an angle may be given in */
+bool weir__units_dimensionless(const char *units); /* "1", "", "m m-1", "radian" */
+bool weir__units_angle(const char *units);         /* "degrees_north" and the like; radians are dimensionless */
 
 /* a^p * b^q into the arena: p = q = 1 is a product, q = -1 a quotient. `b` NULL: a^p. `*out` is NULL when it cannot be
  * said. */

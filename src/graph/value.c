@@ -163,8 +163,7 @@ weir_status weir__value_operation(weir__values *values, const weir__spot *spot, 
   enum { POWER_BY_PRODUCTS = 8 }; /* beyond it the C library's pow is more precise */
   int          one, x = operand[0];
   weir__value *e = &values->value[op == WEIR__OP_POW ? operand[1] : x];
-  if (op != WEIR__OP_POW || e->kind != WEIR__VALUE_NUMBER || values->value[x].kind == WEIR__VALUE_NUMBER)
-    return operation(values, spot, op, operand, out);
+  if (op != WEIR__OP_POW || e->kind != WEIR__VALUE_NUMBER) return operation(values, spot, op, operand, out);
   double n = e->number;
   if (n == 0.5) return operation(values, spot, WEIR__OP_SQRT, operand, out);
   if (n == 0 || n != floor(n) || fabs(n) > POWER_BY_PRODUCTS) return operation(values, spot, op, operand, out);
