@@ -74,8 +74,9 @@ contains
     call stop_on(error, bad_input)
     call diagnostics_start(d, t, o, s, mean_eta0, cfg%budget_file, first, error)
     call stop_on(error, bad_input)
-    if (t%rank == 0) write (output_unit, '(2(a,i0),a,2(i0,a),f0.3,2(a,i0))') 'gyre: ', cfg%nx, ' x ', cfg%ny, ' cells on ', &
-      t%npx, ' x ', t%npy, ' processes, dt ', cfg%dt, ' s, steps ', first + 1, ' to ', first + cfg%nsteps
+    if (t%rank == 0) write (output_unit, '(2(a,i0),a,2(i0,a),f0.3,2(a,i0))') 'gyre: ', cfg%nx, ' x ', cfg%ny, &
+        ' cells on ', t%npx, ' x ', t%npy, ' processes, dt ', cfg%dt, ' s, steps ', first + 1, &
+        ' to ', first + cfg%nsteps
   end subroutine start
 
   !> The only argument: the namelist file; gyre.nml without it.

@@ -9,7 +9,8 @@ module gyre_config
 
   integer, parameter :: line_length = 256, max_lines = 400
 
-  !> All settings, SI units. The defaults are the coarse reference case of Guillaumin & Zanna (2021, 10.1029/2021MS002534).
+  !> All settings, SI units. The defaults are the coarse reference case of Guillaumin & Zanna (2021,
+  !! 10.1029/2021MS002534).
   type config
     integer :: nx = 96, ny = 96
     real(dp) :: lx = 3840.0e3_dp, ly = 3840.0e3_dp

@@ -93,7 +93,8 @@ contains
       open (newunit=self%unit, file=trim(path), status='replace', action='write', iostat=status, iomsg=reason)
       if (status == 0) write (self%unit, '(a)', iostat=status, iomsg=reason) &
         'step,time_s,energy_J,wind_J,drag_J,friction_J,residual_J'
-      if (status == 0) call budget_row(self%unit, step, step * o%dt, [self%energy, 0.0_dp, 0.0_dp, 0.0_dp, 0.0_dp], status)
+      if (status == 0) call budget_row(self%unit, step, step * o%dt, [self%energy, 0.0_dp, 0.0_dp, 0.0_dp, 0.0_dp], &
+                                        status)
       if (status /= 0) error = trim(path)//': cannot write the budget file: '//trim(reason)
     end if
     call MPI_Bcast(error, len(error), MPI_CHARACTER, 0, t%comm)
@@ -107,7 +108,8 @@ contains
   end subroutine budget_row
 
   !> Print one line, add one row to the budget: works since the last row, residual = change of energy - wind + drag +
-  !! friction. Collective; halos of s current. `error` names a state that is not finite or a file that cannot be written.
+  !! friction. Collective; halos of s current. `error` names a state that is not finite or a file that cannot be
+  !! written.
   subroutine diagnostics_report(self, t, o, s, step, error)
     type(diagnostics), intent(inout) :: self
     type(tile), intent(in) :: t
@@ -125,8 +127,8 @@ contains
     call MPI_Allreduce(MPI_IN_PLACE, speed, 1, MPI_DOUBLE_PRECISION, MPI_MAX, t%comm)
     mass_error = (mean_eta(t, s) - self%mean_eta0) / o%depth
     if (t%rank == 0) then
-      write (output_unit, '(a,f9.2,a,i0,a,es13.6,a,f8.4,a,es9.1)') 'day', step * o%dt / 86400, '  step ', step, '  energy', &
-        energy, ' J  max speed', speed, ' m/s  mass error', mass_error
+      write (output_unit, '(a,f9.2,a,i0,a,es13.6,a,f8.4,a,es9.1)') 'day', step * o%dt / 86400, '  step ', step, &
+        '  energy', energy, ' J  max speed', speed, ' m/s  mass error', mass_error
       flush (output_unit)
     end if
     status = 0
@@ -138,7 +140,8 @@ contains
       o%drag = 0
       o%friction = 0
       if (t%rank == 0) call budget_row(self%unit, step, step * o%dt, &
-                                       [energy, wind, drag, friction, energy - self%energy - wind + drag + friction], status)
+                                       [energy, wind, drag, friction, &
+                                        energy - self%energy - wind + drag + friction], status)
     end if
     call MPI_Bcast(status, 1, MPI_INTEGER, 0, t%comm)
     if (status /= 0) error = 'cannot write the budget file'

@@ -77,8 +77,8 @@ contains
     if (npy > 0 .and. npx == 0) self%npx = self%ranks / npy
     if (npx == 0 .and. npy == 0) call choose_cut(nx, ny, self%ranks, self%npx, self%npy)
     if (self%npx * self%npy /= self%ranks) then
-      write (error, '(2(a,i0),a,i0,a)') 'npx * npy = ', self%npx, ' * ', self%npy, ' is not the number of processes, ', &
-        self%ranks, ' (blocks need at least 2 x 2 cells; 0 chooses)'
+      write (error, '(2(a,i0),a,i0,a)') 'npx * npy = ', self%npx, ' * ', self%npy, &
+        ' is not the number of processes, ', self%ranks, ' (blocks need at least 2 x 2 cells; 0 chooses)'
       return
     end if
     if (nx / self%npx < halo .or. ny / self%npy < halo) then
@@ -137,8 +137,8 @@ contains
         self%outgoing(2 * n + 1:3 * n) = pack_box(eta, from, n)
       end if
       m = 3 * n
-      call MPI_Sendrecv(self%outgoing, m, MPI_DOUBLE_PRECISION, to, 0, self%incoming, m, MPI_DOUBLE_PRECISION, source, 0, &
-                        self%comm, MPI_STATUS_IGNORE)
+      call MPI_Sendrecv(self%outgoing, m, MPI_DOUBLE_PRECISION, to, 0, self%incoming, m, MPI_DOUBLE_PRECISION, &
+                        source, 0, self%comm, MPI_STATUS_IGNORE)
       if (source == MPI_PROC_NULL) return
       call unpack_box(u, into, self%incoming(1:n))
       call unpack_box(v, into, self%incoming(n + 1:2 * n))
@@ -188,7 +188,8 @@ contains
     call packed_layout(self, counts, starts)
     allocate (mine(self%nx, self%ny), all_blocks(merge(size(global), 1, self%rank == 0)))
     mine(:, :) = a(1:self%nx, 1:self%ny)
-    call MPI_Gatherv(mine, size(mine), MPI_DOUBLE_PRECISION, all_blocks, counts, starts, MPI_DOUBLE_PRECISION, 0, self%comm)
+    call MPI_Gatherv(mine, size(mine), MPI_DOUBLE_PRECISION, all_blocks, counts, starts, MPI_DOUBLE_PRECISION, 0, &
+                     self%comm)
     if (self%rank /= 0) return
     do rank = 0, self%ranks - 1
       call tile_box(self, rank, i0, j0, nx, ny)
@@ -215,7 +216,8 @@ contains
           reshape(global(i0 + 1:i0 + nx, j0 + 1:j0 + ny), [nx * ny])
       end do
     end if
-    call MPI_Scatterv(all_blocks, counts, starts, MPI_DOUBLE_PRECISION, mine, size(mine), MPI_DOUBLE_PRECISION, 0, self%comm)
+    call MPI_Scatterv(all_blocks, counts, starts, MPI_DOUBLE_PRECISION, mine, size(mine), MPI_DOUBLE_PRECISION, 0, &
+                     self%comm)
     a(1:self%nx, 1:self%ny) = mine
   end subroutine tile_scatter
 

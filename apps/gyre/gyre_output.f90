@@ -16,8 +16,9 @@ module gyre_output
 
 contains
 
-  !> Define the fields and this process's piece of them. Coordinates are those of cell centres; the location says where a
-  !! field sits. `error` is for the build without the client: here an analysis that fails does not stop the model.
+  !> Define the fields and this process's piece of them. Coordinates are those of cell centres; the location says
+  !! where a field sits. `error` is for the build without the client: here an analysis that fails does not stop the
+  !! model.
   subroutine output_open(self, t, cfg, error)
     type(output), intent(out) :: self
     type(tile), intent(in) :: t
@@ -67,7 +68,8 @@ contains
   subroutine warn(self, status)
     type(output), intent(in) :: self
     integer, intent(in) :: status(:)
-    if (any(status /= 0)) write (error_unit, '(a)') 'gyre: the model goes on without its analysis: '//weir_error(self%stream)
+    if (all(status == 0)) return
+    write (error_unit, '(a)') 'gyre: the model goes on without its analysis: '//weir_error(self%stream)
   end subroutine warn
 
 end module gyre_output

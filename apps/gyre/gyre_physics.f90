@@ -19,7 +19,8 @@
 !!   E = rho dx dy sum (h_u u^2 / 2 + h_v v^2 / 2 + g eta^2 / 2)
 !! changes by the work of wind, drag and friction alone.
 !!
-!! All operations are pointwise and in the same order on every block: a cell has the same bits on any number of processes.
+!! All operations are pointwise and in the same order on every block: a cell has the same bits on any number of
+!! processes.
 module gyre_physics
   use gyre_grid, only: dp, halo, tile, tile_exchange
   use gyre_config, only: config
@@ -341,7 +342,8 @@ contains
   subroutine coefficients(nx, ny, q, alpha, beta, gamma, delta, epsilon, phi)
     integer, intent(in) :: nx, ny
     real(dp), dimension(1 - halo:nx + halo, 1 - halo:ny + halo), intent(in) :: q
-    real(dp), dimension(1 - halo:nx + halo, 1 - halo:ny + halo), intent(inout) :: alpha, beta, gamma, delta, epsilon, phi
+    real(dp), dimension(1 - halo:nx + halo, 1 - halo:ny + halo), intent(inout) :: alpha, beta, gamma, delta
+    real(dp), dimension(1 - halo:nx + halo, 1 - halo:ny + halo), intent(inout) :: epsilon, phi
     real(dp), parameter :: c = 1.0_dp / 24
     integer :: i, j
     do j = 1, ny + 1

@@ -1,7 +1,7 @@
 !> Restart files: the whole state as global arrays, the same bytes on any number of processes.
 !!
-!! A binary stream in the byte order of the machine: the header below, then u, v, eta (real64, x fastest). Written under a
-!! temporary name and renamed when complete; checked on reading.
+!! A binary stream in the byte order of the machine: the header below, then u, v, eta (real64, x fastest). Written
+!! under a temporary name and renamed when complete; checked on reading.
 module gyre_restart
   use, intrinsic :: iso_fortran_env, only: int32, int64
   use, intrinsic :: iso_c_binding, only: c_char, c_int, c_null_char

@@ -21,8 +21,8 @@ def require_program():
 
 
 def run(folder, processes=1, expect=0, name="gyre.nml", arguments=None, keep_run=False, **settings):
-    """Run in `folder` with a namelist made of `settings`; returns stdout and stderr. `expect`: the exit status, None for
-    any; `keep_run`: leave WEIR_RUN in the environment."""
+    """Run in `folder` with a namelist made of `settings`; returns stdout and stderr.
+    `expect`: the exit status, None for any; `keep_run`: leave WEIR_RUN in the environment."""
     if settings:
         with open(os.path.join(folder, name), "w") as file:
             quoted = {k: f"'{v}'" if isinstance(v, str) else repr(v) for k, v in settings.items()}
@@ -83,7 +83,7 @@ def lamb_tendencies(q, us, vs, shift):
 
 
 class Reference:
-    """The same equations on one array, with walls by padding and both walls stored: slow, and put together in another way."""
+    """The same equations on one array, walls by padding, both walls stored: slow, and put together otherwise."""
 
     def __init__(self, nx, ny, lx, ly, depth=500.0, tau0=0.12, cd=1e-5, nu=540.0, dt=100.0):
         self.dx, self.dy, self.depth, self.cd, self.dt = lx / nx, ly / ny, depth, cd, dt

@@ -1,10 +1,11 @@
 # After some hundred days: two gyres of the right sense, intensified at the western wall, Sverdrup flow in the east.
 # weir-test: timeout=60
 #
-# With s = (y - L/2) / L the wind's curl is -d tau_x / dy = -(2 pi tau0 / L) cos(pi s) (1 - 2 sin(pi s)): negative south of
-# s = 1/6, positive north of it. Sverdrup: beta V = curl(tau) / rho, so the water of the interior flows south in the
-# southern two thirds and north in the northern third, and returns along the western wall. The transport function psi
-# (V = d psi / dx, psi = 0 on the walls) is then positive in the south (anticyclonic) and negative in the north (cyclonic).
+# With s = (y - L/2) / L the wind's curl is -d tau_x / dy = -(2 pi tau0 / L) cos(pi s) (1 - 2 sin(pi s)): negative
+# south of s = 1/6, positive north of it. Sverdrup: beta V = curl(tau) / rho, so the water of the interior flows south
+# in the southern two thirds and north in the northern third, and returns along the western wall. The transport
+# function psi (V = d psi / dx, psi = 0 on the walls) is then positive in the south (anticyclonic) and negative in the
+# north (cyclonic).
 import numpy as np
 
 import gyre_support as gyre
@@ -40,7 +41,8 @@ def main():
     north_j, north_i = np.unravel_index(psi.argmin(), psi.shape)
     border = (1 / 6 + 1 / 2) * N
     print(f"south: {psi[j, i] / 1e6:.1f} Sv at {i / N:.2f}, {j / N:.2f} of L;"
-          f" north: {psi[north_j, north_i] / 1e6:.1f} Sv at {north_i / N:.2f}, {north_j / N:.2f}; not closed {closed:.1e}")
+          f" north: {psi[north_j, north_i] / 1e6:.1f} Sv at {north_i / N:.2f}, {north_j / N:.2f};"
+          f" not closed {closed:.1e}")
     assert closed < 0.02, "the mean transport through each latitude must vanish"
     assert psi[j, i] > 20e6 and j < border, "the southern gyre must be anticyclonic"
     assert psi[north_j, north_i] < -5e6 and north_j > border, "the northern gyre must be cyclonic"

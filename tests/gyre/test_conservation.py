@@ -4,10 +4,11 @@ import numpy as np
 
 import gyre_support as gyre
 
-# Tolerances. In one step of RK4 the energy and the integrated powers each err with dt^5, and so does their difference: it
-# must stay below BUDGET of the wind's largest work in a step at 0.93 of the automatic dt, and fall at least 2^4-fold when
-# dt is halved. Without sources a wave of frequency w loses (w dt)^6 / 72 of its energy in a step of RK4, so that the loss
-# over a fixed time falls as dt^5 (2^4.5 is asked for); DRIFT bounds it over a day at the longest dt.
+# Tolerances. In one step of RK4 the energy and the integrated powers each err with dt^5, and so does their
+# difference: it must stay below BUDGET of the wind's largest work in a step at 0.93 of the automatic dt, and fall at
+# least 2^4-fold when dt is halved. Without sources a wave of frequency w loses (w dt)^6 / 72 of its energy in a step
+# of RK4, so that the loss over a fixed time falls as dt^5 (2^4.5 is asked for); DRIFT bounds it over a day at the
+# longest dt.
 BUDGET = 1e-9
 DRIFT = 2e-3
 DAY = 86400
@@ -16,7 +17,8 @@ DAY = 86400
 def mass(folder):
     """The volume changes by rounding alone: a random walk of units in the last place in each cell, less in the mean."""
     steps = 2000
-    gyre.run(folder, nx=32, ny=32, nsteps=steps, noise=0.3, bump=20.0, restart_write="m", diagnostics_every=0, nu=5400.0)
+    gyre.run(folder, nx=32, ny=32, nsteps=steps, noise=0.3, bump=20.0, nu=5400.0, restart_write="m",
+             diagnostics_every=0)
     head, _, _, eta = gyre.read_restart(folder + "/m")
     change = abs(np.mean(eta) - head["mean_eta0"])
     bound = 8 * np.sqrt(steps / eta.size) * np.finfo(float).eps * abs(eta).max()
@@ -44,7 +46,7 @@ def budget(folder, dt):
 
 
 def drift(folder, dt):
-    """No wind, drag or friction: a hump of 20 m falls apart into waves and a vortex; relative loss of energy in a day."""
+    """No wind, drag or friction: a hump of 20 m falls into waves and a vortex; relative loss of energy in a day."""
     gyre.run(folder, nx=32, ny=32, lx=1280e3, ly=1280e3, tau0=0.0, cd=0.0, nu=0.0, bump=20.0, bump_radius=160e3, dt=dt,
              ndays=1.0, budget_file="w.csv", diagnostics_every=int(DAY / dt))
     table = gyre.read_budget(folder + "/w.csv")

@@ -16,7 +16,8 @@ def main():
     gyre.require_program()
     with gyre.folder() as folder:
         text, budget, state = {}, {}, {}
-        cases = [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (4, dict(npx=4)), (5, dict(npy=5)), (3, dict(npx=3, npy=1))]
+        cases = [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (4, dict(npx=4)),
+                 (5, dict(npy=5)), (3, dict(npx=3, npy=1))]
         for processes, cut in cases:
             key = (processes, *cut.items())
             out, _ = gyre.run(folder, processes, nsteps=60, restart_write="r", budget_file="w.csv", **COMMON, **cut)
