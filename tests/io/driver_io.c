@@ -4,6 +4,7 @@
  * things driver_io resume PATH CODEC STEPS        go on with such a store to STEPS time levels driver_io netcdf OUT
  * RECORD FILE...      print the variables, write their values as float64 to OUT driver_io plot FOLDER pictures */
 #include "field/field.h"
+#include "font_leaks.h"
 #include "io/netcdf_read.h"
 #include "io/plot.h"
 #include "io/zarr.h"

@@ -1,5 +1,6 @@
 /* Pictures: colour maps, paths, series in bounded memory, and pixels of known places in a decoded PNG. */
 #include "field/field.h"
+#include "font_leaks.h"
 #include "io/file.h"
 #include "io/plot.h"
 #include <cairo.h>

@@ -1,5 +1,6 @@
 /* Writers as operators, called as the engine calls them. */
 #include "field/field.h"
+#include "font_leaks.h"
 #include "io/file.h"
 #include "io/sinks.h"
 #include <fcntl.h>
