@@ -1,0 +1,277 @@
+/* weir-test: timeout=60
+ * Recipes: what is read, and what is said of those that are wrong. */
+#include "recipes.h"
+#include "run/recipe.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static weir_status parse(const char *text, weir__recipe **recipe) {
+  return weir__recipe_parse("a.yaml", text, strlen(text), recipe);
+}
+
+/* ---- good ones ---- */
+
+static void reads_everything(void **state) {
+  weir__recipe *r;
+  (void)state;
+  if (parse(full_recipe, &r) < 0) fail_msg("%s", weir_error_last());
+  assert_string_equal(r->run, "full-1.0");
+  assert_string_equal(r->stream.name, "ocean");
+  assert_float_equal(r->stream.timeout_s, 600, 0);
+  assert_float_equal(r->stream.attach_s, 30, 0);
+  assert_int_equal(r->stream.slots, 8);
+  assert_int_equal(r->stream.chunks, 2);
+  assert_string_equal(r->stream.chunk[1].dimension, "x");
+  assert_int_equal(r->stream.chunk[1].size, 16);
+  assert_true(r->stream.holes && !r->stream.as_published && r->stream.has_expects);
+  assert_int_equal(r->parameters, 2);
+  assert_float_equal(r->parameter[1].value, -2000, 0);
+  assert_int_equal(r->fields, 3);
+  assert_string_equal(r->field[0].expression.text, "0.5 * (u^2 + v^2)");
+  assert_int_equal(r->field[0].expression.place.line, 23);
+  assert_int_equal(r->field[0].expression.place.column, 7);
+  assert_string_equal(r->field[2].expression.text, "factor * u");
+  assert_int_equal(r->field[2].expression.place.column, 12); /* behind the quote */
+  assert_int_equal(r->workers, 3);
+  assert_int_equal(r->threads, 2);
+  assert_int_equal(r->steps_in_flight, 4);
+  assert_true(r->pin);
+  assert_int_equal(r->operator_files, 2);
+  assert_string_equal(r->operator_file[1].text, "lib/other.so");
+  assert_string_equal(r->launch_workers.text, "srun -n {n} {command}");
+  weir__recipe_destroy(&r);
+  assert_null(r);
+}
+
+static void reads_outputs(void **state) {
+  weir__recipe *r;
+  (void)state;
+  assert_int_equal(parse(full_recipe, &r), WEIR_OK);
+  assert_int_equal(r->outputs, 3);
+  const weir__recipe_output *zarr = &r->output[0], *csv = &r->output[1], *plot = &r->output[2];
+  assert_int_equal(zarr->kind, WEIR__OUTPUT_ZARR);
+  assert_string_equal(zarr->name[1], "mean_u");
+  assert_string_equal(zarr->codec, "zlib");
+  assert_int_equal(zarr->level, 9);
+  assert_int_equal(zarr->time_chunk, 4);
+  assert_int_equal(zarr->every.steps, 10);
+  assert_int_equal(csv->kind, WEIR__OUTPUT_CSV);
+  assert_int_equal(csv->fields, 1);
+  assert_float_equal(csv->every.seconds, 6 * 3600, 0);
+  assert_int_equal(plot->kind, WEIR__OUTPUT_PLOT);
+  assert_string_equal(plot->path.text, "ke_{step:06}.png");
+  assert_float_equal(plot->every.seconds, 1.5 * 86400, 0);
+  assert_true(plot->has_range && plot->smooth);
+  assert_float_equal(plot->range[1], 1, 0);
+  assert_int_equal(plot->colormap, 1);
+  assert_int_equal(plot->scale, 1);
+  assert_float_equal(plot->clip, 0.02, 0);
+  weir__recipe_destroy(&r);
+}
+
+/* What a run writes as schema.yaml is what `expects:` reads. */
+static void schema_round_trip(void **state) {
+  weir__recipe       *r;
+  weir__text          first = {0}, second = {0};
+  weir__arena         arena = {0};
+  weir__recipe_schema again = {0};
+  const weir__yaml   *root;
+  (void)state;
+  assert_int_equal(parse(full_recipe, &r), WEIR_OK);
+  const weir__recipe_schema *s = &r->stream.expects;
+  assert_int_equal(s->fields, 3);
+  assert_string_equal(s->time_units, "s");
+  assert_string_equal(s->field[1].name, "v");
+  assert_int_equal(s->field[1].type.dtype, WEIR_F32);
+  assert_int_equal(s->field[0].type.dim[0].size, 96);
+  assert_float_equal(s->field[0].type.dim[0].spacing, 40, 0);
+  assert_int_equal(s->field[0].type.location, WEIR_AT_U);
+  assert_true(s->field[0].type.has_fill && s->field[0].type.fill == -999);
+  assert_true(s->field[2].is_static && s->field[2].type.dtype == WEIR_F64);
+  assert_int_equal(weir__recipe_schema_text(s, &first), WEIR_OK);
+  assert_int_equal(weir__yaml_parse(&arena, "schema.yaml", first.data, first.length, &root), WEIR_OK);
+  if (weir__recipe_schema_read(&arena, root, &again) < 0) fail_msg("%s in\n%s", weir_error_last(), first.data);
+  assert_int_equal(weir__recipe_schema_text(&again, &second), WEIR_OK);
+  assert_string_equal(first.data, second.data);
+  weir__text_clear(&first);
+  weir__text_clear(&second);
+  weir__arena_clear(&arena);
+  weir__recipe_destroy(&r);
+}
+
+static void defaults(void **state) {
+  weir__recipe *r;
+  (void)state;
+  if (parse(files_recipe, &r) < 0) fail_msg("%s", weir_error_last());
+  assert_string_equal(r->run, "a"); /* the file's name */
+  assert_true(r->stream.is_files);
+  assert_int_equal(r->stream.files, 2);
+  assert_string_equal(r->stream.time, "t");
+  assert_int_equal(r->threads, -1);
+  assert_int_equal(r->workers, 0);
+  assert_true(r->output[0].every.steps == 0 && r->output[0].every.seconds == 0);
+  weir__recipe_destroy(&r);
+}
+
+static void parameters_change(void **state) {
+  weir__recipe *r;
+  (void)state;
+  assert_int_equal(parse(full_recipe, &r), WEIR_OK);
+  assert_int_equal(weir__recipe_set(r, "level=2.5"), WEIR_OK);
+  assert_float_equal(r->parameter[0].value, 2.5, 0);
+  assert_int_equal(weir__recipe_set(r, "levl=1"), WEIR_ERR_INPUT);
+  assert_string_equal(weir_error_last(), "--set levl=1: a.yaml has no parameter levl, did you mean level?");
+  assert_int_equal(weir__recipe_set(r, "level=high"), WEIR_ERR_INPUT);
+  assert_int_equal(weir__recipe_set(r, "=1"), WEIR_ERR_INPUT);
+  weir__recipe_destroy(&r);
+}
+
+/* ---- wrong ones: the whole message ---- */
+
+#define TAIL "stream: {simulation: {}}\noutputs:\n  - csv: {path: a.csv, fields: [u]}\n"
+
+static const struct {
+  const char *text, *message;
+} wrong[] = {
+    {"", "a.yaml: empty"},
+    {"- a\n", "a.yaml:1:1: a recipe holds keys with values, such as run: NAME"},
+    {"run: [\n", "a.yaml:2:1: not YAML: did not find expected node content while parsing a flow node"},
+    {"a: 1\n---\nb: 2\n", "a.yaml:3: a second document, expected one"},
+    {"feilds: {}\n" TAIL, "a.yaml:1:1: unknown key feilds in the recipe, did you mean fields?"},
+    {"rules: []\n" TAIL, "a.yaml:1:1: rules is not available in this version"},
+    {"feedback: {}\n" TAIL, "a.yaml:1:1: feedback is not available in this version"},
+    {"run: a\nrun: b\n" TAIL, "a.yaml:2:1: run is given twice (first in line 1)"},
+    {"run: ../a\n" TAIL, "a.yaml:1:6: run: expected a name of letters, digits, - _ and ., got \"../a\""},
+    {"stream: {simulation: {}}\n", "a.yaml:1:1: outputs is missing: nothing would be kept"},
+    {"outputs:\n  - csv: {path: a.csv, fields: [u]}\n",
+     "a.yaml:1:1: stream is missing, expected one with simulation: or files:"},
+    {"streams: {a: {simulation: {}}, b: {simulation: {}}}\n",
+     "a.yaml:1:32: streams: more than one stream is not available in this version"},
+    {"stream: {simulation: {policy: {when_full: drop}}}\n",
+     "a.yaml:1:43: when_full: drop is not available in this version, expected block"},
+    {"stream: {simulation: {policy: {slots: 0}}}\n", "a.yaml:1:39: slots is 0, expected 1 to 512"},
+    {"stream: {simulation: {policy: {timeout: -3}}}\n",
+     "a.yaml:1:41: timeout is -3, expected a positive number of seconds"},
+    {"stream: {simulation: {}, files: a.nc}\n",
+     "a.yaml:1:9: a stream has either simulation: or files:, both are given"},
+    {"stream: {simulation: {}, ranks: 4}\n",
+     "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, files, time, chunks, holes, expects"},
+    {"stream: {files: a.nc, holes: fill}\n", "a.yaml:1:30: holes belongs to a simulation; files have none"},
+    {"stream: {simulation: {}, chunks: {y: many}}\n", "a.yaml:1:38: chunks: expected a whole number, got \"many\""},
+    {"parameters: {a: b}\n" TAIL, "a.yaml:1:17: a: expected a number, got \"b\""},
+    {"parameters: {a: .inf}\n" TAIL, "a.yaml:1:17: a: expected a number, got \".inf\""},
+    {"parameters: {2a: 1}\n" TAIL,
+     "a.yaml:1:14: parameter \"2a\": expected a name of letters, digits and _ that does not start with a digit"},
+    {"fields: {a: [1, 2]}\n" TAIL, "a.yaml:1:13: a: expected an expression, such as 0.5 * (u^2 + v^2)"},
+    {"parameters: {a: 1}\nfields: {a: u}\n" TAIL, "a.yaml:2:10: the field a has the name of a parameter"},
+    {"execution: {threads: -1}\n" TAIL, "a.yaml:1:22: threads is -1, expected 0 to 1024"},
+    {"execution: {pin: maybe}\n" TAIL,
+     "a.yaml:1:18: pin: expected one of no, yes, false, true, off, on, got \"maybe\""},
+    {"launch: {workers: mpirun}\n" TAIL,
+     "a.yaml:1:19: workers: expected {command} in the line, such as mpirun -n {n} {command}"},
+    {"run: *a\n" TAIL, "a.yaml:1:6: no anchor &a stands before this alias"},
+    {"run: &a [*a]\n" TAIL, "a.yaml:1:10: no anchor &a stands before this alias"},
+    {"stream: {simulation: {}}\noutputs: [{netcdf: {path: a.nc}}]\n",
+     "a.yaml:2:12: netcdf is not available in this version"},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a.csv}}]\n", "a.yaml:2:12: csv: fields is missing"},
+    {"stream: {simulation: {}}\noutputs: [{csv: {fields: [a]}}]\n", "a.yaml:2:12: csv: path is missing"},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a, fields: [b, b]}}]\n",
+     "a.yaml:2:39: b is given twice in this output"},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a, fields: [mean(b, c)]}}]\n", NULL},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a, fields: [b], every: 0}}]\n",
+     "a.yaml:2:47: every is 0, expected at least 1 step"},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a, fields: [b], every: 3 fortnights}}]\n",
+     "a.yaml:2:47: every: expected a positive number with s, min, h or d, such as 6 h, got \"3 fortnights\""},
+    {"stream: {simulation: {}}\noutputs: [{plot: {path: a.png, field: b}}]\n",
+     "a.yaml:2:25: path: every picture would have this name; put {step:06} into it"},
+    {"stream: {simulation: {}}\noutputs: [{plot: {path: 'a{stp}.png', field: b}}]\n",
+     "a.yaml:2:25: path: expected {step}, {step:06} or {name} in braces"},
+    {"stream: {simulation: {}}\noutputs: [{plot: {path: 'a{step}.png', field: b, range: [2, 1]}}]\n",
+     "a.yaml:2:57: range: 2 is not below 1"},
+    {"stream: {simulation: {}}\noutputs: [{zarr: {path: a, fields: [b], codec: lzma}}]\n",
+     "a.yaml:2:48: codec: expected one of blosc, zstd, zlib, none, got \"lzma\""},
+    {"stream: {simulation: {}}\noutputs: [{csv: {path: a, fields: [b]}}, {csv: {path: a, fields: [c]}}]\n",
+     "a.yaml:2:42: path: a is written by another output (line 2) already"},
+    {"stream: {simulation: {}, expects: {fields: {u: {dimensions: {y: 0}}}}}\n",
+     "a.yaml:1:65: size is 0, expected 1 to 4611686018427387903"},
+    {"stream: {simulation: {}, expects: missing.yaml}\n",
+     "a.yaml:1:35: expects: missing.yaml: No such file or directory"},
+};
+
+static void refuses_with_one_message(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    weir__recipe *r      = NULL;
+    weir_status   status = parse(wrong[i].text, &r);
+    if (!wrong[i].message) {
+      /* a comma inside [] splits an expression: the pieces are two fields, and no expressions */
+      assert_int_equal(status, WEIR_OK);
+      assert_int_equal(r->output[0].fields, 2);
+      weir__recipe_destroy(&r);
+      continue;
+    }
+    if (status != WEIR_ERR_INPUT || strcmp(weir_error_last(), wrong[i].message))
+      fail_msg("%s\ngives    %d: %s\nexpected %s", wrong[i].text, status, weir_error_last(), wrong[i].message);
+    assert_null(r);
+    assert_null(strchr(weir_error_last(), '\n'));
+  }
+}
+
+/* Ten levels of ten aliases would be 10^10 values. */
+static void refuses_alias_bombs(void **state) {
+  char          text[4096] = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  size_t        length     = strlen(text);
+  weir__recipe *r          = NULL;
+  (void)state;
+  for (int i = 1; i < 10; i++) {
+    length += (size_t)snprintf(text + length, sizeof text - length, "a%d: &a%d [", i, i);
+    for (int k = 0; k < 10; k++)
+      length += (size_t)snprintf(text + length, sizeof text - length, "%s*a%d", k ? ", " : "", i - 1);
+    length += (size_t)snprintf(text + length, sizeof text - length, "]\n");
+  }
+  assert_int_equal(parse(text, &r), WEIR_ERR_INPUT);
+  assert_non_null(strstr(weir_error_last(), "more than 100000 values"));
+}
+
+static void refuses_depth(void **state) {
+  char          text[256] = "run: ";
+  weir__recipe *r         = NULL;
+  (void)state;
+  memset(text + 5, '[', 200);
+  assert_int_equal(parse(text, &r), WEIR_ERR_INPUT);
+  assert_non_null(strstr(weir_error_last(), "nested more than 32 deep"));
+}
+
+/* Every allocation fails in turn; nothing leaks (the sanitizer looks) and the status is the right one. */
+static void survives_lack_of_memory(void **state) {
+  (void)state;
+  for (uint64_t n = 1;; n++) {
+    weir__recipe *r = NULL;
+    weir__alloc_fail_at(n);
+    weir_status status = parse(full_recipe, &r);
+    weir__alloc_fail_at(0);
+    if (status >= 0) {
+      weir__recipe_destroy(&r);
+      assert_true(n > 3);
+      return;
+    }
+    assert_int_equal(status, WEIR_ERR_MEMORY);
+    assert_null(r);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads_everything),        cmocka_unit_test(reads_outputs),
+      cmocka_unit_test(schema_round_trip),       cmocka_unit_test(defaults),
+      cmocka_unit_test(parameters_change),       cmocka_unit_test(refuses_with_one_message),
+      cmocka_unit_test(refuses_alias_bombs),     cmocka_unit_test(refuses_depth),
+      cmocka_unit_test(survives_lack_of_memory),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
