@@ -2,6 +2,7 @@
  *
  * A step is whole for this worker once all its processes have published it. Sequences are the same in all channels of a
  * stream, so a sequence number names a step everywhere. */
+#include "channel/segment.h"
 #include "core/clock.h"
 #include "core/text.h"
 #include "exec/state.h"
@@ -11,23 +12,23 @@
 #include <time.h>
 
 struct weir__intake {
-  weir__comm           *comm;
-  char                 *run_directory, *stream;
-  weir__channel       **channel;
-  int                   channels;
-  weir__doorbell       *doorbell;
-  weir__doorbell      **peer; /* of this node's other workers */
-  int                   peers, node_rank, node_size;
-  weir__intake_field   *field;
-  int                   fields;
-  weir__arena           arena;
-  weir__local_piece    *piece;
-  int                   pieces;
-  weir__channel_record *record; /* per channel, of the step being gathered */
-  bool                 *read;   /* per channel: the next step was read */
-  bool                  mapped, ended;
-  uint64_t              next; /* sequence */
-  int64_t               checked_ns;
+  weir__comm               *comm;
+  char                     *run_directory, *stream;
+  weir__channel           **channel;
+  int                       channels;
+  weir__doorbell           *doorbell;
+  weir__doorbell          **peer; /* of this node's other workers */
+  int                       peers, node_rank, node_size;
+  weir__channel_definitions definitions; /* what all processes agree on; no pieces */
+  weir__intake_field       *field;
+  weir__arena               arena;
+  weir__local_piece        *piece;
+  int                       pieces;
+  weir__channel_record     *record; /* per channel, of the step being gathered */
+  bool                     *read;   /* per channel: the next step was read */
+  bool                      mapped, ended;
+  uint64_t                  next; /* sequence */
+  int64_t                   checked_ns;
 };
 
 enum { DOOR = 0, POLL_NS = 10000000, ALIVE_NS = 1000000000 };
@@ -109,109 +110,48 @@ static weir_status compare_fields(const weir__channel_definitions *a, const weir
   return status;
 }
 
-/* Everyone holds worker 0's description of the fields against its own processes'. The serialised description travels,
- * so that workers without a process know the fields too. */
-typedef struct packed_field {
-  char    name[128], units[128], dim_name[WEIR_RANK_MAX][64], dim_units[WEIR_RANK_MAX][64];
-  int32_t dtype, rank, location, has_fill, is_static, has_units, values, periodic[WEIR_RANK_MAX],
-      dim_has_units[WEIR_RANK_MAX];
-  int64_t size[WEIR_RANK_MAX];
-  double  origin[WEIR_RANK_MAX], spacing[WEIR_RANK_MAX], fill;
-} packed_field;
-
-static void pack_field(const weir__channel_field *f, packed_field *out) {
-  *out = (packed_field){.dtype     = (int32_t)f->type.dtype,
-                        .rank      = f->type.rank,
-                        .location  = (int32_t)f->type.location,
-                        .has_fill  = f->type.has_fill,
-                        .fill      = f->type.fill,
-                        .is_static = f->is_static,
-                        .has_units = f->type.units != NULL};
-  snprintf(out->name, sizeof out->name, "%s", f->name);
-  if (f->type.units) snprintf(out->units, sizeof out->units, "%s", f->type.units);
-  for (int a = 0; a < f->type.rank; a++) {
-    const weir_dimension *d = &f->type.dim[a];
-    snprintf(out->dim_name[a], sizeof out->dim_name[a], "%s", d->name);
-    if (d->units) snprintf(out->dim_units[a], sizeof out->dim_units[a], "%s", d->units);
-    out->dim_has_units[a] = d->units != NULL;
-    out->size[a]          = d->size;
-    out->origin[a]        = d->origin;
-    out->spacing[a]       = d->spacing;
-    out->periodic[a]      = d->periodic;
-    if (d->values) out->values |= 1 << a;
-  }
-}
-
-static weir_status unpack_field(weir__arena *arena, const packed_field *in, weir__intake_field *f) {
-  *f               = (weir__intake_field){.is_static = in->is_static != 0};
-  f->type.dtype    = (weir_dtype)in->dtype;
-  f->type.rank     = in->rank;
-  f->type.location = (weir_location)in->location;
-  f->type.has_fill = in->has_fill != 0;
-  f->type.fill     = in->fill;
-  WEIR_TRY(weir__arena_string(arena, in->name, &f->name));
-  if (in->has_units) WEIR_TRY(weir__arena_string(arena, in->units, &f->type.units));
-  for (int a = 0; a < in->rank; a++) {
-    weir_dimension *d = &f->type.dim[a];
-    WEIR_TRY(weir__arena_string(arena, in->dim_name[a], &d->name));
-    if (in->dim_has_units[a]) WEIR_TRY(weir__arena_string(arena, in->dim_units[a], &d->units));
-    d->size     = in->size[a];
-    d->origin   = in->origin[a];
-    d->spacing  = in->spacing[a];
-    d->periodic = in->periodic[a] != 0;
-  }
-  return WEIR_OK;
-}
-
-/* Listed coordinates follow the descriptions, in order of fields and axes. */
-static weir_status share_values(weir__intake *in, const weir__channel_definitions *d, const packed_field *packed,
-                                int root) {
-  for (int i = 0; i < in->fields; i++)
-    for (int a = 0; a < packed[i].rank; a++) {
-      if (!(packed[i].values >> a & 1)) continue;
-      double *values;
-      size_t  bytes = (size_t)packed[i].size[a] * sizeof *values;
-      WEIR_TRY(weir__arena_alloc(&in->arena, bytes, &values));
-      if (weir__comm_rank(in->comm) == root) memcpy(values, d->field[i].type.dim[a].values, bytes);
-      WEIR_TRY(weir__comm_broadcast(in->comm, values, bytes, root));
-      in->field[i].type.dim[a].values = values;
-    }
-  return WEIR_OK;
+/* The first worker with a process speaks for all: what that process said travels to every worker, so that those without
+ * a process know the fields too; those with some hold it against their own. */
+static weir_status share(weir__intake *in, const weir__channel_definitions *mine, int root) {
+  bool                      speaker = weir__comm_rank(in->comm) == root;
+  weir__text                bytes   = {0};
+  weir_status               status  = WEIR_OK;
+  int64_t                   length  = 0;
+  char                     *copy;
+  weir__channel_definitions said = speaker ? *mine : (weir__channel_definitions){0};
+  said.pieces                    = 0; /* each worker knows those of its own processes */
+  if (speaker) status = weir__definitions_pack(&said, &bytes);
+  if (status >= 0) status = weir__text_status(&bytes);
+  WEIR_TRY_GOTO(out, weir__comm_agree(in->comm, status));
+  length = (int64_t)bytes.length;
+  WEIR_TRY_GOTO(out, weir__comm_max(in->comm, &length, 1));
+  WEIR_TRY_GOTO(out, weir__comm_agree(in->comm, weir__arena_alloc(&in->arena, (size_t)length, &copy)));
+  if (speaker) memcpy(copy, bytes.data, bytes.length);
+  WEIR_TRY_GOTO(out, weir__comm_broadcast(in->comm, copy, (size_t)length, root));
+  status = weir__definitions_unpack(copy, (size_t)length, &in->arena, &in->definitions);
+  if (status >= 0 && mine) status = compare_fields(&in->definitions, mine);
+  status = weir__comm_agree(in->comm, status);
+out:
+  weir__text_clear(&bytes);
+  return status;
 }
 
 static weir_status agree_on_fields(weir__intake *in) {
   const weir__channel_definitions *mine   = in->channels ? weir__channel_definitions_of(in->channel[0]) : NULL;
   weir_status                      status = WEIR_OK;
-  packed_field                    *packed;
-  /* the first worker with a process speaks for all; largest of (size - rank) finds it */
-  int64_t place = in->channels ? weir__comm_size(in->comm) - weir__comm_rank(in->comm) : 0;
+  int64_t                          place =
+      in->channels ? weir__comm_size(in->comm) - weir__comm_rank(in->comm) : 0; /* largest: the first worker */
   WEIR_TRY(weir__comm_max(in->comm, &place, 1));
-  int root = weir__comm_size(in->comm) - (int)place;
   for (int i = 1; i < in->channels && status >= 0; i++)
     status = compare_fields(mine, weir__channel_definitions_of(in->channel[i]));
   WEIR_TRY(weir__comm_agree(in->comm, status));
-  bool    speaker  = weir__comm_rank(in->comm) == root;
-  int64_t about[2] = {speaker ? mine->fields : 0, speaker ? mine->rank : 0};
-  WEIR_TRY(weir__comm_max(in->comm, about, 2));
-  in->fields    = (int)about[0];
-  int head_rank = (int)about[1];
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *packed, &packed));
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *in->field, &in->field));
-  if (speaker)
-    for (int i = 0; i < in->fields; i++) pack_field(&mine->field[i], &packed[i]);
-  WEIR_TRY(weir__comm_broadcast(in->comm, packed, (size_t)in->fields * sizeof *packed, root));
-  for (int i = 0; i < in->fields && status >= 0; i++) status = unpack_field(&in->arena, &packed[i], &in->field[i]);
-  WEIR_TRY(weir__comm_agree(in->comm, status));
-  WEIR_TRY(share_values(in, mine, packed, root));
-  if (mine) { /* hold it against one's own */
-    weir__channel_field *theirs;
-    WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->fields * sizeof *theirs, &theirs));
-    for (int i = 0; i < in->fields; i++)
-      theirs[i] = (weir__channel_field){in->field[i].name, in->field[i].type, in->field[i].is_static};
-    weir__channel_definitions other = {.stream = in->stream, .rank = head_rank, .fields = in->fields, .field = theirs};
-    status                          = compare_fields(&other, mine);
+  WEIR_TRY(share(in, mine, weir__comm_size(in->comm) - (int)place));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->definitions.fields * sizeof *in->field, &in->field));
+  for (int i = 0; i < in->definitions.fields; i++) {
+    const weir__channel_field *f = &in->definitions.field[i];
+    in->field[i]                 = (weir__intake_field){f->name, f->type, f->is_static};
   }
-  return weir__comm_agree(in->comm, status);
+  return WEIR_OK;
 }
 
 weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
@@ -240,16 +180,11 @@ out:
 
 int weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields) {
   *fields = intake->field;
-  return intake->fields;
+  return intake->definitions.fields;
 }
 
-const char *weir__intake_time_units(const weir__intake *in) {
-  return in->channels ? weir__channel_definitions_of(in->channel[0])->time_units : NULL;
-}
-
-const char *weir__intake_calendar(const weir__intake *in) {
-  return in->channels ? weir__channel_definitions_of(in->channel[0])->calendar : NULL;
-}
+const char *weir__intake_time_units(const weir__intake *intake) { return intake->definitions.time_units; }
+const char *weir__intake_calendar(const weir__intake *intake) { return intake->definitions.calendar; }
 
 void weir__intake_refuse(weir__intake *in, const char *message) {
   for (int i = 0; i < in->channels; i++) (void)!weir__channel_refuse(in->channel[i], message);
