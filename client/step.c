@@ -127,12 +127,20 @@ static weir_status check_time(weir_stream *self, int piece) {
   return WEIR_OK;
 }
 
-/* Check an array against its piece and make a view of it. */
-static weir_status view_array(const weir_stream *self, int piece, const weir_array *array, weir_view *view) {
-  const weir__channel_piece_of *of    = &self->piece[piece];
-  const weir__channel_field    *field = &self->field[of->field];
-  bool                          dense = true;
-  char                          is[200], expected[200];
+static weir_status wrong_shape(const char *name, const weir_array *array, const weir_region *piece) {
+  char       is[200], expected[200];
+  weir_shape have = {.rank = array->rank < 0 || array->rank > WEIR_RANK_MAX ? 0 : array->rank},
+             want = {.rank = piece->rank};
+  memcpy(have.extent, array->extent, sizeof have.extent);
+  memcpy(want.extent, piece->count, sizeof want.extent);
+  return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the piece is %s", name,
+                   weir__shape_text(&have, is), weir__shape_text(&want, expected));
+}
+
+static weir_status check_array(const weir_stream *self, int piece, const weir_array *array) {
+  const weir_region         *region = &self->piece[piece].region;
+  const weir__channel_field *field  = &self->field[self->piece[piece].field];
+  bool                       empty  = false;
 
   if (!array) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is NULL", field->name);
   if (array->dtype != field->type.dtype)
@@ -140,45 +148,46 @@ static weir_status view_array(const weir_stream *self, int piece, const weir_arr
                      weir_dtype_name(array->dtype), weir_dtype_name(field->type.dtype));
   if (array->space != WEIR_MEMORY_HOST)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': memory space %d is unknown", field->name, array->space);
-  bool same = array->rank == of->region.rank;
-  for (int a = 0; same && a < array->rank; a++) same = array->extent[a] == of->region.count[a];
-  if (!same) {
-    weir_shape have = {.rank = array->rank < 0 || array->rank > WEIR_RANK_MAX ? 0 : array->rank},
-               want = {.rank = of->region.rank};
-    memcpy(have.extent, array->extent, sizeof have.extent);
-    memcpy(want.extent, of->region.count, sizeof want.extent);
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the piece is %s", field->name,
-                     weir__shape_text(&have, is), weir__shape_text(&want, expected));
+  if (array->rank != region->rank) return wrong_shape(field->name, array, region);
+  for (int a = 0; a < array->rank; a++) {
+    if (array->extent[a] != region->count[a]) return wrong_shape(field->name, array, region);
+    empty = empty || !array->extent[a];
   }
-  *view = weir__view_dense((void *)(uintptr_t)array->data, &field->type, &of->region); /* only read through */
-  if (!array->data && weir_view_size(view) > 0)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': its data are NULL", field->name);
+  if (!array->data && !empty) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': its data are NULL", field->name);
+  return WEIR_OK;
+}
+
+/* A view of an array that was checked; only read through. */
+static weir_view array_view(const weir_stream *self, int piece, const weir_array *array) {
+  const weir__channel_piece_of *of = &self->piece[piece];
+  weir_view view  = weir__view_dense((void *)(uintptr_t)array->data, &self->field[of->field].type, &of->region);
+  bool      dense = true;
   for (int a = 0; a < array->rank; a++) dense = dense && !array->stride[a];
   for (int a = 0; !dense && a < array->rank; a++)
-    view->stride[a] = array->stride[a] * (int64_t)weir_dtype_size(array->dtype);
-  return WEIR_OK;
+    view.stride[a] = array->stride[a] * (int64_t)weir_dtype_size(array->dtype);
+  return view;
 }
 
 /* A failure that `*fatal` tells apart: the channel is lost, rather than one put wrong. */
 static weir_status put(weir_stream *self, const char *name, int number, bool only, const weir_array *array,
                        bool *fatal) {
-  int       piece;
-  weir_view view;
+  int piece;
   WEIR_TRY(find_piece(self, name, number, only, &piece));
   if (piece < 0) return WEIR_OK;
   WEIR_TRY(check_time(self, piece));
-  WEIR_TRY(view_array(self, piece, array, &view));
+  WEIR_TRY(check_array(self, piece, array));
   if (!self->closed) { /* static, and the workers are not there yet */
     WEIR_TRY(need_scratch(self, piece));
-    weir_view to = scratch_view(self, piece);
-    weir__view_copy(&to, &view);
+    weir_view to = scratch_view(self, piece), from = array_view(self, piece, array);
+    weir__view_copy(&to, &from);
     self->mine[self->piece[piece].field].touched = true;
     self->state[piece].put_in                    = 1;
     return WEIR_OK;
   }
   const weir_region *region = weir__writer_wanted(self->writer, piece);
   if (region) {
-    *fatal = true;
+    weir_view view = array_view(self, piece, array);
+    *fatal         = true;
     WEIR_TRY(copy_wanted(self, piece, &view, region));
   }
   self->state[piece].put_in = self->count;

@@ -2,13 +2,19 @@
  *
  *  Each process opens a stream, defines fields and the pieces of them it holds, and at each step puts those pieces:
  *
- *      weir_stream_open("ocean", rank, size, NULL, &s);
- *      weir_field_define(s, "t", &(weir_field_options){.type = {.dtype = WEIR_F64, .rank = 2, .dim = {{"y", ny}, {"x",
- * nx}}}, .start = (int64_t[]){j0, 0}, .count = (int64_t[]){rows, nx}}); for (...) { weir_step_begin(s, step, time);
- *        weir_put(s, "t", &(weir_array){.data = t, .dtype = WEIR_F64, .rank = 2, .extent = {rows, nx}});
- *        weir_step_end(s);
- *      }
- *      weir_stream_close(&s);
+ *  @code
+ *  weir_stream_open("ocean", rank, size, NULL, &s);
+ *  weir_field_define(s, "t", &(weir_field_options){
+ *      .type  = {.dtype = WEIR_F64, .rank = 2, .dim = {{.name = "y", .size = ny}, {.name = "x", .size = nx}}},
+ *      .start = (int64_t[]){j0, 0},
+ *      .count = (int64_t[]){rows, nx}});
+ *  for (...) {
+ *    weir_step_begin(s, step, time);
+ *    weir_put(s, "t", &(weir_array){.data = t, .dtype = WEIR_F64, .rank = 2, .extent = {rows, nx}});
+ *    weir_step_end(s);
+ *  }
+ *  weir_stream_close(&s);
+ *  @endcode
  *
  *  Without the environment variable WEIR_RUN (set by `weir run`) the calls do nothing. With it the first
  * weir_step_begin waits for the workers; from then on only what they asked for is copied, into memory shared with them.

@@ -83,12 +83,13 @@ static weir_status get_bytes(reader *in, void *to, size_t bytes) {
 
 /* An integer in [least, most]. */
 static weir_status get_int(reader *in, const char *what, int64_t least, int64_t most, int64_t *value) {
+  *value = 0;
   WEIR_TRY(get_bytes(in, value, sizeof *value));
   return *value < least || *value > most ? damaged(what) : WEIR_OK;
 }
 
 static weir_status get_text(reader *in, const char *what, bool required, const char **text) {
-  int64_t length;
+  int64_t length = 0;
   char   *copy;
   WEIR_TRY(get_int(in, what, required ? 1 : NULL_TEXT, TEXT_MAX, &length));
   *text = NULL;
@@ -107,7 +108,7 @@ static weir_status get_list(reader *in, const char *what, int64_t count, size_t 
 }
 
 static weir_status get_dimension(reader *in, weir_dimension *d) {
-  int64_t flag;
+  int64_t flag = 0;
   double *values;
   WEIR_TRY(get_text(in, "name of a dimension", true, &d->name));
   WEIR_TRY(get_int(in, "size of a dimension", 0, INT64_MAX / 16, &d->size));
@@ -126,7 +127,7 @@ static weir_status get_dimension(reader *in, weir_dimension *d) {
 
 static weir_status get_attributes(reader *in, weir_field_type *type) {
   weir_attribute *list;
-  int64_t         count;
+  int64_t         count = 0;
   WEIR_TRY(get_int(in, "number of attributes", 0, INT32_MAX, &count));
   if (!count) return WEIR_OK;
   WEIR_TRY(get_list(in, "number of attributes", count, 3 * sizeof(int64_t), sizeof *list, &list));
@@ -141,8 +142,8 @@ static weir_status get_attributes(reader *in, weir_field_type *type) {
 }
 
 static weir_status get_field(reader *in, weir__channel_field *field) {
-  weir_field_type *type = &field->type;
-  int64_t          value;
+  weir_field_type *type  = &field->type;
+  int64_t          value = 0;
   WEIR_TRY(get_text(in, "name of a field", true, &field->name));
   WEIR_TRY(get_int(in, "static", 0, 1, &value));
   field->is_static = value;
@@ -162,7 +163,7 @@ static weir_status get_field(reader *in, weir__channel_field *field) {
 }
 
 static weir_status get_piece(reader *in, const weir__channel_definitions *d, weir__channel_piece_of *piece) {
-  int64_t field;
+  int64_t field = 0;
   WEIR_TRY(get_int(in, "field of a piece", 0, (int64_t)d->fields - 1, &field));
   const weir_field_type *type = &d->field[field].type;
   piece->field                = (int)field;
@@ -180,7 +181,7 @@ weir_status weir__definitions_unpack(const char *bytes, size_t length, weir__are
   weir__channel_definitions self = {0};
   weir__channel_field      *field;
   weir__channel_piece_of   *piece;
-  int64_t                   value;
+  int64_t                   value = 0;
 
   WEIR_TRY(get_text(&in, "name of the stream", true, &self.stream));
   WEIR_TRY(get_int(&in, "rank of the process", 0, INT32_MAX, &value));

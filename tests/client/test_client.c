@@ -1,5 +1,4 @@
-/* A simulation and its worker, both ends: what is put arrives, wrong calls are told and do no harm.
- * weir-test: links=both */
+/* A simulation and its worker, both ends: what is put arrives, wrong calls are told and do no harm. */
 #include "client/watcher.h"
 
 #include <math.h>
