@@ -101,21 +101,22 @@ static const weir_param  params[]      = {
           {"factor", WEIR_PARAM_INT, offsetof(coarsen, factor), .required = true, .least = 1, .most = 1 << 30,
            .help = "neighbours in a block"},
           {"axes", WEIR_PARAM_AXES, offsetof(coarsen, axes), .help = "dimensions, as x or [y, x]; default: all"},
-          {0}};
+          {0},
+};
 
-const weir_operator weir_operator_coarsen = {.api          = WEIR_OPERATOR_API,
-                                             .name         = "coarsen",
-                                             .summary      = "means over blocks of neighbours",
-                                             .details      = "Mean over blocks of `factor` neighbours along each named "
-                                                             "dimension. Missing values are skipped; a block without any "
-                                                             "valid value is missing. Where the extent is no multiple of "
-                                                             "the factor, the last block is smaller. The coordinate is "
-                                                             "the mean of those in the block.",
-                                             .inputs       = 1,
-                                             .input_names  = input_names,
-                                             .params       = params,
-                                             .params_size  = sizeof(coarsen),
-                                             .infer        = infer,
-                                             .need         = need,
-                                             .apply        = apply,
-                                             .scratch_size = scratch_size};
+const weir_operator weir_operator_coarsen = {
+    .api          = WEIR_OPERATOR_API,
+    .name         = "coarsen",
+    .summary      = "means over blocks of neighbours",
+    .details      = "Mean over blocks of `factor` neighbours along each named dimension. Missing values are skipped; a "
+                    "block without any valid value is missing. Where the extent is no multiple of the factor, the last "
+                    "block is smaller. The coordinate is the mean of those in the block.",
+    .inputs       = 1,
+    .input_names  = input_names,
+    .params       = params,
+    .params_size  = sizeof(coarsen),
+    .infer        = infer,
+    .need         = need,
+    .apply        = apply,
+    .scratch_size = scratch_size,
+};

@@ -30,15 +30,16 @@ static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &
 static const char *const input_names[] = {"f"};
 static const weir_param  params[]      = {WEIR__PARAM_REDUCE_AXES, {0}};
 
-const weir_operator weir_operator_count = {.api         = WEIR_OPERATOR_API,
-                                           .name        = "count",
-                                           .summary     = "number of valid values over all or the named dimensions",
-                                           .details     = "How many values of f are neither NaN nor the field's fill "
-                                                          "value, as float64; 0 when there is none. The same for any "
-                                                          "chunks, threads and workers.",
-                                           .inputs      = 1,
-                                           .input_names = input_names,
-                                           .params      = params,
-                                           .params_size = sizeof(weir__reduce),
-                                           .infer       = infer,
-                                           WEIR__REDUCE_FUNCTIONS};
+const weir_operator weir_operator_count = {
+    .api     = WEIR_OPERATOR_API,
+    .name    = "count",
+    .summary = "number of valid values over all or the named dimensions",
+    .details = "How many values of f are neither NaN nor the field's fill value, as float64; 0 when there is none. The "
+               "same for any chunks, threads and workers.",
+    .inputs  = 1,
+    .input_names = input_names,
+    .params      = params,
+    .params_size = sizeof(weir__reduce),
+    .infer       = infer,
+    WEIR__REDUCE_FUNCTIONS,
+};

@@ -11,4 +11,5 @@ const weir_operator weir_operator_ddt = {
         "(f - f one published step ago) / (time between the two steps); missing at the first step and after a gap.",
     .inputs      = 1,
     .input_names = input_names,
-    .expression  = "(f - lag(f, 1)) / dt"};
+    .expression  = "(f - lag(f, 1)) / dt",
+};

@@ -66,14 +66,16 @@ static weir_status infer(weir_infer *infer) {
 }
 
 static const char *const input_names[] = {"f"};
-static const weir_param  params[] = {{"bins", WEIR_PARAM_INT, offsetof(histogram, bins), .required = true, .least = 1,
-                                      .most = 1 << 24, .help = "number of intervals"},
-                                     {"from", WEIR_PARAM_REAL, offsetof(histogram, from), .required = true,
-                                      .help = "lower end of the first interval, in units of f"},
-                                     {"to", WEIR_PARAM_REAL, offsetof(histogram, to), .required = true,
-                                      .help = "upper end of the last interval, in units of f"},
-                                     WEIR__PARAM_REDUCE_AXES,
-                                     {0}};
+static const weir_param  params[]      = {
+          {"bins", WEIR_PARAM_INT, offsetof(histogram, bins), .required = true, .least = 1, .most = 1 << 24,
+           .help = "number of intervals"},
+          {"from", WEIR_PARAM_REAL, offsetof(histogram, from), .required = true,
+           .help = "lower end of the first interval, in units of f"},
+          {"to", WEIR_PARAM_REAL, offsetof(histogram, to), .required = true,
+           .help = "upper end of the last interval, in units of f"},
+          WEIR__PARAM_REDUCE_AXES,
+          {0},
+};
 
 const weir_operator weir_operator_histogram = {
     .api     = WEIR_OPERATOR_API,
@@ -81,12 +83,12 @@ const weir_operator weir_operator_histogram = {
     .summary = "counts of values in intervals of equal width",
     .details =
         "The result has the dimension bin (centres of the intervals as coordinate) after the dimensions of f that are "
-        "not "
-        "reduced; counts are int64. An interval holds its lower end; the last one holds both ends. Values outside "
+        "not reduced; counts are int64. An interval holds its lower end; the last one holds both ends. Values outside "
         "[from, to] and missing values are not counted. The same for any chunks, threads and workers.",
     .inputs      = 1,
     .input_names = input_names,
     .params      = params,
     .params_size = sizeof(histogram),
     .infer       = infer,
-    WEIR__REDUCE_FUNCTIONS};
+    WEIR__REDUCE_FUNCTIONS,
+};

@@ -17,18 +17,22 @@ static weir_status apply(const weir_apply *a) {
 }
 
 static const char *const input_names[] = {"f"};
-static const weir_param  params[]      = {{"steps", WEIR_PARAM_INT, offsetof(lag, steps), .fallback = 1, .least = 1,
-                                           .most = 1 << 20, .help = "published steps back"},
-                                          {0}};
+static const weir_param  params[]      = {
+          {"steps", WEIR_PARAM_INT, offsetof(lag, steps), .fallback = 1, .least = 1, .most = 1 << 20,
+           .help = "published steps back"},
+          {0},
+};
 
-const weir_operator weir_operator_lag = {.api         = WEIR_OPERATOR_API,
-                                         .name        = "lag",
-                                         .summary     = "the field some steps ago",
-                                         .details     = "The value of f as many published steps ago as `steps` says; "
-                                                        "missing before there were so many, and after a gap.",
-                                         .inputs      = 1,
-                                         .input_names = input_names,
-                                         .params      = params,
-                                         .params_size = sizeof(lag),
-                                         .infer       = infer,
-                                         .apply       = apply};
+const weir_operator weir_operator_lag = {
+    .api         = WEIR_OPERATOR_API,
+    .name        = "lag",
+    .summary     = "the field some steps ago",
+    .details     = "The value of f as many published steps ago as `steps` says; missing before there were so many, and "
+                   "after a gap.",
+    .inputs      = 1,
+    .input_names = input_names,
+    .params      = params,
+    .params_size = sizeof(lag),
+    .infer       = infer,
+    .apply       = apply,
+};

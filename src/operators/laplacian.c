@@ -45,11 +45,13 @@ static size_t scratch_size(const void *params, const weir_field_type *const *in,
 }
 
 static const char *const input_names[] = {"f"};
-static const weir_param  params[]      = {{"edge", WEIR_PARAM_CHOICE, offsetof(laplacian, edge),
-                                           .choices = weir__edge_choices, .help = "what lies beyond the edge"},
-                                          {"spacing", WEIR_PARAM_REAL, offsetof(laplacian, spacing),
-                                           .help = "between neighbours on both axes; default: from the coordinates"},
-                                          {0}};
+static const weir_param  params[]      = {
+          {"edge", WEIR_PARAM_CHOICE, offsetof(laplacian, edge), .choices = weir__edge_choices,
+           .help = "what lies beyond the edge"},
+          {"spacing", WEIR_PARAM_REAL, offsetof(laplacian, spacing),
+           .help = "between neighbours on both axes; default: from the coordinates"},
+          {0},
+};
 
 const weir_operator weir_operator_laplacian = {
     .api     = WEIR_OPERATOR_API,
@@ -63,4 +65,5 @@ const weir_operator weir_operator_laplacian = {
     .infer        = infer,
     .need         = need,
     .apply        = apply,
-    .scratch_size = scratch_size};
+    .scratch_size = scratch_size,
+};

@@ -47,13 +47,15 @@ static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &
 static const char *const input_names[] = {"f"};
 static const weir_param  params[]      = {WEIR__PARAM_REDUCE_AXES, {0}};
 
-const weir_operator weir_operator_min = {.api         = WEIR_OPERATOR_API,
-                                         .name        = "min",
-                                         .summary     = "smallest value over all or the named dimensions",
-                                         .details     = "The smallest value of f." WEIR__REDUCE_DETAILS,
-                                         .inputs      = 1,
-                                         .input_names = input_names,
-                                         .params      = params,
-                                         .params_size = sizeof(weir__reduce),
-                                         .infer       = infer,
-                                         WEIR__REDUCE_FUNCTIONS};
+const weir_operator weir_operator_min = {
+    .api         = WEIR_OPERATOR_API,
+    .name        = "min",
+    .summary     = "smallest value over all or the named dimensions",
+    .details     = "The smallest value of f." WEIR__REDUCE_DETAILS,
+    .inputs      = 1,
+    .input_names = input_names,
+    .params      = params,
+    .params_size = sizeof(weir__reduce),
+    .infer       = infer,
+    WEIR__REDUCE_FUNCTIONS,
+};

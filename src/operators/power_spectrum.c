@@ -244,24 +244,21 @@ static const weir_param  params[]      = {
           {"window", WEIR_PARAM_CHOICE, offsetof(spectrum, window), .choices = windows,
            .help = "what the field is multiplied by before"},
           {"detrend", WEIR_PARAM_BOOL, offsetof(spectrum, detrend), .fallback = 1, .help = "remove the mean first"},
-          {0}};
+          {0},
+};
 
 const weir_operator weir_operator_power_spectrum = {
     .api     = WEIR_OPERATOR_API,
     .name    = "power_spectrum",
     .summary = "variance per wavenumber, along one dimension or isotropic over two",
-    .details = "Spectral density E(k) from a Fourier transform, averaged over the dimensions that are not transformed; "
-               "k is in cycles per "
-               "unit of length of the coordinate (which must be even). Along one dimension of n elements spaced h, k = "
-               "0, dk, ... with "
-               "dk = 1/(n h). Over two, all coefficients with |k| within dk/2 of a multiple of dk are added, up to the "
-               "corners; dk is 1 by "
-               "the shorter length of the domain. Parseval: the sum of E dk over all k is the variance (with detrend: "
-               "no, the mean "
-               "square; with window: hann, that of the windowed field divided by the mean square of the window). A row "
-               "(or plane) with a "
-               "missing value is left out; missing when none is left.",
-    .inputs  = 1,
+    .details =
+        "Spectral density E(k) from a Fourier transform, averaged over the dimensions that are not transformed; k is "
+        "in cycles per unit of length of the coordinate (which must be even). Along one dimension of n elements spaced "
+        "h, k = 0, dk, ... with dk = 1/(n h). Over two, all coefficients with |k| within dk/2 of a multiple of dk are "
+        "added, up to the corners; dk is 1 by the shorter length of the domain. Parseval: the sum of E dk over all k "
+        "is the variance (with detrend: no, the mean square; with window: hann, that of the windowed field divided by "
+        "the mean square of the window). A row (or plane) with a missing value is left out; missing when none is left.",
+    .inputs       = 1,
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(spectrum),
@@ -270,4 +267,5 @@ const weir_operator weir_operator_power_spectrum = {
     .apply        = apply,
     .scratch_size = scratch_size,
     .prepare      = prepare,
-    .release      = release};
+    .release      = release,
+};

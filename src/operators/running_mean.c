@@ -75,21 +75,21 @@ static weir_status apply(const weir_apply *a) {
 static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 1); }
 
 static const char *const input_names[] = {"f"};
-static const weir_param  params[]      = {{"steps", WEIR_PARAM_INT, offsetof(running_mean, steps), .required = true,
-                                           .least = 1, .most = 1 << 20, .help = "length of the window"},
-                                          {"partial", WEIR_PARAM_BOOL, offsetof(running_mean, partial),
-                                           .help = "give the mean of what there is before the window is full"},
-                                          {0}};
+static const weir_param  params[]      = {
+          {"steps", WEIR_PARAM_INT, offsetof(running_mean, steps), .required = true, .least = 1, .most = 1 << 20,
+           .help = "length of the window"},
+          {"partial", WEIR_PARAM_BOOL, offsetof(running_mean, partial),
+           .help = "give the mean of what there is before the window is full"},
+          {0},
+};
 
 const weir_operator weir_operator_running_mean = {
-    .api     = WEIR_OPERATOR_API,
-    .name    = "running_mean",
-    .summary = "mean over the last steps",
-    .details =
-        "Mean of f over this step and those before, `steps` in all, element by element. Missing values are skipped; an "
-        "element "
-        "without any valid value in the window is missing, and so is all before the window is full, unless partial. It "
-        "keeps 12 bytes per element and step of the window.",
+    .api          = WEIR_OPERATOR_API,
+    .name         = "running_mean",
+    .summary      = "mean over the last steps",
+    .details      = "Mean of f over this step and those before, `steps` in all, element by element. Missing values are "
+                    "skipped; an element without any valid value in the window is missing, and so is all before it "
+                    "is full, unless partial. It keeps 12 bytes per element and step of the window.",
     .inputs       = 1,
     .input_names  = input_names,
     .params       = params,
@@ -97,4 +97,5 @@ const weir_operator weir_operator_running_mean = {
     .infer        = infer,
     .apply        = apply,
     .state_size   = state_size,
-    .scratch_size = weir__series_scratch};
+    .scratch_size = weir__series_scratch,
+};

@@ -110,18 +110,20 @@ static const weir_param  params[]      = {
            .help = "from one index to the next"},
           {"at", WEIR_PARAM_INT, offsetof(slice, at), .fallback = NOT_GIVEN,
            .help = "one index; the result does not have the dimension"},
-          {0}};
+          {0},
+};
 
-const weir_operator weir_operator_slice = {.api     = WEIR_OPERATOR_API,
-                                           .name    = "slice",
-                                           .summary = "part of a field along one dimension, or one index of it",
-                                           .details = "Indices from, from + step, ... below to, as in Python; or, with "
-                                                      "at, the field at one index without that dimension. "
-                                                      "Values, type and units stay as they are.",
-                                           .inputs  = 1,
-                                           .input_names = input_names,
-                                           .params      = params,
-                                           .params_size = sizeof(slice),
-                                           .infer       = infer,
-                                           .need        = need,
-                                           .apply       = apply};
+const weir_operator weir_operator_slice = {
+    .api         = WEIR_OPERATOR_API,
+    .name        = "slice",
+    .summary     = "part of a field along one dimension, or one index of it",
+    .details     = "Indices from, from + step, ... below to, as in Python; or, with at, the field at one index without "
+                   "that dimension. Values, type and units stay as they are.",
+    .inputs      = 1,
+    .input_names = input_names,
+    .params      = params,
+    .params_size = sizeof(slice),
+    .infer       = infer,
+    .need        = need,
+    .apply       = apply,
+};

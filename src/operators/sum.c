@@ -47,4 +47,5 @@ const weir_operator weir_operator_sum = {
     .params          = params,
     .params_size     = sizeof(weir__reduce),
     .infer           = infer,
-    WEIR__REDUCE_FUNCTIONS};
+    WEIR__REDUCE_FUNCTIONS,
+};

@@ -32,12 +32,13 @@ const weir_operator weir_operator_time_mean = {
     .api     = WEIR_OPERATOR_API,
     .name    = "time_mean",
     .summary = "mean over all steps so far",
-    .details = "Mean of f over all steps up to this one, element by element; missing values are skipped, an element "
-               "without any valid "
-               "value so far is missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
-    .inputs  = 1,
+    .details =
+        "Mean of f over all steps up to this one, element by element; missing values are skipped, an element without "
+        "any valid value so far is missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
+    .inputs       = 1,
     .input_names  = input_names,
     .infer        = infer,
     .apply        = apply,
     .state_size   = state_size,
-    .scratch_size = weir__series_scratch};
+    .scratch_size = weir__series_scratch,
+};

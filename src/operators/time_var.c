@@ -30,17 +30,17 @@ static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 2
 
 static const char *const input_names[] = {"f"};
 
-const weir_operator weir_operator_time_var = {.api     = WEIR_OPERATOR_API,
-                                              .name    = "time_var",
-                                              .summary = "variance over all steps so far",
-                                              .details = "Mean squared distance of f from its mean over all steps up "
-                                                         "to this one (divided by their number n, not n - 1), element "
-                                                         "by element; missing values are skipped, an element without "
-                                                         "any valid value so far is missing. Updated as in Welford "
-                                                         "1962, doi 10.1080/00401706.1962.10490022.",
-                                              .inputs  = 1,
-                                              .input_names  = input_names,
-                                              .infer        = infer,
-                                              .apply        = apply,
-                                              .state_size   = state_size,
-                                              .scratch_size = weir__series_scratch};
+const weir_operator weir_operator_time_var = {
+    .api     = WEIR_OPERATOR_API,
+    .name    = "time_var",
+    .summary = "variance over all steps so far",
+    .details = "Mean squared distance of f from its mean over all steps up to this one (divided by their number n, not "
+               "n - 1), element by element; missing values are skipped, an element without any valid value so far is "
+               "missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
+    .inputs  = 1,
+    .input_names  = input_names,
+    .infer        = infer,
+    .apply        = apply,
+    .state_size   = state_size,
+    .scratch_size = weir__series_scratch,
+};

@@ -17,16 +17,17 @@ static weir_status infer(weir_infer *infer) {
 static const char *const input_names[] = {"f", "weights"};
 static const weir_param  params[]      = {WEIR__PARAM_REDUCE_AXES, {0}};
 
-const weir_operator weir_operator_var = {.api     = WEIR_OPERATOR_API,
-                                         .name    = "var",
-                                         .summary = "variance over all or the named dimensions",
-                                         .details =
-                                             "Mean of the squared distance from the mean, divided by the number of "
-                                             "values n (not n - 1), or with weights by their sum." WEIR__REDUCE_DETAILS,
-                                         .inputs          = 1,
-                                         .optional_inputs = 1,
-                                         .input_names     = input_names,
-                                         .params          = params,
-                                         .params_size     = sizeof(weir__reduce),
-                                         .infer           = infer,
-                                         WEIR__REDUCE_FUNCTIONS};
+const weir_operator weir_operator_var = {
+    .api     = WEIR_OPERATOR_API,
+    .name    = "var",
+    .summary = "variance over all or the named dimensions",
+    .details = "Mean of the squared distance from the mean, divided by the number of values n (not n - 1), or with "
+               "weights by their sum." WEIR__REDUCE_DETAILS,
+    .inputs  = 1,
+    .optional_inputs = 1,
+    .input_names     = input_names,
+    .params          = params,
+    .params_size     = sizeof(weir__reduce),
+    .infer           = infer,
+    WEIR__REDUCE_FUNCTIONS,
+};

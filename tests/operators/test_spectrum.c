@@ -61,7 +61,7 @@ static void check(weir_dtype dtype, int rank, const int64_t *extent, int a0, int
   for (int64_t o = 0; o < others; o++) {
     bool valid = true;
     for (int64_t i = 0; i < size; i++) {
-      int64_t rest = i, index[WEIR_RANK_MAX], other = 0;
+      int64_t rest = i, index[WEIR_RANK_MAX] = {0}, other = 0;
       for (int a = rank - 1; a >= 0; a--) index[a] = rest % extent[a], rest /= extent[a];
       for (int a = 0; a < rank; a++)
         if (a != a0 && a != a1) other = other * extent[a] + index[a];
