@@ -88,8 +88,8 @@ static void make_table(const range *r, uint32_t table[256]) {
 /* An axis of the map: cell i reaches from edge[i] to edge[i + 1] in coordinates, which run upward after `flip`. */
 typedef struct cells {
   int64_t count;
-  bool    flip;
-  double *edge; /* ascending; in drawing order */
+  bool    flip, indexed; /* indexed: the coordinates go up and down, so cells are drawn by number */
+  double *edge;          /* ascending; in drawing order */
 } cells;
 
 static weir_status find_cells(const weir_field_type *type, const weir_view *view, int axis, cells *c) {
@@ -107,6 +107,11 @@ static weir_status find_cells(const weir_field_type *type, const weir_view *view
   for (int64_t i = n - 1; i > 0; i--) edge[i] = 0.5 * (edge[i - 1] + edge[i]);
   edge[0] = before;
   edge[n] = after;
+  for (int64_t i = 0; i < n; i++)
+    if (!(edge[i] < edge[i + 1]) || !isfinite(edge[i + 1] - edge[i])) c->indexed = true;
+  if (!c->indexed) return WEIR_OK;
+  c->flip = false;
+  for (int64_t i = 0; i <= n; i++) edge[i] = (double)(view->start[axis] + i) - 0.5;
   return WEIR_OK;
 }
 
@@ -295,13 +300,15 @@ weir_status weir__plot_map(const char *path, const weir__plot_options *options, 
   weir__axis            x = {.low = r.x.edge[0], .high = r.x.edge[r.x.count]},
              y            = {.low = r.y.edge[0], .high = r.y.edge[r.y.count]};
   weir__axis bar          = {.low = shown.low, .high = shown.high};
-  frame_size((y.high - y.low) / (x.high - x.low), same_scale(dy, dx), &width, &height);
+  bool       keep         = same_scale(dy, dx) && !r.x.indexed && !r.y.indexed;
+  frame_size((y.high - y.low) / (x.high - x.low), keep, &width, &height);
   double left = 62, top = 28, bottom_room = 36, bar_room = 84;
   x.from = left, x.to = left + width, y.from = top + height, y.to = top;
   double tip = 10;
   bar.from = y.from - (shown.below ? tip : 0), bar.to = y.to + (shown.above ? tip : 0);
-  const char *x_units = weir__axis_units(&x, dx->units), *y_units = weir__axis_units(&y, dy->units);
-  if (same_scale(dy, dx) && x.unit != y.unit) x.unit = y.unit = 0, x_units = dx->units, y_units = dy->units;
+  const char *x_units = r.x.indexed ? NULL : weir__axis_units(&x, dx->units),
+             *y_units = r.y.indexed ? NULL : weir__axis_units(&y, dy->units);
+  if (keep && x.unit != y.unit) x.unit = y.unit = 0, x_units = dx->units, y_units = dy->units;
   weir__axis_ticks(&x, width > 250 ? 8 : 4);
   weir__axis_ticks(&y, height > 180 ? 6 : 3);
   weir__axis_ticks(&bar, height > 180 ? 7 : 3);

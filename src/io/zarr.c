@@ -46,14 +46,31 @@ void weir__zarr_destroy(weir__zarr **zarr) {
   *zarr = NULL;
 }
 
+/* The level asked for, or the codec's usual one. */
+static weir_status choose_level(const char *path, const weir__zarr_options *options, int *level) {
+  static const struct {
+    const char *name;
+    int         usual, most;
+  } codec[] = {{"none", 0, 0}, {"zlib", 6, 9}, {"zstd", 3, 22}, {"blosc", 5, 9}};
+  if ((unsigned)options->codec >= sizeof codec / sizeof *codec)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: unknown compression %d", path, (int)options->codec);
+  *level = options->level ? options->level : codec[options->codec].usual;
+  if (*level < 0 || *level > codec[options->codec].most)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: compression level %d; 1 to %d are those of %s", path, *level,
+                     codec[options->codec].most, codec[options->codec].name);
+  return WEIR_OK;
+}
+
 static weir_status describe(const char *path, const weir__zarr_options *options, weir__zarr **zarr) {
   weir_status status = WEIR_OK;
   weir__text  text   = {0};
   weir__zarr *self;
+  int         level = 0;
+  WEIR_TRY(choose_level(path, options, &level));
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->directory = -1;
   self->codec     = options->codec;
-  self->level     = options->level;
+  self->level     = level;
   self->durable   = options->durable;
   WEIR_TRY_GOTO(out, weir__alloc_string(path, &self->path));
   WEIR_TRY_GOTO(out, weir__alloc_string(options->time_units, &self->time_units));
@@ -124,10 +141,10 @@ weir_status weir__zarr_create(const char *path, const weir__zarr_options *option
   weir_status                     status   = WEIR_OK;
   weir__zarr                     *self     = NULL;
   if (!options) options = &defaults;
-  WEIR_TRY(make_way(path, mode));
-  WEIR_TRY(weir__file_make_directories(path, true));
   WEIR_TRY(describe(path, options, &self));
   self->creator = true;
+  WEIR_TRY_GOTO(out, make_way(path, mode));
+  WEIR_TRY_GOTO(out, weir__file_make_directories(path, true));
   WEIR_TRY_GOTO(out, open_directory(self));
   if (mode == WEIR__ZARR_RESUME) WEIR_TRY_GOTO(out, weir__zarr_read_committed(self));
   WEIR_TRY_GOTO(out, weir__file_replace(self->directory, ".zgroup", path, group, sizeof group - 1, self->durable));

@@ -5,8 +5,6 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { ZLIB_LEVEL = 6, ZSTD_LEVEL = 3, BLOSC_LEVEL = 5 };
-
 bool weir__zarr_codec_parse(const char *name, weir__zarr_codec *codec) {
   static const char *const names[] = {"none", "zlib", "zstd", "blosc"};
   for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
@@ -61,18 +59,17 @@ weir_status weir__zarr_encode(const weir__zarr_array *array, const void *bytes, 
     break;
   case WEIR__ZARR_ZLIB: {
     uLongf length = (uLongf)bound;
-    if (compress2(out, &length, source, (uLong)array->chunk_nbytes, zarr->level ? zarr->level : ZLIB_LEVEL) == Z_OK)
-      made = length;
+    if (compress2(out, &length, source, (uLong)array->chunk_nbytes, zarr->level) == Z_OK) made = length;
     break;
   }
   case WEIR__ZARR_ZSTD: {
-    size_t length = ZSTD_compress(out, bound, source, array->chunk_nbytes, zarr->level ? zarr->level : ZSTD_LEVEL);
+    size_t length = ZSTD_compress(out, bound, source, array->chunk_nbytes, zarr->level);
     if (!ZSTD_isError(length)) made = length;
     break;
   }
   case WEIR__ZARR_BLOSC: {
-    int length = blosc_compress_ctx(zarr->level ? zarr->level : BLOSC_LEVEL, size > 1 ? BLOSC_SHUFFLE : BLOSC_NOSHUFFLE,
-                                    size, array->chunk_nbytes, source, out, bound, "zstd", 0, 1);
+    int length = blosc_compress_ctx(zarr->level, size > 1 ? BLOSC_SHUFFLE : BLOSC_NOSHUFFLE, size, array->chunk_nbytes,
+                                    source, out, bound, "zstd", 0, 1);
     if (length > 0) made = (size_t)length;
     break;
   }

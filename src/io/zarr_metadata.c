@@ -88,15 +88,11 @@ static void add_compressor(weir__text *text, const weir__zarr_array *array) {
   const weir__zarr *zarr = array->zarr;
   switch (zarr->codec) {
   case WEIR__ZARR_NONE: weir__text_add(text, "null"); return;
-  case WEIR__ZARR_ZLIB:
-    weir__text_add(text, "{\"id\": \"zlib\", \"level\": %d}", zarr->level ? zarr->level : 6);
-    return;
-  case WEIR__ZARR_ZSTD:
-    weir__text_add(text, "{\"id\": \"zstd\", \"level\": %d}", zarr->level ? zarr->level : 3);
-    return;
+  case WEIR__ZARR_ZLIB: weir__text_add(text, "{\"id\": \"zlib\", \"level\": %d}", zarr->level); return;
+  case WEIR__ZARR_ZSTD: weir__text_add(text, "{\"id\": \"zstd\", \"level\": %d}", zarr->level); return;
   case WEIR__ZARR_BLOSC:
     weir__text_add(text, "{\"blocksize\": 0, \"clevel\": %d, \"cname\": \"zstd\", \"id\": \"blosc\", \"shuffle\": %d}",
-                   zarr->level ? zarr->level : 5, weir_dtype_size(array->dtype) > 1);
+                   zarr->level, weir_dtype_size(array->dtype) > 1);
     return;
   }
 }

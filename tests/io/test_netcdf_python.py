@@ -1,5 +1,5 @@
 # weir-test: timeout=180
-"""NetCDF files read by weir and by xarray, netCDF4: real ones where the data folder is there, and made ones with every trap."""
+"""NetCDF files read by weir, xarray and netCDF4: real ones where the data folder is there, made ones with every trap."""
 import os
 import subprocess
 import sys
@@ -63,7 +63,8 @@ def check_real(program, folder, grids):
 
 
 def failure(program, folder, record, *files):
-    done = subprocess.run([program, "netcdf", os.path.join(folder, "none.bin"), record, *files], text=True, capture_output=True)
+    out = os.path.join(folder, "none.bin")
+    done = subprocess.run([program, "netcdf", out, record, *files], text=True, capture_output=True)
     expect(done.returncode == 1 and len(done.stderr.splitlines()) == 1, files, "one message was expected:", done.stderr)
     return done.stderr
 
@@ -135,7 +136,8 @@ def check_made(program, folder, format):
     a, b = os.path.join(folder, "a.nc"), os.path.join(folder, "b.nc")
     first, second = make(a, format, [0, 6, 12]), make(b, format, [18, 24], offset=100.0)
     found, times, (units, calendar) = read(program, folder, "", a, b)
-    expect(times.tolist() == [0, 6, 12, 18, 24] and units == "hours since 2001-02-03" and calendar == "noleap", times, units)
+    expect(times.tolist() == [0, 6, 12, 18, 24] and calendar == "noleap", times, calendar)
+    expect(units == "hours since 2001-02-03", units)
     expect("label" not in found and "time" not in found and "x" not in found, list(found))
     both = np.concatenate([first, second])
     plain = np.concatenate([first, second + 100])
@@ -147,7 +149,8 @@ def check_made(program, folder, format):
     expect(found["packed"][0] == "float32" and same(found["packed"][4], packed), format, "packed")
     expect(found["wide"][0] == "float64", "CF: packed 32-bit integers unpack to double")
     expect(same(found["wide"][4], both[:, 0, :] * float(np.float32(0.001))), format, "wide")
-    expect(found["bytes"][0] == "uint8" and found["bytes"][4][0].tolist() == [252, 253, 254, 255], format, found["bytes"])
+    unsigned = found["bytes"]
+    expect(unsigned[0] == "uint8" and unsigned[4][0].tolist() == [252, 253, 254, 255], format, unsigned)
     counts = both[:, 0, :].copy()
     counts[counts == 5] = np.nan
     expect(found["counts"][0] == "int32" and same(found["counts"][4], counts), format, "counts")
@@ -182,7 +185,8 @@ def main():
         program = driver(folder)
         for format in ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4", "NETCDF4_CLASSIC"):
             check_made(program, folder, format)
-        expect("absent.nc: No such file" in failure(program, folder, "", os.path.join(folder, "absent.nc")), "a missing file")
+        absent = os.path.join(folder, "absent.nc")
+        expect("absent.nc: No such file" in failure(program, folder, "", absent), "a missing file")
         with open(os.path.join(folder, "text.nc"), "w") as file:
             file.write("this is no NetCDF file\n" * 100)
         expect("text.nc" in failure(program, folder, "", os.path.join(folder, "text.nc")), "not NetCDF")

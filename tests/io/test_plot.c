@@ -136,6 +136,11 @@ static void map_pixels(void **state) {
   weir__colour_diverging(1, wanted);
   expect_colour(image, left, low, wanted);
   cairo_surface_destroy(image);
+  /* coordinates that go up and down, or stand still: drawn by number */
+  double same[]      = {3, 3};
+  type.dim[2].values = same;
+  assert_int_equal(weir__plot_field(path_of("map.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  type.dim[2].values = NULL;
   /* a fixed range */
   weir__plot_options options = {.low = 0, .high = 0.5, .name = "u"};
   assert_int_equal(weir__plot_field(path_of("map.png"), &options, &type, &view, 1, NAN), WEIR_OK);

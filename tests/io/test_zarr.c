@@ -56,6 +56,9 @@ static void refuses(void **state) {
   assert_int_equal(weir__zarr_create(folder, NULL, WEIR__ZARR_REPLACE, &other), WEIR_ERR_INPUT);
   assert_non_null(strstr(weir_error_last(), "no Zarr group"));
   assert_int_equal(weir__zarr_open(path_of("none.zarr"), NULL, &other), WEIR_ERR_IO);
+  weir__zarr_options level = {.codec = WEIR__ZARR_ZLIB, .level = 10};
+  assert_int_equal(weir__zarr_create(path_of("a.zarr"), &level, WEIR__ZARR_REPLACE, &other), WEIR_ERR_ARGUMENT);
+  assert_int_equal(access(path_of("a.zarr/.zgroup"), F_OK), 0); /* still there */
   assert_null(other);
   assert_int_equal(weir__zarr_add(zarr, "../up", &map_type, chunk, 1, &array), WEIR_ERR_ARGUMENT);
   assert_int_equal(weir__zarr_add(zarr, "time", &map_type, chunk, 1, &array), WEIR_ERR_ARGUMENT);
