@@ -49,13 +49,13 @@
   X(GE, 2, "", a >= b ? 1.0 : 0.0)                                                                                     \
   X(EQ, 2, "", a == b ? 1.0 : 0.0)                                                                                     \
   X(NE, 2, "", a != b ? 1.0 : 0.0)                                                                                     \
-  X(AND, 2, "", weir__op_truth(a) & weir__op_truth(b) ? 1.0 : 0.0)                                                     \
-  X(OR, 2, "", weir__op_truth(a) | weir__op_truth(b) ? 1.0 : 0.0)                                                      \
+  X(AND, 2, "", (weir__op_truth(a) & weir__op_truth(b)) ? 1.0 : 0.0)                                                   \
+  X(OR, 2, "", (weir__op_truth(a) | weir__op_truth(b)) ? 1.0 : 0.0)                                                    \
   X(ATAN2, 2, "atan2", atan2(a, b))                                                                                    \
   X(HYPOT, 2, "hypot", a != a || b != b ? a + b : hypot(a, b))                                                         \
   X(MOD, 2, "mod", weir__op_mod(a, b))                                                                                 \
-  X(MAXIMUM, 2, "maximum", (a > b) | (a != a) ? a : b)                                                                 \
-  X(MINIMUM, 2, "minimum", (a < b) | (a != a) ? a : b)                                                                 \
+  X(MAXIMUM, 2, "maximum", ((a > b) | (a != a)) ? a : b)                                                               \
+  X(MINIMUM, 2, "minimum", ((a < b) | (a != a)) ? a : b)                                                               \
   X(WHERE, 3, "where", a != a ? a : a != 0 ? b : c)
 
 typedef enum weir__op {
