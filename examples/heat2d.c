@@ -124,8 +124,8 @@ static double error_after(const box *b, const double *t, int64_t steps, double d
 }
 
 static int usage(void) {
-  fprintf(stderr,
-          "usage: heat2d NX NY STEPS INTERVAL   (points, points, time steps, steps between outputs; all above 0)\n");
+  fprintf(stderr, "usage: heat2d NX NY STEPS INTERVAL   (points, at least as many as processes; steps in all, and "
+                  "between outputs)\n");
   return 2;
 }
 
@@ -177,11 +177,13 @@ static int run(int nx, int ny, int steps, int interval) {
 }
 
 int main(int argc, char **argv) {
-  int number[4] = {0};
+  int number[4] = {0}, size;
   MPI_Init(&argc, &argv);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
   for (int i = 0; i < 4 && argc == 5; i++) number[i] = parse_count(argv[i + 1]);
-  int status =
-      number[0] && number[1] && number[2] && number[3] ? run(number[0], number[1], number[2], number[3]) : usage();
+  /* so many points that no process is left without one, however they are shared out */
+  int fine   = number[0] >= size && number[1] >= size && number[2] && number[3];
+  int status = fine ? run(number[0], number[1], number[2], number[3]) : usage();
   MPI_Finalize();
   return status;
 }

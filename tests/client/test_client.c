@@ -434,6 +434,63 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+/* The same for what the first step does: nothing stays behind, neither descriptors nor files. */
+static void every_allocation_of_the_first_step_may_fail(void **state) {
+  (void)state;
+  scene s = scene_open();
+  setenv("WEIR_ATTACH_TIMEOUT", "0", 1);
+  for (uint64_t n = 1;; n++) {
+    weir_stream *stream;
+    assert_int_equal(weir_stream_open("sim", 0, 1, &(weir_stream_options){.run = s.run}, &stream), WEIR_OK);
+    assert_int_equal(define_1d(stream, "u", false), WEIR_OK);
+    assert_int_equal(define_1d(stream, "mask", true), WEIR_OK);
+    weir__alloc_fail_at(n);
+    weir_status put   = put_1d(stream, "mask", 1);
+    weir_status begin = weir_step_begin(stream, 1, 0);
+    weir__alloc_fail_at(0);
+    assert_true(put == WEIR_OK || put == WEIR_ERR_MEMORY);
+    assert_true(begin == WEIR_ERR_TIMEOUT || begin == WEIR_ERR_MEMORY);
+    check_goes_on(stream);
+    assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+    if (put || begin == WEIR_ERR_MEMORY) continue;
+    assert_true(n > 5);
+    break;
+  }
+  unsetenv("WEIR_ATTACH_TIMEOUT");
+  scene_close(&s, 0);
+}
+
+/* With WEIR_VERBOSE one line on stderr says that the analysis ended; without it nothing is printed. */
+static void only_verbose_prints(void **state) {
+  (void)state;
+  scene s = scene_open();
+  setenv("WEIR_ATTACH_TIMEOUT", "0", 1);
+  for (int verbose = 0; verbose < 2; verbose++) {
+    weir_stream *stream;
+    char         text[1024] = "", path[600];
+    snprintf(path, sizeof path, "%s/stderr", s.run);
+    if (verbose) setenv("WEIR_VERBOSE", "1", 1);
+    int   saved = dup(STDERR_FILENO);
+    FILE *file  = fopen(path, "w+");
+    assert_non_null(file);
+    dup2(fileno(file), STDERR_FILENO);
+    assert_int_equal(weir_stream_open("sim", 0, 1, &(weir_stream_options){.run = s.run}, &stream), WEIR_OK);
+    assert_int_equal(weir_step_begin(stream, 1, 0), WEIR_ERR_TIMEOUT);
+    assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    if (!verbose) assert_int_equal(length, 0);
+    if (verbose) assert_non_null(strstr(text, "weir: stream 'sim', rank 0: no analysis from here on: "));
+    if (verbose) assert_ptr_equal(strchr(text, '\n'), text + length - 1);
+  }
+  unsetenv("WEIR_VERBOSE");
+  unsetenv("WEIR_ATTACH_TIMEOUT");
+  scene_close(&s, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strided_pieces_arrive),
@@ -447,6 +504,8 @@ int main(void) {
       cmocka_unit_test(workers_refuse),
       cmocka_unit_test(no_memory_for_the_slots),
       cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(every_allocation_of_the_first_step_may_fail),
+      cmocka_unit_test(only_verbose_prints),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
