@@ -513,6 +513,7 @@ static bool spread(weir__graph *graph, int i) {
 
 weir_status weir__graph_finish(weir__graph *graph) {
   int every; /* what sees every step needs the stream to publish every step */
+  WEIR_TRY(weir__graph_fuse(graph));
   for (bool changed = true; changed;) {
     changed = false;
     for (int i = graph->nodes - 1; i >= 0; i--) {

@@ -148,6 +148,8 @@ weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *
 void weir__graph_want(weir__graph *graph, int node, int trigger);
 /* Spread wants to inputs, find depths and histories. After it the graph does not change. */
 weir_status weir__graph_finish(weir__graph *graph);
+/* Let reductions compute the arithmetic that only they look at (graph/fuse.c); part of finishing. */
+weir_status weir__graph_fuse(weir__graph *graph);
 /* Does trigger fire at this step? `previous` is the time of the step before (NaN: none). */
 bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous);
 
