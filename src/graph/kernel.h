@@ -135,6 +135,6 @@ void weir__kernel_loop(weir__op op, double *to, weir__lane a, weir__lane b, weir
 
 /* ---- helpers of the list ---- */
 
-static inline bool weir__op_truth(double a) { return (a < 0) | (a > 0); } /* NaN counts as false */
-double             weir__op_mod(double a, double b);
+static inline int weir__op_truth(double a) { return (int)(a < 0) | (int)(a > 0); } /* NaN counts as false */
+double            weir__op_mod(double a, double b);
 #endif

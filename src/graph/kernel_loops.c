@@ -37,8 +37,13 @@ double weir__op_value(weir__op op, double a, double b, double c) {
 
 /* `to` may be an operand's register: element i depends on elements i alone, which is what the pragma promises. Operands
  * of one form are told apart outside the loop, so that inside it every access is to neighbours or to one number. */
+#ifdef __clang__
+#define INDEPENDENT /* clang checks at run time that registers do not overlap */
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 #define LOOP(x, y, z, value)                                                                                           \
-  _Pragma("GCC ivdep") for (int i = 0; i < n; i++) {                                                                   \
+  INDEPENDENT for (int i = 0; i < n; i++) {                                                                            \
     double a = x, b = y, c = z;                                                                                        \
     (void)a, (void)b, (void)c;                                                                                         \
     to[i] = value;                                                                                                     \

@@ -78,28 +78,34 @@ LANGUAGE_OPERATOR(mean, language_weighted, language_mean_params, .infer = langua
 LANGUAGE_OPERATOR(max, language_one, language_mean_params, .infer = language_mean_infer);
 LANGUAGE_OPERATOR(smooth, language_one, language_smooth_params);
 #undef LANGUAGE_OPERATOR
-static const weir_operator language_piv      = {.api          = WEIR_OPERATOR_API,
-                                                .name         = "piv",
-                                                .inputs       = 2,
-                                                .input_names  = language_two,
-                                                .outputs      = 2,
-                                                .output_names = language_uv,
-                                                .apply        = language_apply};
-static const weir_operator language_tendency = {.api         = WEIR_OPERATOR_API,
-                                                .name        = "tendency",
-                                                .inputs      = 1,
-                                                .input_names = language_one,
-                                                .expression  = "(f - lag(f, 1)) / dt"};
-static const weir_operator language_anomaly  = {.api             = WEIR_OPERATOR_API,
-                                                .name            = "anomaly",
-                                                .inputs          = 1,
-                                                .optional_inputs = 1,
-                                                .input_names     = language_weighted,
-                                                .params          = language_scaled_params,
-                                                .params_size     = sizeof(language_params),
-                                                .expression      = "factor * (f - mean(f, weights=weights, axes=axes))"};
-static const weir_operator language_loop     = {
-        .api = WEIR_OPERATOR_API, .name = "loop", .inputs = 1, .input_names = language_one, .expression = "1 + loop(f)"};
+static const weir_operator language_piv            = {.api          = WEIR_OPERATOR_API,
+                                                      .name         = "piv",
+                                                      .inputs       = 2,
+                                                      .input_names  = language_two,
+                                                      .outputs      = 2,
+                                                      .output_names = language_uv,
+                                                      .apply        = language_apply};
+static const char          language_anomaly_text[] = "factor * (f - mean(f, weights=weights, axes=axes))";
+static const weir_operator language_tendency       = {.api         = WEIR_OPERATOR_API,
+                                                      .name        = "tendency",
+                                                      .inputs      = 1,
+                                                      .input_names = language_one,
+                                                      .expression  = "(f - lag(f, 1)) / dt"};
+static const weir_operator language_anomaly        = {.api             = WEIR_OPERATOR_API,
+                                                      .name            = "anomaly",
+                                                      .inputs          = 1,
+                                                      .optional_inputs = 1,
+                                                      .input_names     = language_weighted,
+                                                      .params          = language_scaled_params,
+                                                      .params_size     = sizeof(language_params),
+                                                      .expression      = language_anomaly_text};
+static const weir_operator language_loop           = {
+              .api         = WEIR_OPERATOR_API,
+              .name        = "loop",
+              .inputs      = 1,
+              .input_names = language_one,
+              .expression  = "1 + loop(f)",
+};
 static const weir_operator language_wrong = {
     .api = WEIR_OPERATOR_API, .name = "wrong", .inputs = 1, .input_names = language_one, .expression = "f + g"};
 static const weir_operator *const language_operators[] = {
