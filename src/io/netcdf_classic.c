@@ -10,6 +10,8 @@ typedef struct cursor {
   FILE *file;
   int   version; /* 1, 2 or 5 */
   bool  ended;   /* the file ended inside the header */
+  bool  damaged; /* the header makes no sense */
+  off_t size;    /* of the file */
 } cursor;
 
 static uint64_t get(cursor *c, int bytes) {
@@ -25,6 +27,17 @@ static uint64_t get(cursor *c, int bytes) {
 /* A count or length: 8 bytes in CDF-5, else 4. */
 static uint64_t get_count(cursor *c) { return get(c, c->version == 5 ? 8 : 4); }
 
+/* The length of a list: with more entries than the file has room for, the library would ask for any amount of memory.
+ */
+static uint64_t get_list(cursor *c) {
+  enum { ENTRY_LEAST = 8 };
+  (void)get(c, 4); /* a tag, or 0 for none */
+  uint64_t n = get_count(c);
+  if (n <= (uint64_t)c->size / ENTRY_LEAST) return n;
+  c->damaged = true;
+  return 0;
+}
+
 static void skip(cursor *c, uint64_t bytes) {
   if (bytes > INT64_MAX / 2 || fseeko(c->file, (off_t)bytes, SEEK_CUR)) c->ended = true;
 }
@@ -39,8 +52,7 @@ static uint64_t type_size(uint64_t type) {
 }
 
 static void skip_attributes(cursor *c) {
-  (void)get(c, 4); /* a tag, or 0 for none */
-  for (uint64_t n = get_count(c); n && !c->ended; n--) {
+  for (uint64_t n = get_list(c); n && !c->ended; n--) {
     skip_name(c);
     uint64_t type = get(c, 4), count = get_count(c);
     if (count > INT64_MAX / 16) c->ended = true;
@@ -54,22 +66,20 @@ enum { DIMENSIONS_MAX = 1024 }; /* NC_MAX_DIMS */
  */
 static uint64_t data_end(cursor *c, uint64_t records) {
   uint64_t length[DIMENSIONS_MAX], end = 0, record_size = 0, record_end = 0, record_variables = 0, only = 0;
-  (void)get(c, 4);
-  uint64_t dimensions = get_count(c);
-  if (dimensions > DIMENSIONS_MAX) return 0; /* beyond what the library allows: let it say so */
+  uint64_t dimensions = get_list(c);
+  if (dimensions > DIMENSIONS_MAX) return c->damaged = true, 0;
   for (uint64_t i = 0; i < dimensions && !c->ended; i++) {
     skip_name(c);
     length[i] = get_count(c);
   }
   skip_attributes(c);
-  (void)get(c, 4);
-  for (uint64_t n = get_count(c); n && !c->ended; n--) {
+  for (uint64_t n = get_list(c); n && !c->ended; n--) {
     skip_name(c);
     uint64_t rank = get_count(c), size = 1;
     bool     record = false;
     for (uint64_t a = 0; a < rank && !c->ended; a++) {
       uint64_t dimension = get_count(c);
-      if (dimension >= dimensions) return 0; /* damaged: the library refuses it */
+      if (dimension >= dimensions) return c->damaged = true, 0;
       if (a == 0 && length[dimension] == 0) record = true;
       else if (__builtin_mul_overflow(size, length[dimension], &size)) return 0;
     }
@@ -100,11 +110,13 @@ weir_status weir__netcdf_classic_check(const char *path) {
     return WEIR_OK; /* no classic file */
   }
   c.version             = magic[3];
+  c.size                = info.st_size;
   uint64_t    records   = get_count(&c);
   bool        streaming = records == (c.version == 5 ? UINT64_MAX : UINT32_MAX); /* written by a pipe: length unknown */
   uint64_t    end       = data_end(&c, streaming ? 0 : records);
   weir_status status    = WEIR_OK;
-  if (c.ended || end > (uint64_t)info.st_size)
+  if (c.damaged) status = WEIR_FAIL(WEIR_ERR_INPUT, "%s is damaged: its NetCDF header makes no sense", path);
+  else if (c.ended || end > (uint64_t)info.st_size)
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s is cut short: %lld bytes, its header promises %s%llu", path,
                        (long long)info.st_size, c.ended ? "more than " : "",
                        (unsigned long long)(c.ended ? (uint64_t)info.st_size : end));

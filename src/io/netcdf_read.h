@@ -47,7 +47,7 @@ weir_status weir__netcdf_read(weir__netcdf *reader, int variable, int64_t step, 
 /* ---- netcdf_classic.c ---- */
 
 /* The NetCDF library reads zeros behind the end of a classic file that was cut short. This compares the size of the
- * file with what its header promises; files of other kinds pass. WEIR_ERR_INPUT: cut short; WEIR_ERR_IO: cannot be
- * read. */
+ * file with what its header promises; files of other kinds pass.
+ * WEIR_ERR_INPUT: cut short, damaged, or cannot be read. */
 weir_status weir__netcdf_classic_check(const char *path);
 #endif
