@@ -115,6 +115,7 @@ const weir_operator weir_operator_coarsen = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(coarsen),
+    .work         = 4,
     .infer        = infer,
     .need         = need,
     .apply        = apply,

@@ -27,6 +27,7 @@ const weir_operator weir_operator_ddy = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(weir__gradient),
+    .work         = 3,
     .infer        = infer,
     .need         = weir__gradient_need,
     .apply        = weir__gradient_apply,

@@ -89,6 +89,7 @@ const weir_operator weir_operator_histogram = {
     .input_names = input_names,
     .params      = params,
     .params_size = sizeof(histogram),
+    .work        = 4,
     .infer       = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

@@ -62,6 +62,7 @@ const weir_operator weir_operator_laplacian = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(laplacian),
+    .work         = 5,
     .infer        = infer,
     .need         = need,
     .apply        = apply,

@@ -28,6 +28,7 @@ const weir_operator weir_operator_mean = {
     .input_names     = input_names,
     .params          = params,
     .params_size     = sizeof(weir__reduce),
+    .work            = 2,
     .infer           = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

@@ -26,6 +26,7 @@ const weir_operator weir_operator_mid = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(weir__half),
+    .work         = 3,
     .infer        = infer,
     .need         = weir__half_need,
     .apply        = weir__half_apply,

@@ -56,6 +56,7 @@ const weir_operator weir_operator_min = {
     .input_names = input_names,
     .params      = params,
     .params_size = sizeof(weir__reduce),
+    .work        = 3,
     .infer       = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

@@ -262,6 +262,7 @@ const weir_operator weir_operator_power_spectrum = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(spectrum),
+    .work         = 40,
     .infer        = infer,
     .need         = need,
     .apply        = apply,

@@ -94,6 +94,7 @@ const weir_operator weir_operator_running_mean = {
     .input_names  = input_names,
     .params       = params,
     .params_size  = sizeof(running_mean),
+    .work         = 12,
     .infer        = infer,
     .apply        = apply,
     .state_size   = state_size,

@@ -27,6 +27,7 @@ const weir_operator weir_operator_std = {
     .input_names     = input_names,
     .params          = params,
     .params_size     = sizeof(weir__reduce),
+    .work            = 8,
     .infer           = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

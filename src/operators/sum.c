@@ -46,6 +46,7 @@ const weir_operator weir_operator_sum = {
     .input_names     = input_names,
     .params          = params,
     .params_size     = sizeof(weir__reduce),
+    .work            = 2,
     .infer           = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

@@ -37,6 +37,7 @@ const weir_operator weir_operator_time_mean = {
         "any valid value so far is missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
     .inputs       = 1,
     .input_names  = input_names,
+    .work         = 6,
     .infer        = infer,
     .apply        = apply,
     .state_size   = state_size,

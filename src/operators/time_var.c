@@ -39,6 +39,7 @@ const weir_operator weir_operator_time_var = {
                "missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
     .inputs  = 1,
     .input_names  = input_names,
+    .work         = 8,
     .infer        = infer,
     .apply        = apply,
     .state_size   = state_size,

@@ -28,6 +28,7 @@ const weir_operator weir_operator_var = {
     .input_names     = input_names,
     .params          = params,
     .params_size     = sizeof(weir__reduce),
+    .work            = 8,
     .infer           = infer,
     WEIR__REDUCE_FUNCTIONS,
 };

@@ -1,0 +1,108 @@
+#include "operators/common/pca.h"
+#include <math.h>
+#include <string.h>
+
+weir_field_type weir__pca_vector(const char *dimension, int64_t size, const char *units) {
+  return (weir_field_type){.dtype = WEIR_F64, .rank = 1, .units = units, .dim = {{.name = dimension, .size = size}}};
+}
+
+void weir__pca_unsplit(weir_infer *infer) {
+  for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = -1;
+}
+
+weir_status weir__pca_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
+                            weir_region *region) {
+  (void)params, (void)out;
+  *region = weir__region_whole(in[input]);
+  return WEIR_OK;
+}
+
+const double *weir__pca_numbers(const weir_view *view) { return view->data; } /* float64 in one chunk: in one piece */
+
+size_t weir__pca_scratch(const void *params, const weir_field_type *const *in, const weir_region *out) {
+  const weir__pca *p = params;
+  (void)in, (void)out;
+  return (size_t)(p->components + WEIR__PCA_BUFFERS) * WEIR__PCA_SEGMENT * sizeof(double);
+}
+
+void weir__pca_open(weir__pca_rows *rows, const void *params, const weir_view *shape, const weir_view *f,
+                    const weir_view *basis, void *scratch) {
+  *rows   = (weir__pca_rows){.shape      = shape,
+                             .f          = f && f->data ? f : NULL,
+                             .basis      = basis && basis->data ? basis : NULL,
+                             .components = ((const weir__pca *)params)->components,
+                             .row        = weir_view_row(shape),
+                             .at         = -1,
+                             .buffer     = scratch};
+  rows->x = rows->buffer;
+  rows->y = rows->buffer + WEIR__PCA_SEGMENT;
+}
+
+static const double *load_slot(const weir__pca_rows *rows, int64_t slot) {
+  static const double zeros[WEIR__PCA_SEGMENT];
+  if (!rows->basis) return zeros;
+  int64_t index[WEIR_RANK_MAX] = {slot};
+  for (int a = 0; a < rows->shape->rank; a++) index[a + 1] = rows->index[a];
+  return weir_view_load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
+}
+
+static void load_values(weir__pca_rows *rows) {
+  double *x = rows->x;
+  if (!rows->f) {
+    for (int64_t i = 0; i < rows->n; i++) x[i] = (double)NAN;
+    return;
+  }
+  const double *from = weir_view_load(rows->f, rows->index, rows->n, rows->buffer + 2 * WEIR__PCA_SEGMENT);
+  for (int64_t i = 0; i < rows->n; i++) x[i] = isfinite(from[i]) ? from[i] : (double)NAN;
+}
+
+bool weir__pca_next(weir__pca_rows *rows) {
+  if (rows->at < 0) {
+    rows->at = 0;
+  } else {
+    rows->at += rows->n;
+    if (rows->at == rows->row) {
+      if (!weir_view_next_row(rows->shape, rows->index)) return false;
+      rows->at = 0;
+    }
+  }
+  rows->n = rows->row - rows->at < WEIR__PCA_SEGMENT ? rows->row - rows->at : WEIR__PCA_SEGMENT;
+  if (rows->shape->rank) rows->index[rows->shape->rank - 1] = rows->at;
+  load_values(rows);
+  rows->mean  = load_slot(rows, WEIR__PCA_MEAN);
+  rows->count = load_slot(rows, WEIR__PCA_COUNT);
+  for (int64_t j = 0; j < rows->components; j++) rows->u[j] = load_slot(rows, WEIR__PCA_BASIS + j);
+  return true;
+}
+
+void weir__pca_anomaly(weir__pca_rows *rows, bool scaled) {
+  const double *x = rows->x, *mean = rows->mean, *count = rows->count;
+  for (int64_t i = 0; i < rows->n; i++) {
+    double d   = (x[i] - mean[i]) * (scaled ? sqrt(count[i] / (count[i] + 1)) : 1);
+    rows->y[i] = count[i] > 0 && d == d ? d : 0;
+  }
+}
+
+void weir__pca_subtract(weir__pca_rows *rows, const double *weight) {
+  double *restrict y = rows->y;
+  for (int64_t j = 0; j < rows->components; j++) {
+    const double *u = rows->u[j], w = weight[j];
+    if (w == 0) continue;
+    for (int64_t i = 0; i < rows->n; i++) y[i] -= w * u[i];
+  }
+}
+
+void weir__pca_store(const weir__pca_rows *rows, const weir_view *out, int64_t slot, const double *values) {
+  int64_t index[WEIR_RANK_MAX] = {slot};
+  for (int a = 0; a < rows->shape->rank; a++) index[a + 1] = rows->index[a];
+  weir_view_store(out, index, rows->n, values);
+}
+
+weir_view weir__pca_inner(const weir_view *view) {
+  weir_view v = *view;
+  v.rank--;
+  memmove(v.start, view->start + 1, (size_t)v.rank * sizeof *v.start);
+  memmove(v.count, view->count + 1, (size_t)v.rank * sizeof *v.count);
+  memmove(v.stride, view->stride + 1, (size_t)v.rank * sizeof *v.stride);
+  return v;
+}

@@ -1,0 +1,93 @@
+/* pca update: the part of the mean and the components that lies in one chunk, one step on. */
+#include "operators/common/pca.h"
+#include <string.h>
+
+/* Result: [slots, dimensions of f], split like f. */
+static weir_status infer(weir_infer *infer) {
+  const weir__pca *p   = infer->params;
+  weir_field_type *out = &infer->out[0];
+  *out                 = weir__result_type(infer->in[0], WEIR_F64, NULL);
+  memmove(&out->dim[1], &out->dim[0], (size_t)out->rank * sizeof out->dim[0]);
+  out->dim[0] = (weir_dimension){.name = "pca slot", .size = WEIR__PCA_BASIS + p->components};
+  out->rank++;
+  for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = a < out->rank ? a - 1 : -1;
+  return WEIR_OK;
+}
+
+static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
+                        weir_region *region) {
+  (void)params;
+  if (input == 1) *region = weir__region_whole(in[1]);
+  if (input == 2) *region = *out;
+  if (input) return WEIR_OK;
+  *region = weir__region_whole(in[0]);
+  for (int a = 0; a < region->rank; a++) {
+    region->start[a] = out->start[a + 1];
+    region->count[a] = out->count[a + 1];
+  }
+  return WEIR_OK;
+}
+
+static void update_mean(weir__pca_rows *rows, const weir_view *out, double *mean, double *count) {
+  for (int64_t i = 0; i < rows->n; i++) {
+    bool valid = rows->x[i] == rows->x[i];
+    count[i]   = rows->count[i] + valid;
+    mean[i]    = rows->mean[i] + (valid ? (rows->x[i] - rows->mean[i]) / count[i] : 0);
+  }
+  weir__pca_store(rows, out, WEIR__PCA_MEAN, mean);
+  weir__pca_store(rows, out, WEIR__PCA_COUNT, count);
+}
+
+static void update_components(weir__pca_rows *rows, const weir_view *out, const weir__pca_solution *s, double *sum) {
+  int64_t k = rows->components;
+  weir__pca_anomaly(rows, true);
+  weir__pca_subtract(rows, s->first);
+  weir__pca_subtract(rows, s->second);
+  for (int64_t j = 0; j < k; j++) {
+    double w = s->rotation[k * k + j];
+    for (int64_t i = 0; i < rows->n; i++) sum[i] = w * rows->y[i];
+    for (int64_t l = 0; l < k; l++) {
+      const double *u = rows->u[l];
+      w               = s->rotation[l * k + j];
+      if (w == 0) continue;
+      for (int64_t i = 0; i < rows->n; i++) sum[i] += w * u[i];
+    }
+    weir__pca_store(rows, out, WEIR__PCA_BASIS + j, sum);
+  }
+}
+
+static weir_status apply(const weir_apply *a) {
+  const weir__pca *p       = a->params;
+  const double    *numbers = weir__pca_numbers(&a->in[1]);
+  weir_view        shape   = weir__pca_inner(&a->out[0]);
+  double          *own     = (double *)a->scratch + (p->components + WEIR__PCA_BUFFERS) * WEIR__PCA_SEGMENT;
+  weir__pca_rows   rows;
+  if (!numbers) { /* this step is no sample: all stays as it was */
+    if (!a->in[2].data) return WEIR_END;
+    weir__view_copy(&a->out[0], &a->in[2]);
+    return WEIR_OK;
+  }
+  weir__pca_solution s = weir__pca_solution_at(numbers, p->components);
+  weir__pca_open(&rows, p, &shape, &a->in[0], &a->in[2], a->scratch);
+  while (weir__pca_next(&rows)) {
+    update_components(&rows, &a->out[0], &s, own);
+    update_mean(&rows, &a->out[0], own, own + WEIR__PCA_SEGMENT);
+  }
+  return WEIR_OK;
+}
+
+static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
+  return weir__pca_scratch(params, in, out) + (size_t)2 * WEIR__PCA_SEGMENT * sizeof(double);
+}
+
+const weir_operator weir__pca_update = {.api             = WEIR_OPERATOR_API,
+                                        .name            = "pca update",
+                                        .inputs          = 2,
+                                        .optional_inputs = 1,
+                                        .params_size     = sizeof(weir__pca),
+                                        .work            = 100,
+                                        .accepts_missing = true,
+                                        .infer           = infer,
+                                        .need            = need,
+                                        .apply           = apply,
+                                        .scratch_size    = scratch_size};
