@@ -20,7 +20,6 @@ weir_need(BLOSC blosc libblosc-dev)
 weir_need(ZSTD libzstd libzstd-dev)
 weir_need(ZLIB zlib zlib1g-dev)
 weir_need(LAPACK lapack liblapack-dev)
-weir_need(HWLOC hwloc libhwloc-dev)
 
 if(WEIR_MPI)
   # C only: the Fortran gyre finds its own MPI.

@@ -2,8 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-static weir__mutex library_lock = {
-    .mutex = PTHREAD_MUTEX_INITIALIZER}; /* guards the NetCDF library, which has state of its own */
+static weir__mutex library_lock = WEIR__MUTEX_INIT; /* guards the NetCDF library, which has state of its own */
 void weir__netcdf_lock(void) { weir__mutex_lock(&library_lock); }
 void weir__netcdf_unlock(void) { weir__mutex_unlock(&library_lock); }
 
