@@ -42,7 +42,7 @@ static const char help[] =
     "\n"
     "exit status: 0 complete; 1 failed or incomplete; 2 bad input; that of the simulation when it failed\n";
 
-enum { SETS_MAX = 256, TICK_MS = 200, LATE_S = 5 };
+enum { SETS_MAX = 256, TICK_MS = 200, LATE_S = 3 };
 
 typedef struct run {
   const char         *recipe_path, *directory_path;
@@ -116,6 +116,7 @@ static weir_status prepare(run *r) {
   if (!r->workers) r->workers = r->recipe->workers ? r->recipe->workers : 1;
   if (r->recipe->stream.is_files && r->command)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is files, but a command to run is given", r->recipe_path);
+  if (r->command) WEIR_TRY(weir__launch_executable(r->command[0]));
   return weir__check_before_run(r->recipe);
 }
 
@@ -231,6 +232,7 @@ static int worker_result(run *r) {
     if (!r->workers_lost) fprintf(stderr, "weir: %s\n", status.message);
     return status.exit ? status.exit : 1;
   }
+  if (r->unattended && r->simulation_job.status) return 1; /* that it failed is said next */
   if (r->unattended)
     fprintf(stderr,
             "weir: the simulation ended without publishing anything; is it linked with weir-client, and does it "
@@ -246,7 +248,8 @@ static int worker_result(run *r) {
 static int finish(run *r) {
   int status = worker_result(r);
   if (r->simulation_job.pid && r->simulation_job.status) {
-    fprintf(stderr, "weir: the simulation failed (exit status %d)\n", r->simulation_job.status);
+    fprintf(stderr, "weir: the simulation %s (exit status %d)\n", r->interrupts ? "was interrupted" : "failed",
+            r->simulation_job.status);
     status = r->simulation_job.status;
   }
   return status;

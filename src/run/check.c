@@ -119,6 +119,11 @@ static void chunks_text(const weir__grid *grid, char *out, size_t size) {
     n += (size_t)snprintf(out + n, size - n, "%s%lld", a ? " x " : " of ", (long long)grid->edge[a][1]);
 }
 
+static void add_note(char note[160], const char *text, const char *more) {
+  size_t n = strlen(note);
+  if (text) snprintf(note + n, 160 - n, "%s%s%s", n ? ", " : "", text, more);
+}
+
 static void add_field(table *t, const weir__node *node, int k) {
   char(*cell)[160]            = new_row(t);
   const weir_field_type *type = &node->type[k];
@@ -129,12 +134,14 @@ static void add_field(table *t, const weir__node *node, int k) {
   chunks_text(&node->grid, cell[2], 160);
   snprintf(cell[3], 160, "%s", weir_dtype_name(type->dtype));
   snprintf(cell[4], 160, "%.150s", type->units ? (*type->units ? type->units : "1") : "?");
-  snprintf(cell[5], 160, "%s%s%s%s", weir_location_name(type->location), node->is_static ? " static" : "",
-           node->triggers ? "" : " not used", node->history ? " keeps earlier steps" : "");
+  add_note(cell[5], type->location ? "on points " : NULL, weir_location_name(type->location));
+  add_note(cell[5], node->is_static ? "static" : NULL, "");
+  add_note(cell[5], node->triggers ? NULL : "not used", "");
+  add_note(cell[5], node->history ? "earlier steps are kept" : NULL, "");
 }
 
 static weir_status add_fields(weir__text *text, const weir__graph *graph, bool sources) {
-  static const char *const heads[COLUMNS] = {"name", "shape", "chunks", "type", "units", "location"};
+  static const char *const heads[COLUMNS] = {"name", "shape", "chunks", "type", "units", "notes"};
   table                    t              = {0};
   char(*head)[160]                        = new_row(&t);
   for (int c = 0; head && c < COLUMNS; c++) snprintf(head[c], 160, "%s", heads[c]);

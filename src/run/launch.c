@@ -28,6 +28,12 @@ static bool on_path(const char *program) {
   return false;
 }
 
+weir_status weir__launch_executable(const char *program) {
+  if (strchr(program, '/') ? !access(program, X_OK) : on_path(program)) return WEIR_OK;
+  if (!strchr(program, '/')) return WEIR_FAIL(WEIR_ERR_INPUT, "cannot start %s: no such program on PATH", program);
+  return WEIR_FAIL(WEIR_ERR_INPUT, "cannot start %s: %s", program, strerror(errno));
+}
+
 weir_status weir__launcher_find(weir__launcher *launcher) {
   char text[4096] = "";
   if (getenv("SLURM_JOB_ID") && on_path("srun")) {

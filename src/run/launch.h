@@ -24,6 +24,9 @@ weir_status weir__launch_line(weir__arena *arena, weir__launcher launcher, const
  * WEIR_RUN when `directory` is given. */
 weir_status weir__launch_environment(weir__arena *arena, const char *directory, char ***environment);
 
+/* Can this program be executed? WEIR_ERR_INPUT: no such file, or not on PATH. */
+weir_status weir__launch_executable(const char *program);
+
 /* Was this process started by an MPI launcher? Then it must not start another. */
 bool weir__launch_nested(void);
 #endif

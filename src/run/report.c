@@ -264,7 +264,7 @@ weir_status weir__report_text(const weir__report *r, bool full, weir__text *text
   if (r->wall_s > 0 && r->steps) weir__text_add(text, ", %.3g steps/s", (double)r->steps / r->wall_s);
   weir__text_add(text, ", %d worker%s\n", r->workers, r->workers == 1 ? "" : "s");
   if (r->simulated)
-    weir__text_add(text, "  blocked    the simulation waited %s for the analysis (%.1f %%)\n",
+    weir__text_add(text, "  blocked    each process of the simulation waited %s for the analysis (%.1f %%)\n",
                    weir__duration_text(r->blocked_s, a), r->wall_s > 0 ? 100 * r->blocked_s / r->wall_s : 0);
   weir__text_add(text, "  latency    median %s, 99 %% within %s, at most %s\n",
                  weir__duration_text(r->latency_median_s, a), weir__duration_text(r->latency_p99_s, b),

@@ -17,7 +17,7 @@ typedef struct weir__report {
   const char         *run;
   bool                complete;
   bool                simulated; /* its stream was a simulation, not files */
-  const char         *message; /* why it is not; NULL */
+  const char         *message;   /* why it is not; NULL */
   int64_t             steps, dropped_steps;
   int                 workers, threads; /* threads of each worker; -1: one per core */
   double              wall_s, compile_s, blocked_s;

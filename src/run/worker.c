@@ -27,7 +27,8 @@ typedef struct process {
   weir__files        *files;
   weir__source        source; /* of the files; the worker borrows it */
   weir__intake       *intake;
-  weir__arena         arena; /* of the schema's list */
+  int64_t             processes; /* of the simulation */
+  weir__arena         arena;     /* of the schema's list */
   weir__recipe_schema schema;
   weir__graph        *graph;
   weir__outputs      *outputs;
@@ -55,11 +56,12 @@ static void tell(process *p, weir__run_phase phase) {
 }
 
 static void on_progress(void *self, const weir__progress *progress) {
-  process *p          = self;
-  p->status.steps     = progress->steps;
-  p->status.step      = progress->step;
-  p->status.time      = progress->time;
-  p->status.blocked_s = (double)progress->blocked_ns * 1e-9;
+  process *p      = self;
+  p->status.steps = progress->steps;
+  p->status.step  = progress->step;
+  p->status.time  = progress->time;
+  /* of the processes that this worker serves, about their share of all */
+  p->status.blocked_s = (double)progress->blocked_ns * 1e-9 * weir__comm_size(p->comm) / (double)p->processes;
   if (weir__clock_ns() - p->status_ns >= STATUS_NS) tell(p, WEIR__PHASE_RUNNING);
 }
 
@@ -90,11 +92,23 @@ static weir_status find_stream(const process *p, char name[WEIR__CHANNEL_NAME_MA
   }
 }
 
+/* Collective. */
+static weir_status count_processes(process *p, const char *stream) {
+  weir__channel_entry *list   = NULL;
+  int                  count  = 0;
+  weir_status          status = weir__channel_list(p->directory, stream, NULL, &list, &count);
+  p->processes                = status >= 0 && count ? list[0].size : 1;
+  weir__free(list);
+  WEIR_TRY(weir__comm_agree(p->comm, status));
+  return weir__comm_max(p->comm, &p->processes, 1);
+}
+
 static weir_status open_intake(process *p) {
   char name[WEIR__CHANNEL_NAME_MAX + 1] = "";
   if (p->recipe->stream.name) snprintf(name, sizeof name, "%s", p->recipe->stream.name);
   else WEIR_TRY(find_stream(p, name));
   WEIR_TRY(weir__intake_open(p->comm, p->directory, name, p->recipe->stream.attach_s, &p->intake));
+  WEIR_TRY(count_processes(p, name));
   const weir__intake_field *from;
   weir__recipe_expected    *field;
   int                       count = weir__intake_fields(p->intake, &from);
@@ -130,7 +144,6 @@ static weir_status build(process *p) {
   weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
   if (status >= 0) status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, &p->graph);
   if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
-  if (status >= 0 && first(p)) status = write_schema(p);
   WEIR_TRY(weir__comm_agree(p->comm, status));
   if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_CREATE);
   WEIR_TRY(weir__comm_agree(p->comm, status));
@@ -159,9 +172,9 @@ static weir_status create_worker(process *p) {
 static weir_status gather(process *p, weir__report *r) {
   weir__worker_stats s;
   weir__worker_stats_get(p->worker, &s);
-  int64_t sum[]  = {s.tasks, s.messages, s.message_bytes, s.plan_bytes, s.intake_bytes};
-  int64_t most[] = {s.steps,      s.dropped_steps,     s.compile_ns,     s.run_ns,
-                    s.blocked_ns, s.latency_median_ns, s.latency_p99_ns, s.latency_max_ns};
+  int64_t sum[]  = {s.tasks, s.messages, s.message_bytes, s.plan_bytes, s.intake_bytes, s.blocked_ns};
+  int64_t most[] = {s.steps,          s.dropped_steps, s.compile_ns, s.run_ns, s.latency_median_ns,
+                    s.latency_p99_ns, s.latency_max_ns};
   WEIR_TRY(weir__comm_sum(p->comm, sum, sizeof sum / sizeof *sum));
   WEIR_TRY(weir__comm_max(p->comm, most, sizeof most / sizeof *most));
   r->tasks            = sum[0];
@@ -173,10 +186,10 @@ static weir_status gather(process *p, weir__report *r) {
   r->dropped_steps    = most[1];
   r->compile_s        = (double)most[2] * 1e-9;
   r->wall_s           = (double)most[3] * 1e-9;
-  r->blocked_s        = (double)most[4] * 1e-9;
-  r->latency_median_s = (double)most[5] * 1e-9;
-  r->latency_p99_s    = (double)most[6] * 1e-9;
-  r->latency_max_s    = (double)most[7] * 1e-9;
+  r->blocked_s        = (double)sum[5] * 1e-9 / (double)p->processes;
+  r->latency_median_s = (double)most[4] * 1e-9;
+  r->latency_p99_s    = (double)most[5] * 1e-9;
+  r->latency_max_s    = (double)most[6] * 1e-9;
   return WEIR_OK;
 }
 
@@ -227,6 +240,7 @@ static weir_status run(process *p) {
   tell(p, WEIR__PHASE_WAITING);
   WEIR_TRY(open_stream(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
+  WEIR_TRY(weir__comm_agree(p->comm, first(p) ? write_schema(p) : WEIR_OK));
   WEIR_TRY(build(p));
   WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
   return run_steps(p);
@@ -244,7 +258,7 @@ static void close_all(process *p) {
 }
 
 weir_status weir__run_worker(const char *directory, const volatile int *stop, bool *speaks) {
-  process     p      = {.directory = directory, .stop = stop, .start_ns = weir__clock_ns()};
+  process     p      = {.directory = directory, .stop = stop, .processes = 1, .start_ns = weir__clock_ns()};
   weir_status status = run(&p);
   p.status.exit      = weir__exit_status(status);
   if (status < 0) {

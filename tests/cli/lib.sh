@@ -1,0 +1,42 @@
+# Shared by the tests of the command: a folder of their own, `same` for exact output, `refused` for bad input.
+set -u
+weir="$WEIR_BUILD/bin/weir"
+[ -x "$weir" ] || { echo "the command is not built"; exit 77; }
+folder=$(mktemp -d "${TMPDIR:-/tmp}/weir-cli-XXXXXX") || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+fault() {
+  printf 'FAULT: %s\n' "$*"
+  failures=$((failures + 1))
+}
+
+# same WHAT EXPECTED ACTUAL
+same() {
+  [ "$2" = "$3" ] || fault "$1
+--- expected
+$2
+--- got
+$3"
+}
+
+# refused WHAT MESSAGE COMMAND...: exit status 2, this message and no other line, nothing on stdout, no new file
+refused() {
+  local what=$1 message=$2 before after out status
+  shift 2
+  before=$(ls -A)
+  out=$("$@" 2>&1 >stdout.txt)
+  status=$?
+  [ ! -s stdout.txt ] || fault "$what: printed $(cat stdout.txt)"
+  rm -f stdout.txt
+  after=$(ls -A)
+  [ "$status" = 2 ] || fault "$what: exit status $status, expected 2"
+  same "$what" "weir: $message" "$out"
+  same "$what: files" "$before" "$after"
+}
+
+finish() {
+  [ "$failures" = 0 ] && echo "all as expected"
+  exit $((failures > 0))
+}
