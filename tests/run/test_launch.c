@@ -1,0 +1,139 @@
+/* weir-test: timeout=60
+ * Launch lines, the environment of jobs, jobs and what is left of them. */
+#include "run/job.h"
+#include "run/launch.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char *const command[] = {"prog", "a b", NULL};
+
+/* The words of a line with bars between them. */
+static const char *joined(char *const *argv) {
+  static char text[1024];
+  text[0] = 0;
+  for (int i = 0; argv[i]; i++) {
+    if (i) strcat(text, "|");
+    strcat(text, argv[i]);
+  }
+  return text;
+}
+
+static void lines(void **state) {
+  weir__arena arena = {0};
+  char      **argv;
+  (void)state;
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_DIRECT, NULL, 1, command, &argv), WEIR_OK);
+  assert_string_equal(joined(argv), "prog|a b");
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_MPICH, NULL, 3, command, &argv), WEIR_OK);
+  assert_string_equal(joined(argv), "mpirun|-n|3|prog|a b");
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_OPENMPI, NULL, 2, command, &argv), WEIR_OK);
+  const char *root = geteuid()
+                         ? "mpirun|--oversubscribe|--bind-to|none|--mca|mpi_yield_when_idle|1|-x|WEIR_RUN|-n|2|prog|a b"
+                         : "mpirun|--allow-run-as-root|--oversubscribe|--bind-to|none|--mca|mpi_yield_when_idle|1|-x|"
+                           "WEIR_RUN|-n|2|prog|a b";
+  assert_string_equal(joined(argv), root);
+  setenv("SLURM_JOB_NUM_NODES", "4", 1);
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_SLURM, NULL, 8, command, &argv), WEIR_OK);
+  assert_string_equal(joined(argv), "srun|--overlap|--cpu-bind=none|--nodes=4|--ntasks=8|prog|a b");
+  unsetenv("SLURM_JOB_NUM_NODES");
+  const char *line = "srun -n{n}  'a  word' \"\" {command} end";
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_OPENMPI, line, 12, command, &argv), WEIR_OK);
+  assert_string_equal(joined(argv), "srun|-n12|a  word||prog|a b|end");
+  assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_DIRECT, "a 'b", 1, command, &argv), WEIR_ERR_INPUT);
+  assert_string_equal(weir_error_last(), "launch: a quote ' is not closed in: a 'b");
+  weir__arena_clear(&arena);
+}
+
+static bool has(char *const *environment, const char *variable) {
+  for (; *environment; environment++)
+    if (!strncmp(*environment, variable, strlen(variable))) return true;
+  return false;
+}
+
+static void environment(void **state) {
+  static const char *const of_jobs[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_SIZE", "OMPI_MCA_ess_base_jobid",
+                                        "WEIR_RUN"};
+  weir__arena              arena     = {0};
+  char                   **env;
+  (void)state;
+  for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++) setenv(of_jobs[i], "7", 1);
+  setenv("OMPI_MCA_btl", "self,vader", 1); /* the user's own */
+  assert_true(weir__launch_nested());
+  assert_int_equal(weir__launch_environment(&arena, NULL, &env), WEIR_OK);
+  for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++) {
+    assert_false(has(env, of_jobs[i]));
+    unsetenv(of_jobs[i]);
+  }
+  assert_true(has(env, "OMPI_MCA_btl=self,vader"));
+  assert_true(has(env, "PATH="));
+  unsetenv("OMPI_MCA_btl");
+  assert_int_equal(weir__launch_environment(&arena, "/some/a.run", &env), WEIR_OK);
+  assert_true(has(env, "WEIR_RUN=/some/a.run"));
+  weir__arena_clear(&arena);
+}
+
+static int wait_for(weir__job *job) {
+  weir__job *const jobs[] = {job};
+  for (int i = 0; i < 500 && !job->ended; i++) {
+    weir__jobs_reap(jobs, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  }
+  return job->ended ? job->status : -1;
+}
+
+static void jobs_end(void **state) {
+  extern char **environ;
+  weir__job     job = {0};
+  (void)state;
+  assert_int_equal(weir__job_start((char *const[]){"sh", "-c", "exit 5", NULL}, environ, &job), WEIR_OK);
+  assert_int_equal(wait_for(&job), 5);
+  weir__job_signal(&job, SIGKILL); /* has ended: nothing happens */
+  assert_int_equal(weir__job_start((char *const[]){"sleep", "100", NULL}, environ, &job), WEIR_OK);
+  assert_int_equal(getpgid(job.pid), job.pid);
+  weir__job_signal(&job, SIGTERM);
+  assert_int_equal(wait_for(&job), 128 + SIGTERM);
+  assert_int_equal(weir__job_start((char *const[]){"./no-such-program", NULL}, environ, &job), WEIR_ERR_INPUT);
+  assert_string_equal(weir_error_last(), "cannot start ./no-such-program: No such file or directory");
+}
+
+/* A job that leaves a deaf grandchild in a session of its own. */
+static void nothing_is_left(void **state) {
+  extern char **environ;
+  weir__job     job      = {0};
+  char          text[32] = "";
+  int           out[2];
+  (void)state;
+  assert_int_equal(pipe(out), 0);
+  int  before   = dup(STDOUT_FILENO);
+  char script[] = "setsid sh -c 'trap \"\" TERM; echo $$; exec >/dev/null; while :; do sleep 0.05; done' & wait";
+  weir__jobs_adopt_orphans();
+  fflush(stdout);
+  dup2(out[1], STDOUT_FILENO);
+  weir_status status = weir__job_start((char *const[]){"sh", "-c", script, NULL}, environ, &job);
+  dup2(before, STDOUT_FILENO);
+  close(before);
+  close(out[1]);
+  assert_int_equal(status, WEIR_OK);
+  assert_true(read(out[0], text, sizeof text - 1) > 0);
+  close(out[0]);
+  pid_t orphan = (pid_t)atol(text);
+  assert_int_equal(kill(orphan, 0), 0);
+  weir__job_signal(&job, SIGKILL);
+  wait_for(&job);
+  weir__jobs_sweep(0.2);
+  assert_int_equal(kill(orphan, 0), -1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(environment), cmocka_unit_test(jobs_end),
+                                     cmocka_unit_test(nothing_is_left)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
