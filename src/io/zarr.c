@@ -357,11 +357,29 @@ static weir_status add_dimension(weir__zarr *zarr, const weir_dimension *dimensi
   return d->known.spacing != 0 || d->values ? write_coordinate(zarr, d) : WEIR_OK;
 }
 
-weir_status weir__zarr_add(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
+enum { DIMENSION_NAME = 256 };
+
+/* A field on faces or corners has coordinates of its own there, half a cell on: x_face beside x. */
+static void at_faces(weir_field_type *type, char name[WEIR_RANK_MAX][DIMENSION_NAME]) {
+  for (int a = 0; a < type->rank; a++) {
+    weir_dimension *d     = &type->dim[a];
+    double          shift = weir__location_shift(type->location, type->rank, a);
+    if (shift == 0 || d->spacing == 0) continue;
+    snprintf(name[a], DIMENSION_NAME, "%s_face", d->name);
+    d->name = name[a];
+    d->origin += shift * d->spacing;
+  }
+}
+
+weir_status weir__zarr_add(weir__zarr *zarr, const char *name, const weir_field_type *given, const int64_t *chunk,
                            int64_t time_chunk, weir__zarr_array **array) {
+  char             face_name[WEIR_RANK_MAX][DIMENSION_NAME];
+  weir_field_type  placed = *given;
+  weir_field_type *type   = &placed;
   if (time_chunk < 0 || !weir_dtype_size(type->dtype) || type->rank < 0 || type->rank > WEIR_RANK_MAX)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: not a field type, or a negative number of time levels per chunk", name);
   WEIR_TRY(check_name(zarr, name));
+  at_faces(type, face_name);
   for (int a = 0; a < type->rank; a++) WEIR_TRY(add_dimension(zarr, &type->dim[a]));
   WEIR_TRY(add_array(zarr, name, type, chunk, time_chunk, array));
   return zarr->creator ? weir__zarr_publish(zarr) : WEIR_OK;

@@ -56,7 +56,8 @@ def check_values(path, steps):
 
 def check_xarray(path):
     data = xr.open_zarr(path, consolidated=True)
-    expect(data.f32.dims == ("time", "y", "x"), data.f32.dims)
+    expect(data.f32.dims == ("time", "y", "x_face"), "u points lie half a cell on", data.f32.dims)
+    expect(np.allclose(data.x_face, 100 + 100 * np.arange(13)) and data.x_face.attrs["units"] == "m", data.x_face)
     expect(data.f64.dims == ("time", "z", "y", "x"), data.f64.dims)
     expect(data.other_x.dims == ("time", "x_2"), "a dimension x of another size", data.other_x.dims)
     expect(data.depth.dims == ("y", "x"), data.depth.dims)
