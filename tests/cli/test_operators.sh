@@ -19,8 +19,7 @@ refused "no apply" "wrong2.so: operator nothing has no apply" "$weir" ops --load
 refused "outside" "wrong3.so: operator outside: parameter level lies outside the 8 bytes of its parameters" "$weir" ops --load wrong3.so
 refused "no table" "empty.so: has no table weir_operators, expected const weir_operator *const weir_operators[]" "$weir" ops --load empty.so
 
-heat="$WEIR_BUILD/bin/heat2d"
-if [ -x "$heat" ]; then
+if simulation; then
   cat >a.yaml <<'END'
 stream: {simulation: {}}
 operators: mine.so
