@@ -1,5 +1,5 @@
 /* Types of elementwise results: dimensions, units, location on a C grid, precision. */
-#include "graph/units.h"
+#include "field/units.h"
 #include "graph/value.h"
 #include <math.h>
 #include <string.h>

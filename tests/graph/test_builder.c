@@ -5,7 +5,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include "graph/language.h"
-#include "graph/units.h"
+#include "field/units.h"
 
 static weir__graph      *graph;
 static const weir__place place = {"gyre.yaml", 7, 11};

@@ -1,4 +1,5 @@
 #include "operators/common/common.h"
+#include "field/units.h"
 #include <math.h>
 #include <string.h>
 
@@ -85,4 +86,12 @@ double weir__uniform_spacing(const weir_dimension *d) {
   for (int64_t i = 1; i < d->size; i++)
     if (!(fabs(d->values[i] - d->values[i - 1] - mean) <= 1e-6 * fabs(mean))) return 0;
   return mean;
+}
+
+const char *weir__units_times(const weir_infer *infer, const char *a, const char *b, int power) {
+  weir__arena arena = {0};
+  const char *product, *kept = NULL;
+  if (a && b && weir__units_combine(&arena, a, 1, b, power, &product) >= 0 && product) kept = weir_infer_string(infer, product);
+  weir__arena_clear(&arena);
+  return kept;
 }

@@ -9,7 +9,8 @@
 weir_field_type weir__result_type(const weir_field_type *in, weir_dtype dtype, const char *units);
 
 /* Units of a product: `a` times `b` to the power `power`, as UDUNITS text ("m s-1", "m" and -1 give "s-1"). NULL when
- * either is unknown or memory ran out. What is more than a list of names with exponents is kept whole, in brackets. */
+ * either is unknown or memory ran out. What is more than a list of names with
+ * exponents ("days since ...") cannot be said: NULL. */
 const char *weir__units_times(const weir_infer *infer, const char *a, const char *b, int power);
 
 /* The one axis that a parameter names. */

@@ -1,4 +1,4 @@
-#include "graph/units.h"
+#include "field/units.h"
 #include "core/text.h"
 #include <string.h>
 

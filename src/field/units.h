@@ -1,8 +1,8 @@
 /* Units of results: products, quotients and integer powers of UDUNITS texts such as "m s-1". Anything else (scale
  * factors, "days since
  * ...") is left alone: such a unit equals itself and cannot be combined. */
-#ifndef WEIR_GRAPH_UNITS_H
-#define WEIR_GRAPH_UNITS_H
+#ifndef WEIR_FIELD_UNITS_H
+#define WEIR_FIELD_UNITS_H
 #include "core/memory.h"
 #include <stdbool.h>
 
