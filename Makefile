@@ -46,7 +46,7 @@ demo: packages
 	$(MAKE) all
 	mkdir -p demo
 	cp apps/gyre/gyre.nml demo/gyre.nml
-	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 2 -- ../build/apps/gyre/gyre gyre.nml
+	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 4 -- ../build/apps/gyre/gyre gyre.nml
 	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and the pictures zeta_*.png"
 
 bench: all
