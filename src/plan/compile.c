@@ -107,7 +107,8 @@ static weir_status own_cells(weir__compiler *c, int number) {
   const weir__node *node = &p->graph->node[number];
   c->cell[number]        = p->cells;
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region = weir__grid_region(&node->grid, chunk);
+    weir_region region = weir__grid_region(&node->grid, chunk), used;
+    bool        needed = weir__region_intersect(&region, &p->wanted[number], &used);
     for (int k = 0; k < node->outputs; k++) {
       int64_t    ring = node->is_static ? 1 : p->flight + node->history;
       weir__cell cell = {.bytes      = weir__type_bytes(&node->type[k], &region),
