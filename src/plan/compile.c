@@ -111,7 +111,7 @@ static weir_status own_cells(weir__compiler *c, int number) {
     bool        needed = weir__region_intersect(&region, &p->wanted[number], &used);
     for (int k = 0; k < node->outputs; k++) {
       int64_t    ring = node->is_static ? 1 : p->flight + node->history;
-      weir__cell cell = {.bytes      = weir__type_bytes(&node->type[k], &region),
+      weir__cell cell = {.bytes      = needed ? weir__type_bytes(&node->type[k], &region) : 0,
                          .ring       = ring,
                          .slot_piece = -1,
                          .message    = -1,
