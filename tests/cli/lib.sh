@@ -1,5 +1,6 @@
 # Shared by the tests of the command: a folder of their own, `same` for exact output, `refused` for bad input.
 set -u
+unset ASAN_OPTIONS # leaks are looked for here
 weir="$WEIR_BUILD/bin/weir"
 [ -x "$weir" ] || { echo "the command is not built"; exit 77; }
 folder=$(mktemp -d "${TMPDIR:-/tmp}/weir-cli-XXXXXX") || exit 1

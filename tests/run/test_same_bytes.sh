@@ -5,7 +5,6 @@
 # and 1, 2, 4, 6 simulation processes, on uneven chunks, for every kind of operator; and that arithmetic fused into a reduction gives the
 # bytes of the same arithmetic stored first.
 set -eu
-export ASAN_OPTIONS=detect_leaks=0 # MPI libraries keep memory at exit
 weir=$WEIR_BUILD/bin/weir gyre=$WEIR_BUILD/apps/gyre/gyre
 if [ ! -x "$gyre" ]; then echo "skipped: this build has no gyre (needs MPI and Fortran)"; exit 77; fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/weir-same.XXXXXX")
