@@ -59,6 +59,11 @@ static weir_status keep_letter(const weir__letter *sent, int peer, weir__letter 
 
 #ifdef WEIR_HAVE_MPI
 
+/* MPICH's MPI_STATUSES_IGNORE is the address 1, which gcc takes for an array of no size. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#endif
+
 /* Letters of one exchange must not be taken for those of the next, which a faster process may have begun: two tags in
  * turn. Step messages use TAG_STEP + their own tag. */
 enum { TAG_LETTER = 1, TAG_STEP = 3 };
