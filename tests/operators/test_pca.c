@@ -239,6 +239,21 @@ static void no_noise_directions(void **state) {
   replayed_free(&got);
 }
 
+/* Directions 1e10 times smaller than the largest still end orthogonal to it: the second pass of the projection. */
+static void small_beside_large(void **state) {
+  static double x[STEPS][N];
+  replayed      got;
+  (void)state;
+  low_rank(x, STEPS, 3, 0, 1e-5);
+  run((const double(*)[N])x, STEPS, 4, 0, WEIR_F64, &got);
+  for (int s = 3; s < STEPS; s++) {
+    const double *variance = replayed_at(&got, VARIANCE, s);
+    assert_true(variance[2] > 1e-22 * variance[0] && variance[3] == 0);
+    check_orthonormal(replayed_at(&got, COMPONENTS, s), 3, 4, s);
+  }
+  replayed_free(&got);
+}
+
 /* What is cut off at a step is a positive matrix, so by Weyl's inequality each kept eigenvalue is below the true one by
  * at most the sum of all that was cut off, which is the trace less what was kept. */
 static void bounded_for_general_data(void **state) {
@@ -448,15 +463,11 @@ static void types_and_messages(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(exact_up_to_the_rank),
-                                     cmocka_unit_test(no_noise_directions),
-                                     cmocka_unit_test(bounded_for_general_data),
-                                     cmocka_unit_test(missing_values),
-                                     cmocka_unit_test(missing_steps),
-                                     cmocka_unit_test(signs_stay),
-                                     cmocka_unit_test(other_types),
-                                     cmocka_unit_test(of_a_number),
-                                     cmocka_unit_test(types_and_messages)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(exact_up_to_the_rank), cmocka_unit_test(no_noise_directions),
+                                     cmocka_unit_test(small_beside_large),   cmocka_unit_test(bounded_for_general_data),
+                                     cmocka_unit_test(missing_values),       cmocka_unit_test(missing_steps),
+                                     cmocka_unit_test(signs_stay),           cmocka_unit_test(other_types),
+                                     cmocka_unit_test(of_a_number),          cmocka_unit_test(types_and_messages)};
   if (weir__comm_self(&comm) < 0) return 1;
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   weir__comm_destroy(&comm);

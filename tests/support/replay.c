@@ -40,7 +40,7 @@ typedef struct gate_params {
 } gate_params;
 
 static weir_status gate_apply(const weir_apply *a) {
-  if (((const gate_params *)a->params)->hidden >> a->ordinal & 1) return WEIR_END;
+  if (a->ordinal < 64 && ((const gate_params *)a->params)->hidden >> a->ordinal & 1) return WEIR_END;
   weir__view_copy(&a->out[0], &a->in[0]);
   return WEIR_OK;
 }

@@ -6,10 +6,10 @@
 #include "graph/graph.h"
 
 typedef struct replay {
-  weir_field_type         type;   /* of the field; values are stored as its dtype */
-  int64_t                 steps;  /* at most 64 */
+  weir_field_type         type; /* of the field; values are stored as its dtype */
+  int64_t                 steps;
   const double           *values; /* steps times the field */
-  uint64_t                hidden; /* bit s: the field is missing at step s */
+  uint64_t                hidden; /* bit s: the field is missing at step s, below 64 */
   const weir_operator    *op;
   const void             *params;
   const weir__chunk_size *chunks;

@@ -31,6 +31,20 @@ static weir_status infer_numbers(weir_infer *infer, int64_t more) {
   return WEIR_OK;
 }
 
+/* Add the terms of u_j . y for each component j (those with weight 0 left out), then those of y . y to `square`
+ * unless it is NULL. The terms are rounded products: what that loses is of the size of the rounding of y. */
+static void add_products(const weir__pca_rows *rows, const double *weight, weir_sum *sum, weir_sum *square) {
+  double *term = rows->buffer + 2 * WEIR__PCA_SEGMENT;
+  for (int64_t j = 0; j < rows->components; j++) {
+    if (weight && weight[j] == 0) continue;
+    for (int64_t i = 0; i < rows->n; i++) term[i] = rows->u[j][i] * rows->y[i];
+    weir_sum_add(&sum[j], term, rows->n);
+  }
+  if (!square) return;
+  for (int64_t i = 0; i < rows->n; i++) term[i] = rows->y[i] * rows->y[i];
+  weir_sum_add(square, term, rows->n);
+}
+
 /* ---- project: first pass of the projection of y on the basis, and the sizes of y and f ---- */
 
 static weir_status project_infer(weir_infer *infer) { return infer_numbers(infer, WEIR__PCA_PROJECT_MORE); }
@@ -55,8 +69,7 @@ static weir_status project_apply(const weir_apply *a) {
     weir_sum_add_square(&sum[p->components + WEIR__PCA_VALUES], rows.x, rows.n);
     if (!rows.basis) continue;
     weir__pca_anomaly(&rows, true);
-    for (int64_t j = 0; j < p->components; j++) weir_sum_add_product(&sum[j], rows.u[j], rows.y, rows.n);
-    weir_sum_add_square(&sum[p->components + WEIR__PCA_SQUARES], rows.y, rows.n);
+    add_products(&rows, NULL, sum, &sum[p->components + WEIR__PCA_SQUARES]);
   }
   return WEIR_OK;
 }
@@ -107,9 +120,7 @@ static weir_status residual_apply(const weir_apply *a) {
   while (weir__pca_next(&rows)) {
     weir__pca_anomaly(&rows, true);
     weir__pca_subtract(&rows, first);
-    for (int64_t j = 0; j < p->components; j++)
-      if (first[j] != 0) weir_sum_add_product(&sum[j], rows.u[j], rows.y, rows.n); /* 0: not in use yet */
-    weir_sum_add_square(&sum[p->components], rows.y, rows.n);
+    add_products(&rows, first, sum, &sum[p->components]); /* 0: not in use yet */
   }
   return WEIR_OK;
 }
@@ -148,14 +159,13 @@ static void dots_combine(const void *params, const weir_field_type *const *in, c
 }
 
 static weir_status dots_apply(const weir_apply *a) {
-  const weir__pca *p   = a->params;
-  weir_sum        *sum = a->partial;
-  weir__pca_rows   rows;
+  weir_sum      *sum = a->partial;
+  weir__pca_rows rows;
   if (!a->in[0].data || !a->in[1].data) return WEIR_OK;
-  weir__pca_open(&rows, p, &a->in[0], &a->in[0], &a->in[1], a->scratch);
+  weir__pca_open(&rows, a->params, &a->in[0], &a->in[0], &a->in[1], a->scratch);
   while (weir__pca_next(&rows)) {
     weir__pca_anomaly(&rows, false);
-    for (int64_t j = 0; j < p->components; j++) weir_sum_add_product(&sum[j], rows.u[j], rows.y, rows.n);
+    add_products(&rows, NULL, sum, NULL);
   }
   return WEIR_OK;
 }
