@@ -222,7 +222,7 @@ static weir_status add_array(weir__outputs *self, output *out, int i, weir__edge
   if (out->zarr)
     WEIR_TRY(
         weir__zarr_add(out->zarr, out->recipe->name[i], item_type(self, it), it->chunk, it->time_chunk, &params.array));
-  if (self->recipe->stream.as_published || !weir__grid_equal(&self->graph->node[edge.node].grid, &it->grid)) {
+  if (!weir__grid_equal(&self->graph->node[edge.node].grid, &it->grid)) {
     WEIR_TRY(
         weir__graph_add_operator(self->graph, &rechunk, NULL, &edge, 1, NULL, out->recipe->place, &it->grid, &node));
     edge = (weir__edge){node, 0};

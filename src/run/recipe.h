@@ -69,7 +69,7 @@ typedef struct weir__recipe_stream {
   double                   attach_s;  /* how long the workers wait for the simulation's definitions */
   const weir__chunk_size  *chunk;
   int                      chunks;
-  bool                     as_published, holes;
+  bool                     holes;
   bool                     has_expects;
   weir__recipe_schema      expects;
 } weir__recipe_stream;

@@ -85,12 +85,8 @@ static weir_status read_time(void *context, const weir__yaml *value) {
 
 static weir_status read_chunks(void *context, const weir__yaml *value) {
   reading *r = context;
-  if (value->kind == WEIR__YAML_TEXT && !strcmp(value->text, "as-published")) {
-    r->stream->as_published = true;
-    return WEIR_OK;
-  }
-  if (value->kind == WEIR__YAML_TEXT)
-    return WEIR__YAML_FAIL(value, "chunks: expected as-published or sizes by dimension, such as {y: 32, x: 32}");
+  if (value->kind == WEIR__YAML_TEXT && !strcmp(value->text, "as-published"))
+    return WEIR__YAML_FAIL(value, "chunks: as-published is not available in this version, expected sizes by dimension");
   return weir__recipe_read_chunks(&r->recipe->arena, value, &r->stream->chunk, &r->stream->chunks);
 }
 
@@ -125,8 +121,6 @@ static weir_status check_stream(const reading *r, const weir__yaml *value) {
     return WEIR__YAML_FAIL(odd, "expects belongs to a simulation; files are looked into");
   if (r->files && (odd = weir__yaml_get(value, "holes")))
     return WEIR__YAML_FAIL(odd, "holes belongs to a simulation; files have none");
-  if (r->files && r->stream->as_published)
-    return WEIR__YAML_FAIL(weir__yaml_get(value, "chunks"), "as-published belongs to a simulation; give sizes");
   return WEIR_OK;
 }
 

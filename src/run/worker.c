@@ -159,7 +159,6 @@ static weir_status create_worker(process *p) {
                                         .slots            = s->slots,
                                         .pin              = p->recipe->pin,
                                         .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
-                                        .as_published     = s->as_published,
                                         .holes            = s->holes,
                                         .progress         = on_progress,
                                         .progress_self    = p};

@@ -28,7 +28,7 @@ static void reads_everything(void **state) {
   assert_int_equal(r->stream.chunks, 2);
   assert_string_equal(r->stream.chunk[1].dimension, "x");
   assert_int_equal(r->stream.chunk[1].size, 16);
-  assert_true(r->stream.holes && !r->stream.as_published && r->stream.has_expects);
+  assert_true(r->stream.holes && r->stream.has_expects);
   assert_int_equal(r->parameters, 2);
   assert_float_equal(r->parameter[1].value, -2000, 0);
   assert_int_equal(r->fields, 3);
@@ -163,6 +163,8 @@ static const struct {
      "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, files, time, chunks, holes, expects"},
     {"stream: {files: a.nc, holes: fill}\n", "a.yaml:1:30: holes belongs to a simulation; files have none"},
     {"stream: {simulation: {}, chunks: {y: many}}\n", "a.yaml:1:38: chunks: expected a whole number, got \"many\""},
+    {"stream: {simulation: {}, chunks: as-published}\n",
+     "a.yaml:1:34: chunks: as-published is not available in this version, expected sizes by dimension"},
     {"parameters: {a: b}\n" TAIL, "a.yaml:1:17: a: expected a number, got \"b\""},
     {"parameters: {a: .inf}\n" TAIL, "a.yaml:1:17: a: expected a number, got \".inf\""},
     {"parameters: {2a: 1}\n" TAIL,
