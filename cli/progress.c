@@ -33,7 +33,8 @@ void progress_show(progress *p, const char *run_directory) {
   else
     fprintf(stderr, "step %lld   time %s   %.3g steps/s   simulation waited %s", (long long)s.step,
             weir__time_text(s.time, s.time_units, time), p->rate, weir__duration_text(s.blocked_s, blocked));
-  fprintf(stderr, "%s", p->colour ? "\033[0m" : "");
+  /* back to the first column: a line that the simulation prints meanwhile goes over this one */
+  fprintf(stderr, "%s\r", p->colour ? "\033[0m" : "");
   fflush(stderr);
   p->shown = true;
 }
