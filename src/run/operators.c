@@ -34,7 +34,7 @@ static weir_status check_param(const weir_operator *op, const weir_param *p, con
 
 static weir_status check_functions(const weir_operator *op, const char *where) {
   const char *missing = NULL;
-  if (op->expression) return WEIR_OK;
+  if (op->expression || op->expand) return WEIR_OK;
   if (!op->apply) missing = "apply";
   else if (op->partial_size && !op->combine) missing = "combine, which a reduction needs";
   else if (op->partial_size && !op->finish) missing = "finish, which a reduction needs";
