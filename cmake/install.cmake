@@ -14,6 +14,8 @@ install(DIRECTORY include/weir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MAT
 install(FILES client/fortran/weir.f90 DESTINATION ${CMAKE_INSTALL_DATADIR}/weir/fortran OPTIONAL)
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DATADIR}/weir/examples FILES_MATCHING PATTERN "*.yaml")
 
+# The .pc files find the prefix from where they lie, so that a tree that was moved, or installed with --prefix, works.
+file(RELATIVE_PATH WEIR_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 foreach(name weir weir-client)
   configure_file(cmake/${name}.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
 endforeach()
