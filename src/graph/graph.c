@@ -318,6 +318,15 @@ static weir_status add_alias(weir__graph *graph, const char *name, const char *p
   return status;
 }
 
+/* The node that gives the first result takes the name, as that of a plain operator does, if it is new and free. */
+static weir_status name_first_result(weir__graph *graph, const char *name, weir__edge edge, int before) {
+  weir__node *node = &graph->node[edge.node];
+  if (edge.node < before || edge.output || node->named) return add_alias(graph, name, NULL, edge);
+  WEIR_TRY(weir__arena_string(&graph->arena, name, &node->name));
+  node->named = true;
+  return WEIR_OK;
+}
+
 static weir_status expand_operator(weir__graph *graph, const weir_operator *op, const void *params,
                                    const weir__edge *input, int inputs, const char *name, weir__place place,
                                    int *node) {
@@ -325,6 +334,7 @@ static weir_status expand_operator(weir__graph *graph, const weir_operator *op, 
   const weir_field_type *in[WEIR_INPUTS_MAX];
   weir_expand            x = {.params = params, .inputs = inputs, .in = in, .engine = &e};
   weir__edge             unused;
+  int                    before = graph->nodes;
   if (name && weir__graph_find(graph, name, &unused))
     return WEIR_FAIL(WEIR_ERR_INPUT, "field %s is defined twice", name);
   for (int i = 0; i < inputs; i++) {
@@ -340,7 +350,7 @@ static weir_status expand_operator(weir__graph *graph, const weir_operator *op, 
   WEIR_TRY(op->expand(&x));
   if (e.results != (op->outputs ? op->outputs : 1))
     return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s gives %d results, expected %d", op->name, e.results, op->outputs);
-  if (name) WEIR_TRY(add_alias(graph, name, NULL, e.result[0]));
+  if (name) WEIR_TRY(name_first_result(graph, name, e.result[0], before));
   for (int k = 0; name && op->output_names && k < e.results; k++)
     WEIR_TRY(add_alias(graph, name, op->output_names[k], e.result[k]));
   *node = e.result[0].node;

@@ -462,12 +462,38 @@ static void types_and_messages(void **state) {
   weir__graph_destroy(&g);
 }
 
+/* As a recipe has it. */
+static void in_expressions(void **state) {
+  static const weir_operator *const known[] = {&weir_operator_pca, NULL};
+  weir_field_type                   type    = test_type(WEIR_F32, 2, (int64_t[]){NY, NX}, 1);
+  weir__place                       place   = {.file = "test", .line = 3};
+  weir__graph                      *g;
+  weir__edge                        first, edge;
+  int                               f;
+  (void)state;
+  assert_int_equal(weir__graph_create(known, &g), WEIR_OK);
+  assert_int_equal(weir__graph_add_source(g, "f", 0, 0, &type, NULL, false, &f), WEIR_OK);
+  if (weir__graph_define(g, "p", "pca(f * 2, 4)", place) < 0) fail_msg("%s", weir_error_last());
+  if (weir__graph_define(g, "v", "p.variance + 1", place) < 0) fail_msg("%s", weir_error_last());
+  assert_true(weir__graph_find(g, "p", &first) && weir__graph_find(g, "p.components", &edge));
+  assert_int_equal(first.node, edge.node);
+  assert_string_equal(g->node[first.node].name, "p");
+  assert_true(weir__graph_find(g, "v", &edge));
+  assert_int_equal(weir__edge_type(g, edge)->dim[0].size, 4);
+  assert_int_equal(weir__graph_define(g, "p", "f * 3", place), WEIR_ERR_INPUT);
+  assert_non_null(strstr(weir_error_last(), "defined twice"));
+  assert_int_equal(weir__graph_define(g, "q", "pca(f, 65)", place), WEIR_ERR_INPUT);
+  assert_int_equal(weir__graph_define(g, "q", "pca(f)", place), WEIR_ERR_INPUT);
+  weir__graph_destroy(&g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(exact_up_to_the_rank), cmocka_unit_test(no_noise_directions),
                                      cmocka_unit_test(small_beside_large),   cmocka_unit_test(bounded_for_general_data),
                                      cmocka_unit_test(missing_values),       cmocka_unit_test(missing_steps),
                                      cmocka_unit_test(signs_stay),           cmocka_unit_test(other_types),
-                                     cmocka_unit_test(of_a_number),          cmocka_unit_test(types_and_messages)};
+                                     cmocka_unit_test(of_a_number),          cmocka_unit_test(types_and_messages),
+                                     cmocka_unit_test(in_expressions)};
   if (weir__comm_self(&comm) < 0) return 1;
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   weir__comm_destroy(&comm);
