@@ -535,9 +535,12 @@ weir_status weir__graph_finish(weir__graph *graph) {
       changed |= spread(graph, i);
     }
   }
-  for (int i = 0; i < graph->nodes; i++)
-    if (graph->node[i].triggers == ~(uint64_t)0)
+  for (int i = 0; i < graph->nodes; i++) {
+    weir__node *node = &graph->node[i];
+    if (node->is_static && node->triggers) node->triggers = ~(uint64_t)0; /* read once, in whatever step comes first */
+    else if (node->triggers == ~(uint64_t)0)
       WEIR_TRY(weir__graph_trigger(graph, (weir__trigger){.period = 1}, &every));
+  }
   for (int i = 0; i < graph->nodes; i++) {
     weir__node *node = &graph->node[i];
     for (int k = 0; k < node->inputs; k++) {

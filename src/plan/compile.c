@@ -75,6 +75,16 @@ static void unwrap(weir_region *box, const weir_field_type *type) {
       box->start[a] = 0, box->count[a] = type->dim[a].size;
 }
 
+/* Chunks of operators are computed whole, so all that a touched chunk is made of is wanted, too. */
+static void round_to_chunks(weir_region *box, const weir__grid *grid) {
+  int64_t first[WEIR_RANK_MAX], last[WEIR_RANK_MAX];
+  weir__grid_touched(grid, box, first, last);
+  for (int a = 0; a < box->rank; a++) {
+    box->start[a] = grid->edge[a][first[a]];
+    box->count[a] = grid->edge[a][last[a] + 1] - box->start[a];
+  }
+}
+
 weir_status weir__compile_wanted(weir__compiler *c) {
   const weir__graph *graph = c->plan->graph;
   weir_region       *box   = c->plan->wanted;
@@ -86,6 +96,7 @@ weir_status weir__compile_wanted(weir__compiler *c) {
     grown = false;
     for (int i = graph->nodes - 1; i >= 0; i--) {
       const weir__node *node = &graph->node[i];
+      if (node->op && box[i].rank >= 0) round_to_chunks(&box[i], &node->grid);
       for (int k = 0; k < node->inputs && box[i].rank >= 0; k++) {
         weir_region need;
         int         from = node->input[k].node;

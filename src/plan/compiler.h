@@ -66,6 +66,10 @@ weir_status weir__compile_messages(weir__compiler *c);
 weir_status weir__compile_dependencies(weir__compiler *c);
 weir_status weir__compile_memory(weir__compiler *c);
 
+/* Messages go out when all their packets are there. What earlier steps left is there when a step begins; it must not
+ * wait for this step's results of the same node, which a recurrence may make out of it. */
+static inline int weir__region_depth(const weir__node *node, int64_t lag) { return lag ? -1 : node->depth; }
+
 /* Elements one task should have at least, so that scheduling it costs little. */
 enum { WEIR__TASK_ELEMENTS = 16384 };
 size_t weir__type_bytes(const weir_field_type *type, const weir_region *region);

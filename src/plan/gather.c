@@ -82,7 +82,7 @@ weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64
     number = c->broadcast_packet[node] + output;
   } else {
     weir__packet wanted = {.peer    = weir__owner(p, node, chunk),
-                           .depth   = n->depth,
+                           .depth   = weir__region_depth(n, lag),
                            .purpose = WEIR__REGIONS,
                            .node    = node,
                            .output  = output,

@@ -78,7 +78,7 @@ static weir_status read_subscriptions(weir__compiler *c, const weir__letter *let
       weir__emitter     from;
       int               ignored;
       weir__packet      packet = {.peer    = letters[i].peer,
-                                  .depth   = node->depth,
+                                  .depth   = weir__region_depth(node, s[k].lag),
                                   .purpose = WEIR__REGIONS,
                                   .node    = s[k].node,
                                   .output  = s[k].output,

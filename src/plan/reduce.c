@@ -233,7 +233,9 @@ weir_status weir__compile_reduction(weir__compiler *c, int number) {
   qsort(pairs, count, sizeof *pairs, by_result);
   for (size_t i = 0, end; i < count; i = end) {
     for (end = i; end < count && pairs[end].r == pairs[i].r; end++) {}
-    size_t mine = end - i;
+    size_t      mine = end - i;
+    weir_region out  = weir__grid_region(&node->grid, pairs[i].r), used;
+    if (!weir__region_intersect(&out, &p->wanted[number], &used)) continue; /* nobody looks at this result */
     if (pairs[end - 1].c == INT64_MAX) mine--;
     WEIR_TRY_GOTO(out, one_result(c, number, pairs[i].r, pairs + i, mine, &t));
   }

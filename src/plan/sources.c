@@ -4,6 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A static field has its value from the first step on: what looks at it in the second must not overtake that. */
+static weir_status keep_order_of_static(weir__compiler *c, int node, int task) {
+  if (!c->plan->graph->node[node].is_static) return WEIR_OK;
+  return weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, task}, task, true);
+}
+
 /* ---- files ---- */
 
 static weir_status read_tasks(weir__compiler *c, int number) {
@@ -19,6 +25,7 @@ static weir_status read_tasks(weir__compiler *c, int number) {
     WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
     p->bit[p->bits++] = bit;
     WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
+    WEIR_TRY(keep_order_of_static(c, number, task));
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
   }
   return WEIR_OK;
@@ -210,6 +217,7 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, const 
   WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
   p->bit[p->bits++] = bit;
   if (!count) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
+  WEIR_TRY(keep_order_of_static(c, number, task));
   c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
   return WEIR_OK;
 }
