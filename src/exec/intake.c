@@ -186,6 +186,65 @@ int weir__intake_fields(const weir__intake *intake, const weir__intake_field **f
 const char *weir__intake_time_units(const weir__intake *intake) { return intake->definitions.time_units; }
 const char *weir__intake_calendar(const weir__intake *intake) { return intake->definitions.calendar; }
 
+/* Marks where pieces of a field begin or end on an axis. */
+static void mark_edges(const weir__intake *in, int field, int axis, int64_t *mark) {
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
+    for (int k = 0; k < d->pieces; k++) {
+      const weir_region *r = &d->piece[k].region;
+      if (d->piece[k].field == field && weir__region_size(r) > 0)
+        mark[r->start[axis]] = mark[r->start[axis] + r->count[axis]] = 1;
+    }
+  }
+}
+
+static weir_status edges_of(weir__intake *in, int field, int axis, weir__arena *arena, weir__grid *grid) {
+  int64_t     size = in->field[field].type.dim[axis].size, *mark = NULL, *edge = NULL, chunks = 0;
+  weir_status status = weir__alloc_array((size_t)size + 1, sizeof *mark, &mark);
+  if (status >= 0) status = weir__arena_alloc(arena, (size_t)(size + 1) * sizeof *edge, &edge);
+  WEIR_TRY_GOTO(out, weir__comm_agree(in->comm, status));
+  mark_edges(in, field, axis, mark);
+  mark[0] = mark[size] = 1;
+  WEIR_TRY_GOTO(out, weir__comm_max(in->comm, mark, (int)size + 1));
+  for (int64_t i = 0; i <= size; i++)
+    if (mark[i]) edge[chunks++] = i;
+  grid->edge[axis]   = edge;
+  grid->chunks[axis] = chunks - 1;
+out:
+  weir__free(mark);
+  return status;
+}
+
+/* Every piece is one chunk of the grid that all of them cut. */
+static weir_status check_pieces(const weir__intake *in, int field, const weir__grid *grid) {
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
+    for (int k = 0; k < d->pieces; k++) {
+      const weir_region *r = &d->piece[k].region;
+      int64_t            first[WEIR_RANK_MAX], last[WEIR_RANK_MAX];
+      char               text[200];
+      if (d->piece[k].field != field || weir__region_size(r) == 0) continue;
+      weir__grid_touched(grid, r, first, last);
+      for (int a = 0; a < r->rank; a++)
+        if (first[a] != last[a])
+          return WEIR_FAIL(
+              WEIR_ERR_INPUT,
+              "field %s: the piece %s of process %d is cut by pieces of others, so they are no rectilinear grid; "
+              "give sizes in `chunks:` instead of as-published",
+              in->field[field].name, weir__region_text(r, text), d->rank);
+    }
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__intake_grid(weir__intake *in, int field, weir__arena *arena, weir__grid *grid) {
+  weir__grid g = {.rank = in->field[field].type.rank};
+  for (int a = 0; a < g.rank; a++) WEIR_TRY(edges_of(in, field, a, arena, &g));
+  WEIR_TRY(weir__comm_agree(in->comm, check_pieces(in, field, &g)));
+  *grid = g;
+  return WEIR_OK;
+}
+
 void weir__intake_refuse(weir__intake *in, const char *message) {
   for (int i = 0; i < in->channels; i++) (void)!weir__channel_refuse(in->channel[i], message);
 }

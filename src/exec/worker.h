@@ -38,6 +38,8 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
 int         weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields);
 const char *weir__intake_time_units(const weir__intake *intake); /* NULL: unknown */
 const char *weir__intake_calendar(const weir__intake *intake);
+/* Collective. The chunk grid made of the pieces themselves, into the arena. WEIR_ERR_INPUT: they form no rectilinear grid. */
+weir_status weir__intake_grid(weir__intake *intake, int field, weir__arena *arena, weir__grid *grid);
 /* Tell the simulation that there will be no analysis and why; it goes on. */
 void weir__intake_refuse(weir__intake *intake, const char *message);
 void weir__intake_close(weir__intake **intake);
@@ -58,7 +60,6 @@ typedef struct weir__worker_options {
   int     slots;            /* of each channel; 0: 4 */
   bool    pin;              /* bind threads to cores */
   int64_t block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
-  bool    as_published;     /* chunks are the pieces of the simulation's processes */
   bool    holes;            /* places that no process publishes are filled with the missing value */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;

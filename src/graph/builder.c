@@ -36,7 +36,7 @@ static void builder_clear(weir__builder *b) {
 }
 
 /* Turn a tree into a field: named `name`, or unnamed. The builder is emptied. */
-static weir_status build_tree(weir__builder *b, const weir__source *source, const weir__ast *ast, weir__edge *edge) {
+static weir_status build_tree(weir__builder *b, const weir__script *source, const weir__ast *ast, weir__edge *edge) {
   weir_status       status;
   const weir__scope scope  = {.source = source};
   const weir__spot  spot   = {.source = source, .whole = ast};
@@ -55,7 +55,7 @@ end:
   return status;
 }
 
-static weir_status check_name(const weir__graph *graph, const char *name, const weir__source *source) {
+static weir_status check_name(const weir__graph *graph, const char *name, const weir__script *source) {
   weir__edge unused;
   if (!weir__expression_is_name(name))
     return weir__expression_fail(source, 0,
@@ -72,7 +72,7 @@ static weir_status check_name(const weir__graph *graph, const char *name, const 
 
 weir_status weir__graph_define(weir__graph *graph, const char *name, const char *text, weir__place place) {
   weir__builder    b      = {.graph = graph, .defining = name};
-  weir__source     source = {.text = text, .place = place};
+  weir__script     source = {.text = text, .place = place};
   const weir__ast *ast;
   weir__edge       unused;
   WEIR_TRY(check_name(graph, name, &source));
@@ -84,7 +84,7 @@ weir_status weir__graph_define(weir__graph *graph, const char *name, const char 
 
 weir_status weir__graph_expression(weir__graph *graph, const char *text, weir__place place, weir__edge *edge) {
   weir__builder    b      = {.graph = graph};
-  weir__source     source = {.text = text, .place = place};
+  weir__script     source = {.text = text, .place = place};
   const weir__ast *ast;
   weir_status      status = weir__expression_parse(&b.arena, &source, &ast);
   if (status >= 0) return build_tree(&b, &source, ast, edge);

@@ -30,7 +30,7 @@ typedef struct weir__binding {
 } weir__binding;
 
 typedef struct weir__scope {
-  const weir__source *source;
+  const weir__script *source;
   weir__binding      *binding;
   int                 bindings, depth;
 } weir__scope;

@@ -332,12 +332,12 @@ static weir_status check_params(weir__builder *b, const weir__scope *scope, cons
 
 static weir_status expand(weir__builder *b, const weir__scope *scope, const weir__ast *ast, const arguments *a,
                           const char *name, int *out) {
-  weir__source    *source;
+  weir__script    *source;
   const weir__ast *tree;
   weir__scope     *inner; /* in the arena: bindings made further in may refer to it */
   WEIR_TRY(weir__arena_alloc(&b->arena, sizeof *source, &source));
   WEIR_TRY(weir__arena_alloc(&b->arena, sizeof *inner, &inner));
-  *source = (weir__source){.text = a->op->expression};
+  *source = (weir__script){.text = a->op->expression};
   *inner  = (weir__scope){.source = source, .depth = scope->depth + 1};
   if (inner->depth > EXPANSION_MAX)
     return weir__expression_fail(scope->source, ast->at, "operator %s is made of itself", a->op->name);

@@ -9,7 +9,7 @@ typedef enum colour { WHITE, GREY, BLACK } colour; /* not seen, being followed, 
 /* One definition, read. */
 typedef struct entry {
   const weir__definition *definition;
-  weir__source            source;
+  weir__script            source;
   size_t                  number; /* in the order given */
   struct entry          **need;   /* owned: definitions that its names refer to, each as often as it is named */
   int                    *at;     /* owned: where */
@@ -139,7 +139,7 @@ static weir_status read_all(sorter *s, const weir__definition *definitions) {
   WEIR_TRY(weir__arena_alloc(&s->arena, s->count * sizeof *s->path, &s->path));
   for (size_t i = 0; i < s->count; i++) {
     s->entry[i]        = (entry){.definition = &definitions[i], .number = i};
-    s->entry[i].source = (weir__source){.text = definitions[i].text, .place = definitions[i].place};
+    s->entry[i].source = (weir__script){.text = definitions[i].text, .place = definitions[i].place};
     s->by_name[i]      = &s->entry[i];
   }
   qsort(s->by_name, s->count, sizeof *s->by_name, compare);

@@ -4,7 +4,7 @@
 
 typedef struct parser {
   weir__arena        *arena;
-  const weir__source *source;
+  const weir__script *source;
   weir__token         token; /* the one to be taken next */
   int                 end;   /* of the one taken last */
   int                 nesting;
@@ -263,7 +263,7 @@ static weir_status parse(parser *p, int least, weir__ast **out) {
   return status;
 }
 
-weir_status weir__expression_parse(weir__arena *arena, const weir__source *source, const weir__ast **ast) {
+weir_status weir__expression_parse(weir__arena *arena, const weir__script *source, const weir__ast **ast) {
   parser     p = {.arena = arena, .source = source};
   weir__ast *root;
   if (strnlen(source->text, WEIR__EXPRESSION_LENGTH_MAX + 1) > WEIR__EXPRESSION_LENGTH_MAX)

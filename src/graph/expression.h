@@ -22,10 +22,10 @@ enum {
 };
 
 /* A text and where its first character stands. */
-typedef struct weir__source {
+typedef struct weir__script {
   const char *text;
   weir__place place;
-} weir__source;
+} weir__script;
 
 typedef enum weir__ast_kind {
   WEIR__AST_NUMBER,
@@ -51,16 +51,16 @@ struct weir__ast {
 };
 
 /* Parse all of `text`; the tree and its strings are put into the arena, `text` itself must stay. */
-weir_status weir__expression_parse(weir__arena *arena, const weir__source *source, const weir__ast **ast);
+weir_status weir__expression_parse(weir__arena *arena, const weir__script *source, const weir__ast **ast);
 
 /* Fail with WEIR_ERR_INPUT: the place of byte `at` of the source, then the message. */
-weir_status weir__expression_fail(const weir__source *source, int at, const char *format, ...) WEIR_PRINTF(3, 4);
+weir_status weir__expression_fail(const weir__script *source, int at, const char *format, ...) WEIR_PRINTF(3, 4);
 /* Put that place before the message of a failure in flight. */
-weir_status weir__expression_locate(weir_status status, const weir__source *source, int at);
+weir_status weir__expression_locate(weir_status status, const weir__script *source, int at);
 
 /* Bytes at ... end-1 as a quote for messages: on one line, shortened in the middle, unprintable bytes as '?'. */
 enum { WEIR__QUOTE_MAX = 64 };
-const char *weir__expression_quote(const weir__source *source, int at, int end, char out[WEIR__QUOTE_MAX]);
+const char *weir__expression_quote(const weir__script *source, int at, int end, char out[WEIR__QUOTE_MAX]);
 
 /* Is `name` a legal single name (no dots) that means nothing else in an expression? */
 bool weir__expression_is_name(const char *name);
@@ -89,5 +89,5 @@ typedef struct weir__token {
 } weir__token;
 
 /* The token that starts at or after byte `at`. */
-weir_status weir__expression_token(const weir__source *source, int at, weir__token *token);
+weir_status weir__expression_token(const weir__script *source, int at, weir__token *token);
 #endif

@@ -9,7 +9,7 @@
 /* ---- messages ---- */
 
 /* "gyre.yaml:12:9", or "column 9" (of "line 2, column 9") of a text that is from no file. */
-static void place_text(const weir__source *source, int at, char out[512]) {
+static void place_text(const weir__script *source, int at, char out[512]) {
   int line = source->place.line, column = source->place.column + at;
   int lines = 0;
   for (int i = 0; i < at; i++)
@@ -26,7 +26,7 @@ static void place_text(const weir__source *source, int at, char out[512]) {
   else snprintf(out, 512, "column %d", at + 1);
 }
 
-weir_status weir__expression_fail(const weir__source *source, int at, const char *format, ...) {
+weir_status weir__expression_fail(const weir__script *source, int at, const char *format, ...) {
   char    place[512], text[1024];
   va_list arguments;
   place_text(source, at, place);
@@ -36,14 +36,14 @@ weir_status weir__expression_fail(const weir__source *source, int at, const char
   return WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", place, text);
 }
 
-weir_status weir__expression_locate(weir_status status, const weir__source *source, int at) {
+weir_status weir__expression_locate(weir_status status, const weir__script *source, int at) {
   char place[512];
   if (status >= 0) return status;
   place_text(source, at, place);
   return weir__error_prefix(status, "%s", place);
 }
 
-const char *weir__expression_quote(const weir__source *source, int at, int end, char out[WEIR__QUOTE_MAX]) {
+const char *weir__expression_quote(const weir__script *source, int at, int end, char out[WEIR__QUOTE_MAX]) {
   enum { HALF = (WEIR__QUOTE_MAX - 4) / 2 };
   int  n         = 0;
   bool long_text = end - at > 2 * HALF;
@@ -78,7 +78,7 @@ bool weir__expression_is_name(const char *name) {
 
 /* ---- tokens ---- */
 
-static weir_status number_token(const weir__source *source, weir__token *token) {
+static weir_status number_token(const weir__script *source, weir__token *token) {
   const char *text = source->text;
   char        quote[WEIR__QUOTE_MAX], digits[WEIR__QUOTE_MAX];
   int         i = token->at;
@@ -109,7 +109,7 @@ static weir_status number_token(const weir__source *source, weir__token *token) 
   return WEIR_OK;
 }
 
-static weir_status text_token(const weir__source *source, weir__token *token) {
+static weir_status text_token(const weir__script *source, weir__token *token) {
   const char *open  = source->text + token->at;
   const char *close = strchr(open + 1, *open);
   char        quote[WEIR__QUOTE_MAX];
@@ -121,7 +121,7 @@ static weir_status text_token(const weir__source *source, weir__token *token) {
   return WEIR_OK;
 }
 
-static void name_token(const weir__source *source, weir__token *token) {
+static void name_token(const weir__script *source, weir__token *token) {
   static const struct {
     const char *word;
     weir__op    op;
@@ -139,7 +139,7 @@ static void name_token(const weir__source *source, weir__token *token) {
     }
 }
 
-static weir_status sign_token(const weir__source *source, weir__token *token) {
+static weir_status sign_token(const weir__script *source, weir__token *token) {
   static const struct {
     const char      *sign; /* longer ones first */
     weir__token_kind kind;
@@ -184,7 +184,7 @@ static weir_status sign_token(const weir__source *source, weir__token *token) {
                                           : "");
 }
 
-weir_status weir__expression_token(const weir__source *source, int at, weir__token *token) {
+weir_status weir__expression_token(const weir__script *source, int at, weir__token *token) {
   while (is_space(source->text[at])) at++;
   char c = source->text[at];
   *token = (weir__token){.kind = WEIR__TOKEN_END, .at = at, .end = at};

@@ -50,7 +50,7 @@ void weir__values_clear(weir__values *values);
 
 /* Where an operation stands and what its operands are called, for messages. */
 typedef struct weir__spot {
-  const weir__source *source;
+  const weir__script *source;
   const weir__ast    *whole, *part[3];
 } weir__spot;
 

@@ -180,13 +180,13 @@ static weir_status one_result(weir__compiler *c, int number, int64_t r, const pa
   bool root = t->mine == 0;
   for (int step = 1; t->mine + step < t->count && (root || step < (t->mine & -t->mine)); step *= 2)
     child[children++] = t->mine + step;
-  int source = p->join[join.join], maker = first_task;
+  int source = tasks ? p->join[join.join] : -1, maker = first_task; /* all of it, when nothing is to be joined */
   for (int i = 0; i < children; i++) {
     weir__packet packet = partial_packet(c, number, r, t, t->worker[child[i]], &out);
     WEIR_TRY(weir__compiler_new_packet(c, true, &packet, &packets[i]));
     WEIR_TRY(add_join(c, p->packet_in[packets[i]].cell));
   }
-  if (root || tasks + children != 1 || children) {
+  if (root || tasks != 1 || children) {
     join.joins = p->joins - join.join;
     join.root  = root;
     join.bit   = p->bits;

@@ -13,7 +13,8 @@ static weir_status add_sources(weir__graph *graph, const weir__recipe *recipe, c
       if (!strcmp(recipe->field[k].name, f->name))
         return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the stream has a field %s already; choose another name",
                          recipe->file, recipe->field[k].place.line, recipe->field[k].place.column, f->name);
-    WEIR_TRY(weir__graph_add_source(graph, f->name, 0, i, &f->type, NULL, f->is_static, &node));
+    const weir__grid *grid = recipe->stream.as_published && f->type.rank && f->grid.edge[0] ? &f->grid : NULL;
+    WEIR_TRY(weir__graph_add_source(graph, f->name, 0, i, &f->type, grid, f->is_static, &node));
   }
   return WEIR_OK;
 }
@@ -98,7 +99,7 @@ weir_status weir__recipe_output_edge(weir__graph *graph, const weir__recipe_outp
 typedef struct calls {
   const weir__operator_set *operators;
   weir__arena              *arena;
-  const weir__source       *source;
+  const weir__script       *source;
 } calls;
 
 static weir_status no_such_call(const calls *c, const weir__ast *ast) {
@@ -125,7 +126,7 @@ static weir_status check_calls(const calls *c, const weir__ast *ast) {
 
 static weir_status check_expression(const weir__operator_set *operators, const weir__recipe_text *text) {
   weir__arena      arena  = {0};
-  weir__source     source = {text->text, text->place};
+  weir__script     source = {text->text, text->place};
   calls            c      = {operators, &arena, &source};
   const weir__ast *ast;
   weir_status      status = weir__expression_parse(&arena, &source, &ast);

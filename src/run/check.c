@@ -214,6 +214,8 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   weir__text_add(text, "fields of the stream, from %s", l->from);
   if (l->schema.time_units) weir__text_add(text, "; time in %s", l->schema.time_units);
   if (l->files) weir__text_add(text, "; %lld steps", (long long)weir__files_steps(l->files));
+  if (recipe->stream.as_published)
+    weir__text_add(text, "; chunks are the pieces of the simulation, unknown until it runs: shown by the shape alone");
   weir__text_add(text, "\n");
   WEIR_TRY(add_fields(text, l->graph, true));
   if (recipe->fields) {

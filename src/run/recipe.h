@@ -49,6 +49,7 @@ typedef struct weir__recipe_expected {
   weir__place     place;
   weir_field_type type;
   bool            is_static;
+  weir__grid      grid; /* `chunks: as-published`, of a running stream; no axis is cut otherwise (edge NULL) */
 } weir__recipe_expected;
 
 typedef struct weir__recipe_schema {
@@ -69,6 +70,7 @@ typedef struct weir__recipe_stream {
   double                   attach_s;  /* how long the workers wait for the simulation's definitions */
   const weir__chunk_size  *chunk;
   int                      chunks;
+  bool                     as_published; /* the simulation's pieces are the chunks */
   bool                     holes;
   bool                     has_expects;
   weir__recipe_schema      expects;

@@ -84,9 +84,9 @@ static weir_status read_time(void *context, const weir__yaml *value) {
 /* ---- both ---- */
 
 static weir_status read_chunks(void *context, const weir__yaml *value) {
-  reading *r = context;
-  if (value->kind == WEIR__YAML_TEXT && !strcmp(value->text, "as-published"))
-    return WEIR__YAML_FAIL(value, "chunks: as-published is not available in this version, expected sizes by dimension");
+  reading *r              = context;
+  r->stream->as_published = value->kind == WEIR__YAML_TEXT && !strcmp(value->text, "as-published");
+  if (r->stream->as_published) return WEIR_OK;
   return weir__recipe_read_chunks(&r->recipe->arena, value, &r->stream->chunk, &r->stream->chunks);
 }
 
@@ -121,6 +121,9 @@ static weir_status check_stream(const reading *r, const weir__yaml *value) {
     return WEIR__YAML_FAIL(odd, "expects belongs to a simulation; files are looked into");
   if (r->files && (odd = weir__yaml_get(value, "holes")))
     return WEIR__YAML_FAIL(odd, "holes belongs to a simulation; files have none");
+  if (r->files && r->stream->as_published)
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "chunks"),
+                           "chunks: as-published belongs to a simulation, expected sizes by dimension");
   return WEIR_OK;
 }
 

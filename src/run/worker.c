@@ -115,6 +115,8 @@ static weir_status open_intake(process *p) {
   WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)count * sizeof *field, &field));
   for (int i = 0; i < count; i++)
     field[i] = (weir__recipe_expected){.name = from[i].name, .type = from[i].type, .is_static = from[i].is_static};
+  for (int i = 0; i < count && p->recipe->stream.as_published; i++)
+    WEIR_TRY(weir__intake_grid(p->intake, i, &p->arena, &field[i].grid));
   p->schema = (weir__recipe_schema){weir__intake_time_units(p->intake), weir__intake_calendar(p->intake), field, count};
   return weir__recipe_expected_check(p->recipe, &p->schema);
 }

@@ -49,7 +49,7 @@ static void print(weir__text *text, const weir__ast *ast) {
 
 static void expect_tree(const char *expression, const char *tree) {
   weir__arena      arena  = {0};
-  weir__source     source = {.text = expression};
+  weir__script     source = {.text = expression};
   weir__text       text   = {0};
   const weir__ast *ast;
   if (weir__expression_parse(&arena, &source, &ast) < 0) fail_msg("%s: %s", expression, weir_error_last());
@@ -61,7 +61,7 @@ static void expect_tree(const char *expression, const char *tree) {
 
 static void expect_error_at(weir__place place, const char *expression, const char *message) {
   weir__arena      arena  = {0};
-  weir__source     source = {.text = expression, .place = place};
+  weir__script     source = {.text = expression, .place = place};
   const weir__ast *ast    = NULL;
   assert_int_equal(weir__expression_parse(&arena, &source, &ast), WEIR_ERR_INPUT);
   assert_null(ast);
@@ -190,7 +190,7 @@ static char *repeated(const char *before, const char *piece, int n, const char *
 
 static void expect_limit(char *expression, const char *end) {
   weir__arena      arena  = {0};
-  weir__source     source = {.text = expression};
+  weir__script     source = {.text = expression};
   const weir__ast *ast;
   weir_status      status = weir__expression_parse(&arena, &source, &ast);
   if (!end) {
@@ -223,7 +223,7 @@ static void test_limits(void **state) {
 static void test_quotes(void **state) {
   (void)state;
   char        *text   = repeated("begin", "abcdefghij", 10, "end");
-  weir__source source = {.text = text};
+  weir__script source = {.text = text};
   char         quote[WEIR__QUOTE_MAX];
   weir__expression_quote(&source, 0, (int)strlen(text), quote);
   assert_string_equal(quote, "beginabcdefghijabcdefghijabcde...defghijabcdefghijabcdefghijend");
@@ -248,7 +248,7 @@ static void test_memory(void **state) {
   (void)state;
   for (uint64_t n = 1;; n++) {
     weir__arena      arena  = {0};
-    weir__source     source = {.text = "f(a, [x, y], n=2*pi) + g(b)"};
+    weir__script     source = {.text = "f(a, [x, y], n=2*pi) + g(b)"};
     const weir__ast *ast;
     weir__alloc_fail_at(n);
     weir_status status = weir__expression_parse(&arena, &source, &ast);

@@ -7,6 +7,7 @@
 set -eu
 weir=$WEIR_BUILD/bin/weir gyre=$WEIR_BUILD/apps/gyre/gyre
 if [ ! -x "$gyre" ]; then echo "skipped: this build has no gyre (needs MPI and Fortran)"; exit 77; fi
+if "$weir" version | grep -q "MPI  *none"; then echo "skipped: this build has no MPI"; exit 77; fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/weir-same.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
