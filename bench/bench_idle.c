@@ -1,0 +1,127 @@
+/* What waiting costs: CPU time of a worker whose simulation publishes a step every 200 ms, and how long it takes from
+ * the end of a step (after 1, 5 and 20 ms of idleness) to the first task, against a bare futex between two processes
+ * that have slept as long. */
+#include "core/futex.h"
+#include "core/threads.h"
+#include "feed.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SLOW_STEPS = 30, STEPS = 220, PINGS = 200, CASES = 3 };
+static const int idle_ms[CASES] = {1, 5, 20};
+
+static feed feed_of(const char *folder, int idle, int threads, char name[64]) {
+  snprintf(name, 64, "idle_%d_%d", idle, threads);
+  return (feed){.folder   = folder,
+                .stream   = name,
+                .size     = 1,
+                .rows     = 640,
+                .columns  = 64,
+                .steps    = idle >= 200 ? SLOW_STEPS : STEPS,
+                .pause_ns = (int64_t)idle * 1000000};
+}
+
+/* ---- a bare futex ---- */
+
+typedef struct ping {
+  _Atomic uint32_t bell;
+  int64_t          sent[PINGS];
+} ping;
+
+static void send_pings(ping *p, int idle) {
+  for (int i = 0; i < PINGS; i++) {
+    nanosleep(&(struct timespec){.tv_nsec = (long)idle * 1000000}, NULL);
+    p->sent[i] = weir__clock_ns();
+    atomic_fetch_add(&p->bell, 1);
+    weir__futex_wake(&p->bell, 1, true);
+  }
+}
+
+static double ping_us(int idle) {
+  ping         *p = bench_shared(sizeof *p);
+  char          what[32];
+  bench_samples s = {0};
+  fflush(stdout);
+  pid_t child = fork();
+  if (!child) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    send_pings(p, idle);
+    _exit(0);
+  }
+  bench_reserve(&s, PINGS);
+  for (uint32_t seen = 0; seen < PINGS;) {
+    uint32_t now = atomic_load(&p->bell);
+    if (now == seen) {
+      weir__futex_wait(&p->bell, now, -1, true);
+      continue;
+    }
+    if (now == seen + 1) bench_add(&s, (double)(weir__clock_ns() - p->sent[seen]));
+    seen = now;
+  }
+  waitpid(child, NULL, 0);
+  snprintf(what, sizeof what, "idle-%d-ms", idle);
+  double median = bench_summary(what, "futex", &s, 1e-3, "us");
+  bench_clear(&s);
+  return median;
+}
+
+/* ---- the worker ---- */
+
+static void run_one(const feed *f, feed_board *board, weir__comm *comm, int threads, double *share) {
+  weir__worker_options options = {.threads = threads};
+  fflush(stdout);
+  feed_board_clear(board);
+  pid_t child = fork();
+  if (!child) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    feed_run(f, board);
+    _exit(0);
+  }
+  double  cpu   = bench_cpu_seconds();
+  int64_t begin = weir__clock_ns();
+  feed_worker(f, board, comm, &options, NULL);
+  *share = (bench_cpu_seconds() - cpu) / (1e-9 * (double)(weir__clock_ns() - begin));
+  waitpid(child, NULL, 0);
+}
+
+static void wake(const char *folder, feed_board *board, weir__comm *comm, int idle, double bare) {
+  bench_samples s = {0};
+  char          name[64], what[64];
+  double        share;
+  feed          f = feed_of(folder, idle, 0, name);
+  run_one(&f, board, comm, 0, &share);
+  bench_reserve(&s, STEPS);
+  for (int i = FEED_WARM; i < f.steps; i++) bench_add(&s, (double)(board->start_ns[i] - board->end_ns[0][i]));
+  snprintf(what, sizeof what, "idle-%d-ms", idle);
+  double median = bench_summary(what, "weir-first-task", &s, 1e-3, "us");
+  bench_value(what, "weir-first-task", "cpu", 100 * share, "% of a core");
+  snprintf(what, sizeof what, "first task after %d ms, times a bare futex", idle);
+  bench_at_most(what, median / bare, 2.5, "");
+  bench_clear(&s);
+}
+
+int main(void) {
+  const char *folder = bench_folder();
+  feed_board *board  = feed_board_open(folder);
+  weir__comm *comm;
+  bench_open("idle");
+  bench_check(weir__comm_self(&comm), "communicator");
+  for (int threads = 0; threads <= 1; threads++) {
+    char   name[64], what[64];
+    double share;
+    feed   f = feed_of(folder, 200, threads, name);
+    run_one(&f, board, comm, threads, &share);
+    bench_value("step-each-200-ms", threads ? "weir-2-threads" : "weir-1-threads", "cpu", 100 * share, "% of a core");
+    snprintf(what, sizeof what, "CPU of a waiting worker, %d thread%s", threads + 1, threads ? "s" : "");
+    bench_at_most(what, 100 * share, 1, "% of a core");
+  }
+  for (int i = 0; i < CASES; i++) wake(folder, board, comm, idle_ms[i], ping_us(idle_ms[i]));
+  weir__comm_destroy(&comm);
+  bench_folder_remove();
+  return 0;
+}

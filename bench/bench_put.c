@@ -1,0 +1,185 @@
+/* What the client costs a simulation: weir_put of a field in one piece against memcpy of as many bytes into memory
+ * shared in the same way; steps in which nothing is asked for; calls without a run; memory written in place.
+ *
+ * The worker is this program's first process: it asks for what a case needs and gives every step back at once. */
+#include "channel/channel.h"
+#include "channel/shared.h"
+#include "harness.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <weir/client.h>
+
+enum { SLOTS = 2, ROW = 1024 /* float64 */, BATCH = 1000 };
+static const int mebibytes[] = {1, 8, 64};
+enum { SIZES = 3, REPEATS = 60, BATCHES = 60 };
+
+/* ---- the worker ---- */
+
+/* Serve the process of `stream` to its end; `period` of the only trigger: a huge one asks for nothing after step 0. */
+static void serve(const char *folder, const char *stream, int64_t period) {
+  weir__doorbell       *bell;
+  weir__channel        *channel;
+  weir__channel_record  record;
+  weir__channel_event   event;
+  weir__channel_trigger trigger = {.period = period};
+  weir_status           status;
+  uint32_t              seen = 0;
+  bench_check(weir__doorbell_create(folder, 0, &bell), "doorbell");
+  bench_check(weir__doorbell_expect(bell, 0, 1), "doorbell");
+  while ((status = weir__channel_attach(folder, stream, 0, &channel)) == WEIR_ERR_GONE)
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  bench_check(status, "attach");
+  weir__channel_demand demand = {weir__channel_definitions_of(channel)->piece[0].region, 1};
+  weir__channel_terms  terms  = {.slots = SLOTS, .trigger = &trigger, .triggers = 1, .doorbell = bell};
+  bench_check(weir__channel_demand_post(channel, &demand, &terms), "demand");
+  while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 1000000);
+  bench_check(status, "map");
+  while ((event = weir__channel_next(channel, &record)) == WEIR__CHANNEL_STEP || event == WEIR__CHANNEL_NOTHING) {
+    if (event == WEIR__CHANNEL_STEP) weir__channel_release(channel, record.sequence);
+    else weir__doorbell_wait(bell, &seen, 100000000);
+  }
+  weir__channel_detach(&channel);
+  weir__doorbell_destroy(&bell);
+}
+
+/* ---- the simulation ---- */
+
+static weir_stream *open_stream(const char *folder, const char *name, int64_t rows) {
+  weir_stream        *stream;
+  weir_stream_options options = {.run = folder};
+  weir_field_options  field   = {
+         .type = {.dtype = WEIR_F64, .rank = 2, .dim = {{.name = "y", .size = rows}, {.name = "x", .size = ROW}}}};
+  bench_check(weir_stream_open(name, 0, 1, &options, &stream), "open");
+  bench_check(weir_field_define(stream, "u", &field), "define");
+  return stream;
+}
+
+static double *field_of(int64_t rows) {
+  double *u;
+  bench_check(weir__alloc_array((size_t)(rows * ROW), sizeof *u, &u), "field");
+  for (int64_t i = 0; i < rows * ROW; i++) u[i] = (double)i;
+  return u;
+}
+
+/* Interleaved: one put, one memcpy, in turn into as many places as the channel has slots. */
+static void put_sizes(const char *folder, int size) {
+  int64_t              rows  = (int64_t)mebibytes[size] * 1048576 / (ROW * 8);
+  size_t               bytes = (size_t)rows * ROW * sizeof(double);
+  char                 name[32], what[32], ratio[80];
+  double              *u   = field_of(rows);
+  bench_samples        put = {0}, copy = {0}, acquire = {0};
+  int                  fd;
+  weir__shared_header *header;
+  size_t               head = 4096;
+  bench_check(weir__shared_create("benchmark", 1, sizeof *header, head + SLOTS * bytes, &fd, &header), "memory");
+  char *memory = (char *)header + head;
+  snprintf(name, sizeof name, "put_%d", mebibytes[size]);
+  snprintf(what, sizeof what, "%d-MiB", mebibytes[size]);
+  weir_stream *stream = open_stream(folder, name, rows);
+  weir_array   array  = {.data = u, .dtype = WEIR_F64, .rank = 2, .extent = {rows, ROW}};
+  bench_reserve(&put, REPEATS);
+  bench_reserve(&copy, REPEATS);
+  bench_reserve(&acquire, REPEATS);
+  for (int i = -2 * SLOTS; i < REPEATS; i++) {
+    int64_t a, b, c;
+    void   *place;
+    bench_check(weir_step_begin(stream, 2 * i + 100, i), "step");
+    a = weir__clock_ns();
+    bench_check(weir_put(stream, "u", &array), "put");
+    b = weir__clock_ns();
+    bench_check(weir_step_end(stream), "step");
+    if (i >= 0) bench_add(&put, (double)(b - a));
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* the worker gives the slot back */
+    a = weir__clock_ns();
+    memcpy(memory + (size_t)(i & (SLOTS - 1)) * bytes, u, bytes);
+    b = weir__clock_ns();
+    if (i >= 0) bench_add(&copy, (double)(b - a));
+    bench_check(weir_step_begin(stream, 2 * i + 101, i), "step");
+    a = weir__clock_ns();
+    bench_check(weir_put_acquire(stream, "u", 0, &place), "acquire");
+    b = weir__clock_ns();
+    memset(place, 0, 64);
+    c = weir__clock_ns();
+    bench_check(weir_put_commit(stream, "u", 0), "commit");
+    c = weir__clock_ns() - c;
+    bench_check(weir_step_end(stream), "step");
+    if (i >= 0) bench_add(&acquire, (double)(b - a + c));
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  }
+  double p = bench_summary(what, "weir_put", &put, 1e-3, "us"), m = bench_summary(what, "memcpy", &copy, 1e-3, "us");
+  bench_summary(what, "acquire+commit", &acquire, 1e-3, "us");
+  snprintf(ratio, sizeof ratio, "weir_put of %s / memcpy", what);
+  bench_at_most(ratio, p / m, 1.1, "");
+  bench_check(weir_stream_close(&stream), "close");
+  bench_clear(&put);
+  bench_clear(&copy);
+  bench_clear(&acquire);
+  weir__shared_unmap(&header);
+  close(fd);
+  weir__free(u);
+}
+
+/* Steps in which the only trigger does not fire. */
+static void steps_of_nothing(const char *folder, const char *what, bool run) {
+  int64_t       number = 0;
+  double       *u      = field_of(16);
+  bench_samples s      = {0};
+  weir_stream  *stream;
+  weir_array    array = {.data = u, .dtype = WEIR_F64, .rank = 2, .extent = {16, ROW}};
+  bench_reserve(&s, BATCHES);
+  unsetenv("WEIR_RUN");
+  stream = open_stream(run ? folder : NULL, "nothing", 16);
+  bench_check(weir_step_begin(stream, number++, 0), "step"); /* the one that is asked for */
+  bench_check(weir_put(stream, "u", &array), "put");
+  bench_check(weir_step_end(stream), "step");
+  for (int with_put = 0; with_put < 2; with_put++) {
+    char system[32];
+    bench_reserve(&s, BATCHES);
+    for (int batch = 0; batch < BATCHES; batch++) {
+      int64_t begin = weir__clock_ns();
+      for (int i = 0; i < BATCH; i++, number++) {
+        weir_status status = weir_step_begin(stream, number, (double)number);
+        if (with_put) status |= weir_put(stream, "u", &array);
+        status |= weir_step_end(stream);
+        bench_check(status, "step");
+      }
+      bench_add(&s, (double)(weir__clock_ns() - begin) / BATCH);
+    }
+    snprintf(system, sizeof system, "begin%s..end", with_put ? "+put" : "");
+    double median = bench_summary(what, system, &s, 1, "ns");
+    if (!with_put) bench_at_most(run ? "a step nobody asked for" : "a step without WEIR_RUN", median, 200, "ns");
+  }
+  bench_check(weir_stream_close(&stream), "close");
+  bench_clear(&s);
+  weir__free(u);
+}
+
+int main(void) {
+  const char *folder = bench_folder();
+  bench_open("put");
+  fflush(stdout);
+  pid_t child = fork();
+  if (!child) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < SIZES; i++) put_sizes(folder, i);
+    steps_of_nothing(folder, "nothing-wanted", true);
+    steps_of_nothing(folder, "no-run", false);
+    _exit(0);
+  }
+  for (int i = 0; i < SIZES; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "put_%d", mebibytes[i]);
+    serve(folder, name, 1);
+  }
+  serve(folder, "nothing", (int64_t)1 << 40);
+  int result;
+  waitpid(child, &result, 0);
+  bench_folder_remove();
+  return result != 0;
+}

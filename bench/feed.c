@@ -1,0 +1,210 @@
+#include "feed.h"
+#include "core/futex.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <weir/client.h>
+
+extern const weir_operator *const weir__operators_built_in[];
+
+enum { PIECE_ROWS = 10 };
+
+/* ---- the board ---- */
+
+feed_board *feed_board_open(const char *folder) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/board", folder);
+  int fd = open(path, O_RDWR | O_CREAT, 0600);
+  if (fd < 0 || ftruncate(fd, sizeof(feed_board))) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot make %s", path), "board");
+  void *memory = mmap(NULL, sizeof(feed_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot map %s", path), "board");
+  close(fd);
+  return memory;
+}
+
+void feed_board_clear(feed_board *board) {
+  atomic_store(&board->left, 0);
+  atomic_store(&board->done, 0);
+}
+
+void feed_result(feed_board *board, int step, double value) {
+  board->result[step]    = value;
+  board->result_ns[step] = weir__clock_ns();
+  atomic_store(&board->done, (uint32_t)step + 1);
+  weir__futex_wake(&board->done, INT_MAX, true);
+}
+
+void feed_latencies(const feed_board *board, const feed *f, bench_samples *samples) {
+  for (int s = FEED_WARM; s < f->steps; s++) {
+    int64_t end = 0;
+    for (int r = 0; r < f->size; r++)
+      if (board->end_ns[r][s] > end) end = board->end_ns[r][s];
+    if (fabs(board->result[s] - feed_mean(s)) > 1e-9)
+      bench_check(WEIR_FAIL(WEIR_ERR_INTERNAL, "step %d: %g instead of %g", s, board->result[s], feed_mean(s)),
+                  f->stream);
+    bench_add(samples, (double)(board->result_ns[s] - end));
+  }
+}
+
+/* ---- the simulation ---- */
+
+double feed_mean(int step) { return step + 1.5; }
+
+static void fill(double *u, int64_t n, int step) {
+  for (int64_t i = 0; i < n; i++) u[i] = step + 1.0 + (double)(i & 1);
+}
+
+static void wait_result(feed_board *board, int step) {
+  for (uint32_t done; (done = atomic_load(&board->done)) <= (uint32_t)step;)
+    weir__futex_wait(&board->done, done, 100000000, true);
+}
+
+static weir_status define(const feed *f, weir_stream *stream) {
+  int64_t            start[] = {f->rows / f->size * f->rank, 0}, count[] = {f->rows / f->size, f->columns};
+  weir_field_options options = {.type  = {.dtype = WEIR_F64,
+                                          .rank  = 2,
+                                          .dim   = {{.name = "y", .size = f->rows}, {.name = "x", .size = f->columns}}},
+                                .start = f->in_pieces ? NULL : start,
+                                .count = f->in_pieces ? NULL : count};
+  WEIR_TRY(weir_field_define(stream, "u", &options));
+  for (int64_t y = 0; f->in_pieces && y < f->rows / f->size; y += PIECE_ROWS)
+    WEIR_TRY(weir_piece_define(stream, "u", (int64_t[]){start[0] + y, 0}, (int64_t[]){PIECE_ROWS, f->columns}, NULL));
+  return WEIR_OK;
+}
+
+static weir_status put(const feed *f, weir_stream *stream, const double *u) {
+  weir_array array = {.data = u, .dtype = WEIR_F64, .rank = 2, .extent = {f->rows / f->size, f->columns}};
+  if (!f->in_pieces) return weir_put(stream, "u", &array);
+  array.extent[0] = PIECE_ROWS;
+  for (int piece = 0; piece < f->rows / f->size / PIECE_ROWS; piece++) {
+    array.data = u + piece * PIECE_ROWS * f->columns;
+    WEIR_TRY(weir_put_piece(stream, "u", piece, &array));
+  }
+  return WEIR_OK;
+}
+
+void feed_run(const feed *f, feed_board *board) {
+  weir_stream_options options = {.run = f->folder};
+  weir_stream        *stream;
+  int64_t             mine = f->rows / f->size;
+  double             *u;
+  bench_check(weir__alloc_array((size_t)(mine * f->columns), sizeof *u, &u), "simulation");
+  bench_check(weir_stream_open(f->stream, f->rank, f->size, &options, &stream), "stream");
+  bench_check(define(f, stream), "field");
+  for (int s = 0; s < f->steps; s++) {
+    fill(u, mine * f->columns, s);
+    weir_status status = weir_step_begin(stream, s, s);
+    if (!status) status = put(f, stream, u);
+    board->end_ns[f->rank][s] = weir__clock_ns();
+    if (!status) status = weir_step_end(stream);
+    if (status) bench_check(WEIR_FAIL(status, "%s", weir_stream_error(stream)), "step");
+    wait_result(board, s);
+    if (f->pause_ns) nanosleep(&(struct timespec){f->pause_ns / 1000000000, f->pause_ns % 1000000000}, NULL);
+  }
+  bench_check(weir_stream_close(&stream), "close");
+  weir__free(u);
+  atomic_fetch_add(&board->left, 1);
+}
+
+/* ---- the worker ---- */
+
+typedef struct to_board {
+  feed_board *board;
+} to_board;
+
+static weir_status scalar_infer(weir_infer *infer) {
+  infer->out[0] = (weir_field_type){.dtype = WEIR_F64};
+  return WEIR_OK;
+}
+static weir_status whole_need(const void *p, const weir_field_type *const *in, int input, const weir_region *out,
+                              weir_region *region) {
+  (void)p, (void)out;
+  *region = weir__region_whole(in[input]);
+  return WEIR_OK;
+}
+static weir_status board_apply(const weir_apply *a) {
+  const to_board *p = a->params;
+  double          value;
+  value                     = *weir_view_load(&a->in[0], NULL, 1, &value);
+  *(double *)a->out[0].data = value;
+  feed_result(p->board, (int)a->step, value);
+  return WEIR_OK;
+}
+static const weir_operator board_operator = {.api         = WEIR_OPERATOR_API,
+                                             .name        = "board",
+                                             .inputs      = 1,
+                                             .params_size = sizeof(to_board),
+                                             .in_order    = true,
+                                             .infer       = scalar_infer,
+                                             .need        = whole_need,
+                                             .apply       = board_apply};
+
+/* The same values, and when the first of its chunks was computed. */
+static weir_status stamp_apply(const weir_apply *a) {
+  const to_board *p = a->params;
+  if (!p->board->start_ns[a->step]) p->board->start_ns[a->step] = weir__clock_ns();
+  *(double *)a->out[0].data = 0;
+  return WEIR_OK;
+}
+static weir_status corner_need(const void *p, const weir_field_type *const *in, int input, const weir_region *out,
+                               weir_region *region) {
+  (void)p, (void)out, (void)in, (void)input;
+  *region = (weir_region){.rank = 2, .count = {1, 1}};
+  return WEIR_OK;
+}
+static const weir_operator stamp_operator = {.api         = WEIR_OPERATOR_API,
+                                             .name        = "stamp",
+                                             .inputs      = 1,
+                                             .params_size = sizeof(to_board),
+                                             .infer       = scalar_infer,
+                                             .need        = corner_need,
+                                             .apply       = stamp_apply};
+
+static void build(const weir__intake_field *field, feed_board *board, const weir__chunk_size *chunks, bool stamped,
+                  weir__graph **graph) {
+  weir__graph *g;
+  int          u, sink, trigger;
+  to_board     p = {board};
+  weir__edge   mean;
+  bench_check(weir__graph_create(weir__operators_built_in, &g), "graph");
+  g->chunk_size  = chunks;
+  g->chunk_sizes = 1;
+  bench_check(weir__graph_add_source(g, field->name, 0, 0, &field->type, NULL, false, &u), "graph");
+  bench_check(weir__graph_expression(g, "mean(u)", (weir__place){0}, &mean), "expression");
+  bench_check(weir__graph_trigger(g, (weir__trigger){.period = 1}, &trigger), "graph");
+  bench_check(weir__graph_add_operator(g, &board_operator, &p, &mean, 1, NULL, (weir__place){0}, NULL, &sink), "graph");
+  weir__graph_want(g, sink, trigger);
+  if (stamped) {
+    bench_check(
+        weir__graph_add_operator(g, &stamp_operator, &p, &(weir__edge){u, 0}, 1, NULL, (weir__place){0}, NULL, &sink),
+        "graph");
+    weir__graph_want(g, sink, trigger);
+  }
+  bench_check(weir__graph_finish(g), "graph");
+  *graph = g;
+}
+
+void feed_worker(const feed *f, feed_board *board, weir__comm *comm, const weir__worker_options *options,
+                 weir__worker_stats *stats) {
+  weir__chunk_size          chunks = {"y", PIECE_ROWS};
+  weir__intake             *intake;
+  weir__worker             *worker;
+  weir__graph              *graph;
+  const weir__intake_field *field;
+  bool                      alone = weir__comm_size(comm) == 1;
+  bench_check(weir__intake_open(comm, f->folder, f->stream, 60, &intake), "intake");
+  if (weir__intake_fields(intake, &field) != 1) bench_check(WEIR_FAIL(WEIR_ERR_INPUT, "not one field"), "intake");
+  if (alone) memset(board->start_ns, 0, sizeof board->start_ns);
+  build(field, board, &chunks, alone, &graph);
+  bench_check(weir__worker_create(graph, comm, NULL, intake, options, &worker), "worker");
+  bench_check(weir__worker_run(worker), "run");
+  if (stats) weir__worker_stats_get(worker, stats);
+  weir__worker_destroy(&worker);
+  weir__graph_destroy(&graph);
+  weir__intake_close(&intake);
+}
