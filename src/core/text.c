@@ -43,7 +43,7 @@ void weir__text_clear(weir__text *text) {
 enum { WORD_MAX = 64 };
 static size_t distance(const char *a, const char *b) {
   size_t n = strlen(a), m = strlen(b), row[WORD_MAX + 1];
-  if (n > WORD_MAX || m > WORD_MAX) return WORD_MAX;
+  if (n > WORD_MAX || m > WORD_MAX) return SIZE_MAX;
   for (size_t j = 0; j <= m; j++) row[j] = j;
   for (size_t i = 1; i <= n; i++) {
     size_t diagonal = row[0];
@@ -76,8 +76,9 @@ const char *weir__text_nearest(const char *name, const char *const *names, size_
 bool weir__text_to_double(const char *text, double *value) {
   char *end;
   if (!*text || isspace((unsigned char)*text)) return false;
+  errno  = 0;
   *value = strtod(text, &end);
-  return *end == 0;
+  return *end == 0 && !(errno == ERANGE && isinf(*value)); /* a result too small for a normal number is near enough */
 }
 
 bool weir__text_to_int64(const char *text, int64_t *value) {

@@ -62,7 +62,7 @@ bool weir__grid_equal(const weir__grid *a, const weir__grid *b) {
 
 weir_status weir__grid_cut_size(weir__arena *arena, int64_t extent, int64_t size, int64_t *chunks,
                                 const int64_t **edge) {
-  int64_t  n = (extent + size - 1) / size;
+  int64_t  n = extent / size + (extent % size != 0);
   int64_t *e;
   WEIR_TRY(weir__arena_alloc(arena, (size_t)(n + 1) * sizeof *e, &e));
   for (int64_t i = 0; i < n; i++) e[i] = i * size;
@@ -89,7 +89,8 @@ enum { CHUNK_TARGET = 1 << 16, CHUNKS_WANTED = 16, SPLIT_FROM = 1 << 14 };
 weir_status weir__grid_default(weir__arena *arena, const weir_shape *shape, weir__grid *grid) {
   weir__grid g     = {.rank = shape->rank};
   int64_t    total = 1, wanted = 1;
-  for (int a = 0; a < shape->rank; a++) total *= shape->extent[a];
+  for (int a = 0; a < shape->rank; a++)
+    if (__builtin_mul_overflow(total, shape->extent[a], &total)) total = INT64_MAX;
   if (total >= SPLIT_FROM) wanted = total / CHUNK_TARGET > CHUNKS_WANTED ? total / CHUNK_TARGET : CHUNKS_WANTED;
   for (int a = 0; a < shape->rank; a++) {
     bool    last   = a == shape->rank - 1;

@@ -44,11 +44,17 @@ int64_t weir__region_size(const weir_region *region) {
   return n;
 }
 
+/* One past the last index; regions that reach over the largest index end there. */
+static int64_t end_of(const weir_region *region, int axis) {
+  int64_t end;
+  return __builtin_add_overflow(region->start[axis], region->count[axis], &end) ? INT64_MAX : end;
+}
+
 bool weir__region_intersect(const weir_region *a, const weir_region *b, weir_region *out) {
   weir_region r = {.rank = a->rank};
   for (int i = 0; i < a->rank; i++) {
     int64_t start = a->start[i] > b->start[i] ? a->start[i] : b->start[i];
-    int64_t end_a = a->start[i] + a->count[i], end_b = b->start[i] + b->count[i];
+    int64_t end_a = end_of(a, i), end_b = end_of(b, i);
     int64_t end = end_a < end_b ? end_a : end_b;
     if (end <= start) return false;
     r.start[i] = start;
@@ -68,8 +74,7 @@ bool weir__region_equal(const weir_region *a, const weir_region *b) {
 bool weir__region_contains(const weir_region *outer, const weir_region *inner) {
   if (outer->rank != inner->rank) return false;
   for (int i = 0; i < outer->rank; i++)
-    if (inner->start[i] < outer->start[i] || inner->start[i] + inner->count[i] > outer->start[i] + outer->count[i])
-      return false;
+    if (inner->start[i] < outer->start[i] || end_of(inner, i) > end_of(outer, i)) return false;
   return true;
 }
 
@@ -89,7 +94,7 @@ const char *weir__region_text(const weir_region *region, char out[200]) {
   int n = snprintf(out, 200, "[");
   for (int a = 0; a < region->rank && n < 200; a++)
     n += snprintf(out + n, 200 - (size_t)n, "%s%lld:%lld", a ? ", " : "", (long long)region->start[a],
-                  (long long)(region->start[a] + region->count[a]));
+                  (long long)end_of(region, a));
   if (n < 199) snprintf(out + n, 200 - (size_t)n, "]");
   return out;
 }
@@ -122,7 +127,7 @@ weir_region weir__region_by_name(const weir_field_type *from, const weir_region 
 double weir__coordinate(const weir_dimension *dimension, double index) {
   if (dimension->spacing != 0) return dimension->origin + index * dimension->spacing;
   if (!dimension->values) return index;
-  int64_t low  = (int64_t)index;
+  int64_t low  = index > 0 ? (int64_t)index : 0; /* before the first: extrapolated like after it */
   double  part = index - (double)low;
   if (low >= dimension->size - 1) low = dimension->size - 1, part = 0;
   return part == 0 ? dimension->values[low]

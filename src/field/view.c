@@ -52,7 +52,7 @@ static void integer_range(weir_dtype dtype, double *least, double *most) {
 }
 
 static double to_integer(double x, double least, double most, double missing) {
-  if (isnan(x)) return missing;
+  if (isnan(x)) x = isnan(missing) ? 0 : missing;
   x = nearbyint(x);
   return x < least ? least : x > most ? most : x;
 }
