@@ -150,14 +150,18 @@ weir_status weir__comm_broadcast(weir__comm *comm, void *bytes, size_t size, int
 weir_status weir__comm_agree(weir__comm *comm, weir_status status) {
   if (comm->size == 1) return status;
   struct {
-    int status, rank;
-  } mine = {status < 0 ? (int)status : 0, comm->rank}, worst;
-  MPI_TRY(MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MINLOC, comm->handle));
-  if (worst.status >= 0) return status;
-  char message[1024] = "";
-  if (comm->rank == worst.rank) strncpy(message, weir_error_last(), sizeof message - 1);
-  WEIR_TRY(weir__comm_broadcast(comm, message, sizeof message, worst.rank));
-  return WEIR_FAIL((weir_status)worst.status, "%s", message);
+    int  status;
+    char message[1024];
+  } failure = {0};
+  int mine  = status < 0 ? comm->rank : comm->size, lowest;
+  MPI_TRY(MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, comm->handle));
+  if (lowest == comm->size) return status;
+  if (comm->rank == lowest) {
+    failure.status = (int)status;
+    strncpy(failure.message, weir_error_last(), sizeof failure.message - 1);
+  }
+  WEIR_TRY(weir__comm_broadcast(comm, &failure, sizeof failure, lowest));
+  return WEIR_FAIL((weir_status)failure.status, "%s", failure.message);
 }
 
 weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
@@ -312,14 +316,15 @@ weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size
 }
 
 weir_status weir__requests_test(weir__requests *r, int *done, int most, int *count) {
-  int completed = 0;
-  *count        = 0;
-  if (!r->pending) return WEIR_OK;
-  int tested = r->pending < most ? r->pending : most; /* `done` must hold all that may complete at once */
-  MPI_TRY(MPI_Testsome(tested, r->request, &completed, r->index, MPI_STATUSES_IGNORE));
-  if (completed == MPI_UNDEFINED || !completed) return WEIR_OK;
-  for (int i = 0; i < completed; i++) done[i] = r->slot[r->index[i]];
-  *count   = completed;
+  *count = 0;
+  for (int at = 0, tested; at < r->pending && *count < most; at += tested) {
+    int completed = 0, room = most - *count;
+    tested = r->pending - at < room ? r->pending - at : room; /* `done` must hold all that may complete at once */
+    MPI_TRY(MPI_Testsome(tested, r->request + at, &completed, r->index, MPI_STATUSES_IGNORE));
+    if (completed == MPI_UNDEFINED) continue;
+    for (int i = 0; i < completed; i++) done[(*count)++] = r->slot[at + r->index[i]];
+  }
+  if (!*count) return WEIR_OK;
   int kept = 0;
   for (int i = 0; i < r->pending; i++) {
     if (r->request[i] == MPI_REQUEST_NULL) continue;

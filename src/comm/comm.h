@@ -23,7 +23,7 @@ weir_status weir__comm_barrier(weir__comm *comm);
 weir_status weir__comm_max(weir__comm *comm, int64_t *values, int count); /* element-wise over all, result on all */
 weir_status weir__comm_sum(weir__comm *comm, int64_t *values, int count);
 weir_status weir__comm_broadcast(weir__comm *comm, void *bytes, size_t size, int root);
-/* All agree on one status: the worst of all; on a failure the message of the lowest rank that failed is everyone's. */
+/* All agree on one status: everyone's own when none failed; otherwise status and message of the lowest rank that did. */
 weir_status weir__comm_agree(weir__comm *comm, weir_status status);
 /* Each process sends a message to some others and learns who sent to it (nonblocking consensus: cost grows with the
  * number of partners, not of processes). `received` and its bytes are one allocation each, freed by
