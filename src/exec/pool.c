@@ -19,6 +19,7 @@ struct weir__pool {
   _Alignas(64) _Atomic uint32_t epoch;
   _Atomic int32_t  sleepers, searching;
   _Atomic bool     stop;
+  _Atomic bool     owner_away; /* it found nothing in weir__pool_help and may sleep now */
   _Atomic uint64_t wakes;
 };
 
@@ -33,6 +34,10 @@ typedef struct seat {
 static void push(weir__pool *pool, deque *d, uint32_t entry) {
   int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
   atomic_store_explicit(&d->entry[bottom & pool->mask], entry, memory_order_relaxed);
+  if (!pool->threads) { /* no thieves */
+    atomic_store_explicit(&d->bottom, bottom + 1, memory_order_relaxed);
+    return;
+  }
   atomic_store(&d->bottom, bottom + 1); /* publishes the entry, and is ordered before the look at `sleepers` */
 }
 
@@ -40,6 +45,11 @@ static bool take(weir__pool *pool, deque *d, uint32_t *entry) {
   int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
   if (bottom < atomic_load_explicit(&d->top, memory_order_relaxed))
     return false; /* empty, and only thieves can change top */
+  if (!pool->threads) {
+    atomic_store_explicit(&d->bottom, bottom, memory_order_relaxed);
+    *entry = atomic_load_explicit(&d->entry[bottom & pool->mask], memory_order_relaxed);
+    return true;
+  }
   atomic_store(&d->bottom, bottom);
   int64_t top = atomic_load(&d->top);
   if (top > bottom) {
@@ -77,27 +87,37 @@ static bool anything(weir__pool *pool) {
 
 /* ---- sleeping and waking ---- */
 
-static void wake_one(weir__pool *pool) {
-  if (atomic_load(&pool->sleepers) == 0 || atomic_load(&pool->searching) > 0) return;
+/* True: everyone else is at work, but the owner is away. */
+static bool wake_one(weir__pool *pool) {
+  if (atomic_load(&pool->searching) > 0) return false;
+  if (atomic_load(&pool->sleepers) == 0) return atomic_load(&pool->owner_away);
   atomic_fetch_add(&pool->epoch, 1);
   atomic_fetch_add_explicit(&pool->wakes, 1, memory_order_relaxed);
   weir__futex_wake(&pool->epoch, 1, false);
+  return false;
 }
 
-void weir__pool_push(weir__pool *pool, int thread, uint32_t entry) {
+bool weir__pool_push(weir__pool *pool, int thread, uint32_t entry) {
   push(pool, &pool->deques[thread], entry);
-  if (pool->threads) wake_one(pool);
+  if (!pool->threads || !wake_one(pool) || thread == pool->threads) return false;
+  return atomic_exchange(&pool->owner_away, false); /* one of the callers wakes it */
 }
+
+bool weir__pool_busy(const weir__pool *pool) {
+  return atomic_load_explicit(&pool->sleepers, memory_order_relaxed) == 0 &&
+         atomic_load_explicit(&pool->searching, memory_order_relaxed) == 0;
+}
+
+enum { LOOKS = 32 }; /* about a microsecond */
 
 /* Search for about a microsecond, then sleep until something is pushed. False: the pool stops. */
 static bool search(weir__pool *pool, int thread, uint32_t *entry) {
-  enum { LOOKS = 32 };
   while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
     atomic_fetch_add(&pool->searching, 1);
     for (int i = 0; i < LOOKS; i++) {
       if (find(pool, thread, entry)) {
         /* the last searcher to find work looks for a successor, if there is more to do */
-        if (atomic_fetch_sub(&pool->searching, 1) == 1 && anything(pool)) wake_one(pool);
+        if (atomic_fetch_sub(&pool->searching, 1) == 1 && anything(pool)) (void)wake_one(pool);
         return true;
       }
       weir__pause();
@@ -122,9 +142,26 @@ static void body(void *argument) {
   }
 }
 
+/* The owner searches like the others. What is pushed after it has said that it is away, or was missed by the last look,
+ * wakes it. */
+static bool find_as_owner(weir__pool *pool, uint32_t *entry) {
+  if (find(pool, pool->threads, entry)) return true;
+  if (!pool->threads || atomic_load_explicit(&pool->owner_away, memory_order_relaxed)) return false;
+  atomic_fetch_add(&pool->searching, 1);
+  bool found = false;
+  for (int i = 0; i < LOOKS && !found; i++) {
+    weir__pause();
+    found = find(pool, pool->threads, entry);
+  }
+  if (!found) atomic_store(&pool->owner_away, true);
+  if (atomic_fetch_sub(&pool->searching, 1) == 1 && found && anything(pool)) (void)wake_one(pool);
+  return found || find(pool, pool->threads, entry);
+}
+
 bool weir__pool_help(weir__pool *pool) {
   uint32_t entry;
-  if (!find(pool, pool->threads, &entry)) return false;
+  if (!find_as_owner(pool, &entry)) return false;
+  if (atomic_load_explicit(&pool->owner_away, memory_order_relaxed)) atomic_store(&pool->owner_away, false);
   pool->run(pool->self, pool->threads, entry);
   return true;
 }

@@ -23,7 +23,10 @@ typedef void weir__pool_run(void *self, int thread, uint32_t entry);
 weir_status weir__pool_create(int threads, size_t capacity, int first_core /* -1: not pinned */, weir__pool_run *run,
                               void *self, weir__pool **pool);
 void        weir__pool_destroy(weir__pool **pool); /* waits for the entries being run */
-void        weir__pool_push(weir__pool *pool, int thread, uint32_t entry);
+/* True: there is more to do than threads awake, and the owner found nothing when it last looked: the caller wakes it.
+ */
+bool weir__pool_push(weir__pool *pool, int thread, uint32_t entry);
+bool weir__pool_busy(const weir__pool *pool); /* no thread sleeps or searches just now */
 /* The owner runs one entry of its own, or a stolen one. False: nothing was ready. */
 bool        weir__pool_help(weir__pool *pool);
 uint64_t    weir__pool_wakes(const weir__pool *pool); /* so far */

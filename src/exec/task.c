@@ -259,38 +259,48 @@ static void post(weir__worker *w, const weir__step *s, int message) {
 
 /* ---- completion ---- */
 
-static void ready(weir__worker *w, weir__step *s, uint32_t task, int thread) {
-  weir__pool_push(w->pool, thread, (uint32_t)(s - w->step) * (uint32_t)w->plan->tasks + task);
+enum { NONE = UINT32_MAX };
+
+static void ready(weir__worker *w, uint32_t entry, int thread) {
+  if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
-static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread) {
+/* The first task that becomes ready is kept in `*kept` where that is NONE, to be run at once; the others are pushed. */
+static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
+                       uint32_t *kept) {
+  uint32_t base = (uint32_t)(s - w->step) * (uint32_t)w->plan->tasks;
   for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
     uint32_t task = list->target[i];
     if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
     atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
-    ready(w, s, task, thread);
+    if (*kept == NONE) *kept = base + task;
+    else ready(w, base + task, thread);
   }
 }
 
 void weir__worker_fire(weir__worker *w, weir__step *s, int emitter, int thread) {
-  count_down(w, s, &w->plan->now, emitter, thread);
+  uint32_t kept = NONE;
+  count_down(w, s, &w->plan->now, emitter, thread, &kept);
+  if (kept != NONE) ready(w, kept, thread);
 }
 
-static void complete(weir__worker *w, weir__step *s, int task, int thread) {
+static uint32_t complete(weir__worker *w, weir__step *s, int task, int thread) {
   const weir__plan *p    = w->plan;
   bool              sink = p->now.first[task] == p->now.first[task + 1];
-  count_down(w, s, &p->now, task, thread);
+  uint32_t          kept = NONE;
+  count_down(w, s, &p->now, task, thread, &kept);
   if (p->next.first[task] != p->next.first[task + 1])
-    count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread);
+    count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, &kept);
   if (p->task[task].kind == WEIR__TASK_PACK) {
     post(w, s, p->task[task].message);
     weir__worker_wake(w);
   }
   if (sink && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1) weir__worker_wake(w);
+  return kept;
 }
 
-void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
-  weir__worker     *w    = worker;
+/* Run one task; returns one that has become ready by it, or NONE. */
+static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
   uint32_t          t    = entry % (uint32_t)w->plan->tasks;
   weir__step       *s    = &w->step[entry / (uint32_t)w->plan->tasks];
   const weir__task *task = &w->plan->task[t];
@@ -302,7 +312,22 @@ void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
   case WEIR__TASK_JOIN: run_join(w, s, thread, task); break;
   case WEIR__TASK_PACK: run_pack(w, s, task); break;
   }
-  complete(w, s, (int)t, thread);
+  return complete(w, s, (int)t, thread);
+}
+
+/* A task and, without detour through the queues, one that it made ready, and so on. The owner has steps and messages to
+ * look after: it goes on only while there are no messages and nobody waits for work. */
+void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
+  enum { OWNER_TASKS = 16 };
+  weir__worker *w    = worker;
+  bool          owns = thread == w->options.threads;
+  for (int n = 1; entry != NONE; n++) {
+    entry = run_task(w, thread, entry);
+    if (owns && entry != NONE && (w->requests || n >= OWNER_TASKS || !weir__pool_busy(w->pool))) {
+      ready(w, entry, thread);
+      return;
+    }
+  }
 }
 
 void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node) {
