@@ -122,7 +122,7 @@ static void simulate(const char *folder, int rank) {
 }
 
 static void round_of(const feed *f, feed_board *board, weir__comm *comm, int s, bench_samples *samples) {
-  weir__worker_options options = {.threads = 0, .as_published = f->in_pieces};
+  weir__worker_options options = {.threads = 0};
   int                  rank    = weir__comm_rank(comm);
   if (s == 0) feed_worker(f, board, comm, &options, NULL);
   else by_hand(f, board, rank, s == 2);

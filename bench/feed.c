@@ -165,16 +165,17 @@ static const weir_operator stamp_operator = {.api         = WEIR_OPERATOR_API,
                                              .need        = corner_need,
                                              .apply       = stamp_apply};
 
-static void build(const weir__intake_field *field, feed_board *board, const weir__chunk_size *chunks, bool stamped,
+static void build(const weir__intake_field *field, feed_board *board, const weir__grid *grid, bool stamped,
                   weir__graph **graph) {
-  weir__graph *g;
-  int          u, sink, trigger;
-  to_board     p = {board};
-  weir__edge   mean;
+  weir__chunk_size chunks = {"y", PIECE_ROWS};
+  weir__graph     *g;
+  int              u, sink, trigger;
+  to_board         p = {board};
+  weir__edge       mean;
   bench_check(weir__graph_create(weir__operators_built_in, &g), "graph");
-  g->chunk_size  = chunks;
+  g->chunk_size  = &chunks;
   g->chunk_sizes = 1;
-  bench_check(weir__graph_add_source(g, field->name, 0, 0, &field->type, NULL, false, &u), "graph");
+  bench_check(weir__graph_add_source(g, field->name, 0, 0, &field->type, grid, false, &u), "graph");
   bench_check(weir__graph_expression(g, "mean(u)", (weir__place){0}, &mean), "expression");
   bench_check(weir__graph_trigger(g, (weir__trigger){.period = 1}, &trigger), "graph");
   bench_check(weir__graph_add_operator(g, &board_operator, &p, &mean, 1, NULL, (weir__place){0}, NULL, &sink), "graph");
@@ -186,12 +187,14 @@ static void build(const weir__intake_field *field, feed_board *board, const weir
     weir__graph_want(g, sink, trigger);
   }
   bench_check(weir__graph_finish(g), "graph");
-  *graph = g;
+  g->chunk_sizes = 0; /* they were ours */
+  *graph         = g;
 }
 
 void feed_worker(const feed *f, feed_board *board, weir__comm *comm, const weir__worker_options *options,
                  weir__worker_stats *stats) {
-  weir__chunk_size          chunks = {"y", PIECE_ROWS};
+  weir__arena               arena = {0};
+  weir__grid                grid;
   weir__intake             *intake;
   weir__worker             *worker;
   weir__graph              *graph;
@@ -200,7 +203,9 @@ void feed_worker(const feed *f, feed_board *board, weir__comm *comm, const weir_
   bench_check(weir__intake_open(comm, f->folder, f->stream, 60, &intake), "intake");
   if (weir__intake_fields(intake, &field) != 1) bench_check(WEIR_FAIL(WEIR_ERR_INPUT, "not one field"), "intake");
   if (alone) memset(board->start_ns, 0, sizeof board->start_ns);
-  build(field, board, &chunks, alone, &graph);
+  if (f->in_pieces) bench_check(weir__intake_grid(intake, 0, &arena, &grid), "chunks");
+  build(field, board, f->in_pieces ? &grid : NULL, alone, &graph);
+  weir__arena_clear(&arena);
   bench_check(weir__worker_create(graph, comm, NULL, intake, options, &worker), "worker");
   bench_check(weir__worker_run(worker), "run");
   if (stats) weir__worker_stats_get(worker, stats);
