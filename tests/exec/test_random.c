@@ -642,7 +642,7 @@ static void fail_here(uint64_t seed, const char *what) {
 }
 
 static int add_source(weir__graph *g, int i) {
-  char            name[16];
+  char            name[24];
   weir_field_type type = {.dtype = (weir_dtype)nodes[i].spec.offset};
   weir__grid      grid = {0};
   int64_t         edge[AXES][20];
