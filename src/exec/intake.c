@@ -27,7 +27,9 @@ struct weir__intake {
   weir__channel_record     *record; /* per channel, of the step being gathered */
   bool                     *read;   /* per channel: the next step was read */
   bool                      mapped, ended;
-  uint64_t                  next; /* sequence */
+  uint64_t                  next;                               /* sequence */
+  bool                      discarded[WEIR__CHANNEL_SLOTS_MAX]; /* per sequence in flight */
+  int64_t                   dropped;                            /* steps */
   int64_t                   checked_ns;
 };
 
@@ -154,6 +156,14 @@ static weir_status agree_on_fields(weir__intake *in) {
   return WEIR_OK;
 }
 
+/* The simulation hears why there will be no analysis; the failure stays the last one. */
+static weir_status refuse_all(weir__intake *in, weir_status status) {
+  char message[1024];
+  snprintf(message, sizeof message, "%s", weir_error_last());
+  weir__intake_refuse(in, message);
+  return WEIR_FAIL(status, "%s", message);
+}
+
 weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
                               weir__intake **intake) {
   weir_status          status = WEIR_OK;
@@ -174,6 +184,7 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
   in      = NULL;
 out:
   weir__free(list);
+  if (in) status = refuse_all(in, status);
   weir__intake_close(&in);
   return status;
 }
@@ -375,6 +386,10 @@ weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
     in->ended = true;
     return WEIR_END;
   }
+  bool *discarded = &in->discarded[in->next % WEIR__CHANNEL_SLOTS_MAX];
+  *discarded      = false; /* a step that one process could not publish is dropped as a whole */
+  for (int i = 0; i < in->channels; i++) *discarded |= in->record[i].tombstone;
+  in->dropped += *discarded;
   *arrival = (weir__arrival){in->record[0].step, in->record[0].time, in->record[0].fired, in->next++};
   for (int i = 0; i < in->channels; i++) {
     in->read[i] = false;
@@ -390,8 +405,11 @@ weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
 
 void weir__intake_pieces_of(weir__intake *in, uint64_t sequence, const void **data) {
   for (int k = 0; k < in->pieces; k++) {
-    weir_view view;
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[in->piece[k].channel]);
+    weir_view                        view;
     data[k] = NULL;
+    if (in->discarded[sequence % WEIR__CHANNEL_SLOTS_MAX] && !d->field[d->piece[in->piece[k].piece].field].is_static)
+      continue;
     if (weir__channel_piece(in->channel[in->piece[k].channel], sequence, in->piece[k].piece, &view) >= 0)
       data[k] = view.data;
   }
@@ -416,4 +434,17 @@ int64_t weir__intake_blocked_ns(const weir__intake *in) {
   }
   return total;
 }
+
+int64_t weir__intake_bytes(const weir__intake *in) {
+  int64_t total = 0;
+  for (int i = 0; i < in->channels; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    total += (int64_t)stats.bytes;
+  }
+  return total;
+}
+
+int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
+
 int weir__intake_channels(const weir__intake *in) { return in->channels; }

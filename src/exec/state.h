@@ -88,4 +88,6 @@ weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
 int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
 int64_t         weir__intake_blocked_ns(const weir__intake *intake);
+int64_t         weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
+int64_t         weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
 #endif

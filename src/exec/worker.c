@@ -405,7 +405,11 @@ static int by_value(const void *a, const void *b) {
 
 void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
   *stats = w->stats;
-  if (w->intake) stats->blocked_ns = weir__intake_blocked_ns(w->intake);
+  if (w->intake) {
+    stats->blocked_ns    = weir__intake_blocked_ns(w->intake);
+    stats->intake_bytes  = weir__intake_bytes(w->intake);
+    stats->dropped_steps = weir__intake_dropped(w->intake);
+  }
   int64_t sorted[LATENCIES];
   int     n = w->latencies < LATENCIES ? w->latencies : LATENCIES;
   if (!n) return;
