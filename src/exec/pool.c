@@ -29,7 +29,14 @@ typedef struct seat {
   int         core; /* -1: anywhere */
 } seat;
 
-/* ---- deque ---- */
+/* ---- deque ----
+ *
+ * Why the owner may take entry b without a race once it has stored bottom = b and then read top <= b - REACH. A thief
+ * that claims from t on takes at most REACH. If t is what the owner read, it ends before b. If it is more, the thief
+ * read top after the owner did, hence bottom after the owner stored it (all four are sequentially consistent), and
+ * takes nothing at or above it that the owner has not pushed since. If it is less, its exchange came before and the
+ * owner has seen the result, or fails. */
+enum { REACH = 16 }; /* entries a thief takes at most */
 
 static void push(weir__pool *pool, deque *d, uint32_t entry) {
   int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
@@ -41,41 +48,54 @@ static void push(weir__pool *pool, deque *d, uint32_t entry) {
   atomic_store(&d->bottom, bottom + 1); /* publishes the entry, and is ordered before the look at `sleepers` */
 }
 
+/* Take the oldest entries, half of what there is and at most `most`. */
+static int claim(weir__pool *pool, deque *d, int64_t most, uint32_t *entry) {
+  int64_t top = atomic_load(&d->top);
+  for (;;) {
+    int64_t count = (atomic_load(&d->bottom) - top + 1) / 2;
+    if (count <= 0) return 0;
+    if (count > most) count = most;
+    for (int64_t i = 0; i < count; i++)
+      entry[i] = atomic_load_explicit(&d->entry[(top + i) & pool->mask], memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&d->top, &top, top + count)) return (int)count;
+  }
+}
+
+/* The owner's next entry: the newest, without a race where thieves cannot reach it; else the oldest, as thieves do. */
 static bool take(weir__pool *pool, deque *d, uint32_t *entry) {
   int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
-  if (bottom < atomic_load_explicit(&d->top, memory_order_relaxed))
-    return false; /* empty, and only thieves can change top */
+  int64_t top    = atomic_load_explicit(&d->top, memory_order_relaxed);
+  if (bottom < top) return false; /* empty, and only thieves can change top */
   if (!pool->threads) {
     atomic_store_explicit(&d->bottom, bottom, memory_order_relaxed);
     *entry = atomic_load_explicit(&d->entry[bottom & pool->mask], memory_order_relaxed);
     return true;
   }
-  atomic_store(&d->bottom, bottom);
-  int64_t top = atomic_load(&d->top);
-  if (top > bottom) {
-    atomic_store_explicit(&d->bottom, bottom + 1, memory_order_relaxed);
-    return false;
+  if (bottom - top >= REACH) {
+    atomic_store(&d->bottom, bottom);
+    if (bottom - atomic_load(&d->top) >= REACH) {
+      *entry = atomic_load_explicit(&d->entry[bottom & pool->mask], memory_order_relaxed);
+      return true;
+    }
+    atomic_store(&d->bottom, bottom + 1);
   }
-  *entry = atomic_load_explicit(&d->entry[bottom & pool->mask], memory_order_relaxed);
-  if (top < bottom) return true;
-  bool won = atomic_compare_exchange_strong(&d->top, &top, top + 1); /* the last one: race with thieves */
-  atomic_store_explicit(&d->bottom, bottom + 1, memory_order_relaxed);
-  return won;
+  return claim(pool, d, 1, entry) == 1;
 }
 
-static bool steal(weir__pool *pool, deque *d, uint32_t *entry) {
-  int64_t top = atomic_load(&d->top);
-  while (top < atomic_load(&d->bottom)) {
-    *entry = atomic_load_explicit(&d->entry[top & pool->mask], memory_order_relaxed);
-    if (atomic_compare_exchange_strong(&d->top, &top, top + 1)) return true;
-  }
-  return false;
+/* Steal some entries; the first is to be run, the others go to the thief's own deque. */
+static bool steal(weir__pool *pool, deque *from, deque *to, uint32_t *entry) {
+  uint32_t stolen[REACH];
+  int      count = claim(pool, from, REACH, stolen);
+  for (int i = 1; i < count; i++) push(pool, to, stolen[i]);
+  if (count) *entry = stolen[0];
+  return count > 0;
 }
 
 static bool find(weir__pool *pool, int thread, uint32_t *entry) {
-  if (take(pool, &pool->deques[thread], entry)) return true;
+  deque *own = &pool->deques[thread];
+  if (take(pool, own, entry)) return true;
   for (int i = 1; i <= pool->threads; i++)
-    if (steal(pool, &pool->deques[(thread + i) % (pool->threads + 1)], entry)) return true;
+    if (steal(pool, &pool->deques[(thread + i) % (pool->threads + 1)], own, entry)) return true;
   return false;
 }
 

@@ -3,12 +3,13 @@
  * Requirements: no lock and no allocation while running; idle threads sleep; few wake-ups (a wake costs its sender 10
  * us and more).
  *
- *   deque    one per thread (Chase & Lev 2005, doi 10.1145/1073970.1073974; memory orders as in Le et al. 2013,
- *            doi 10.1145/2442516.2442524, with sequentially consistent accesses in place of fences, which costs the
- * same on x86 and lets the race detector follow). Its owner pushes and takes at the bottom, others steal at the top.
- * Fixed capacity: at most every task of every step in flight is ready at once. sleep    a thread that finds nothing
- * counts itself as a sleeper, looks once more at all deques, and waits on `epoch`. Who pushes looks at `sleepers` after
- * the push: with all four accesses sequentially consistent one of the two sees the other. wake     only if nobody is
+ *   deque    one per thread, after Chase & Lev 2005 (doi 10.1145/1073970.1073974), with sequentially consistent
+ * accesses in place of the fences of Le et al. 2013 (doi 10.1145/2442516.2442524), which costs the same on x86 and lets
+ * the race detector follow. Its owner pushes and takes at the bottom; others steal at the top, half of what there is
+ * and up to 16 entries at once (pool.c says why that is safe). Near the top the owner takes from there, too. Fixed
+ * capacity: at most every task of every step in flight is ready at once. sleep    a thread that finds nothing counts
+ * itself as a sleeper, looks once more at all deques, and waits on `epoch`. Who pushes looks at `sleepers` after the
+ * push: with all four accesses sequentially consistent one of the two sees the other. wake     only if nobody is
  * searching already; a searcher that finds work wakes the next one (a chain, not a herd).
  *
  * The thread that owns the pool (number `threads`) takes part when it calls weir__pool_help. */

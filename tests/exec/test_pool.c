@@ -43,10 +43,10 @@ static void run(void *self, int thread, uint32_t entry) {
   atomic_fetch_sub(&w->left, 1);
 }
 
-static void once_each(shape shape, int threads) {
+static void once_each(shape how, int threads) {
   static work w;
   memset(&w, 0, sizeof w);
-  w.shape = shape;
+  w.shape = how;
   assert_int_equal(weir__pool_create(threads, ENTRIES, -1, run, &w, &w.pool), WEIR_OK);
   for (uint32_t round = 1; round <= ROUNDS; round++) {
     atomic_store(&w.left, ENTRIES);
