@@ -118,7 +118,9 @@ static void mark(const call *c, const weir__bit *bit, bool has) {
   for (int k = 0; k < c->node->outputs; k++) *weir__cell_token(&c->w->plan->cell[bit->cell + k], c->s->ordinal) = has;
 }
 
+/* WEIR_END from an operator: it has no value at this step. */
 static bool succeeded(const call *c, weir_status status) {
+  if (status == WEIR_END) return false;
   if (status >= 0) return true;
   weir__worker_failed(c->w, c->s, c->node);
   return false;
@@ -134,7 +136,7 @@ static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__ta
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
       weir_status status = c.node->op->apply(&c.a);
-      has                = status != WEIR_END && succeeded(&c, status); /* WEIR_END: no value at this step */
+      has                = succeeded(&c, status);
     }
     mark(&c, bit, has);
   }
