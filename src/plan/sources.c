@@ -191,9 +191,9 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, const 
   int64_t           mine  = chunk - c->first[number];
   int               cell  = c->cell[number] + (int)mine, task;
   weir_region       whole = weir__grid_region(&node->grid, chunk);
-  if (count == 1 && p->cell[f->cell].slot_piece >= 0 && node->history == 0 && weir__region_equal(&f->region, &whole) &&
-      weir__region_equal(&p->cell[f->cell].region, &whole)) {
-    p->cell[cell]                         = p->cell[f->cell]; /* the chunk is a piece: seen in the slot, not copied */
+  if (count == 1 && p->cell[f->cell].slot_piece >= 0 && node->history == 0 && weir__region_equal(&f->region, &whole)) {
+    /* the chunk lies in one piece: it is seen in the slot, as part of the piece, and not copied */
+    p->cell[cell]                         = p->cell[f->cell];
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_BEGIN, 0};
     return WEIR_OK;
   }
