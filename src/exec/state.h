@@ -6,17 +6,20 @@
 #include "exec/worker.h"
 #include "plan/plan.h"
 
+enum { WEIR__TURNS = 16 };
+
 /* One step in flight. There is one more of these than steps in flight, because a step that completes counts down tasks
  * of the next one, which may not have begun. */
 typedef struct weir__step {
-  int64_t           ordinal; /* steps published before */
-  int64_t           step;
-  double            time, dt;
-  uint64_t          fired; /* triggers */
-  int64_t           arrived_ns;
-  uint64_t          sequence;  /* in the channels */
-  int64_t          *index;     /* per node: how often active before this step */
-  const void      **piece;     /* per local piece: its data in the slot; NULL: not there */
+  int64_t      ordinal; /* steps published before */
+  int64_t      step;
+  double       time, dt;
+  uint64_t     fired;             /* triggers */
+  uint32_t     turn[WEIR__TURNS]; /* ordinal % r: where this step stands in a ring of r, without a division per task */
+  int64_t      arrived_ns;
+  uint64_t     sequence;       /* in the channels */
+  int64_t     *index;          /* per node: how often active before this step */
+  const void **piece;          /* per local piece: its data in the slot; NULL: not there */
   _Atomic uint32_t *counter;   /* per task: what it still waits for */
   _Atomic uint32_t  remaining; /* sinks and messages; 0: may retire */
 } weir__step;
@@ -39,6 +42,7 @@ struct weir__worker {
   weir__requests      *requests;
   weir__step          *step;         /* flight + 1 */
   int                  steps;        /* flight + 1 */
+  int                  task_bits;    /* an entry of the pool is a step's place in `step` and, in its low bits, a task */
   int64_t             *active_count; /* per node: steps it was active in */
   weir__thread_memory *memory;       /* per thread and owner */
   _Atomic uint32_t    *outbox_next;  /* stack of packed messages: entry (step slot * messages + message) + 1 */

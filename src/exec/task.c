@@ -6,8 +6,22 @@
 
 /* ---- where things are in this step ---- */
 
-static char *cell_data(const weir__worker *w, const weir__step *s, const weir__cell *cell, int64_t ordinal) {
-  if (ordinal < 0) return NULL;
+/* The place in a ring of the step `lag` steps ago. */
+static size_t turn(const weir__step *s, int64_t ring, int64_t lag) {
+  return lag || ring >= WEIR__TURNS ? (size_t)((s->ordinal - lag) % ring) : s->turn[ring];
+}
+
+static char *at(const weir__step *s, const weir__cell *cell) {
+  return cell->base + turn(s, cell->ring, 0) * cell->stride;
+}
+
+static uint8_t *token(const weir__step *s, const weir__cell *cell) {
+  return cell->token + turn(s, cell->ring, 0) * cell->token_stride;
+}
+
+/* What a cell held `lag` steps ago; NULL: nothing. */
+static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag) {
+  if (lag > s->ordinal) return NULL;
   if (cell->slot_piece >= 0) {
     union {
       const void *read;
@@ -15,8 +29,8 @@ static char *cell_data(const weir__worker *w, const weir__step *s, const weir__c
     } slot = {.read = s->piece[cell->slot_piece]};
     return slot.data;
   }
-  (void)w;
-  return *weir__cell_token(cell, ordinal) ? weir__cell_at(cell, ordinal) : NULL;
+  size_t place = turn(s, cell->ring, lag);
+  return cell->token[place * cell->token_stride] ? cell->base + place * cell->stride : NULL;
 }
 
 static bool active(const weir__step *s, const weir__node *node) {
@@ -29,15 +43,9 @@ static bool assemble(const weir__worker *w, const weir__step *s, const weir__gat
   for (int i = 0; i < g->parts; i++) {
     const weir__part *part = &p->part[g->first + i];
     const weir__cell *cell = &p->cell[part->cell];
-    char             *data = cell_data(w, s, cell, s->ordinal - part->lag);
+    char             *data = cell_data(s, cell, part->lag);
     if (!data) return false;
-    weir_field_type shape = {.dtype = to->dtype, .rank = to->rank};
-    weir_view       from  = weir__view_dense(data, &shape, &cell->region);
-    from                  = weir__view_narrow(&from, &part->region);
-    weir_region target    = part->region;
-    memcpy(target.start, part->target, sizeof target.start);
-    weir_view into = weir__view_narrow(to, &target);
-    weir__view_copy(&into, &from);
+    weir__copy_from_dense(to, part->target, data, &cell->region, &part->region);
   }
   return true;
 }
@@ -52,7 +60,7 @@ static void see(const weir__worker *w, const weir__step *s, int thread, const we
   *view = g->view;
   if (g->in_place) {
     const weir__part *part = &p->part[g->first];
-    char             *data = cell_data(w, s, &p->cell[part->cell], s->ordinal - part->lag);
+    char             *data = cell_data(s, &p->cell[part->cell], part->lag);
     view->data             = data ? data + g->at : NULL;
     view->missing          = !data;
     return;
@@ -110,12 +118,13 @@ static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
   for (int k = 0; k < c->node->outputs; k++) {
     const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
-    m->out[k]              = weir__view_dense(weir__cell_at(cell, c->s->ordinal), &c->node->type[k], &cell->region);
+    m->out[k]              = cell->view;
+    m->out[k].data         = at(c->s, cell);
   }
 }
 
 static void mark(const call *c, const weir__bit *bit, bool has) {
-  for (int k = 0; k < c->node->outputs; k++) *weir__cell_token(&c->w->plan->cell[bit->cell + k], c->s->ordinal) = has;
+  for (int k = 0; k < c->node->outputs; k++) *token(c->s, &c->w->plan->cell[bit->cell + k]) = has;
 }
 
 /* WEIR_END from an operator: it has no value at this step. */
@@ -151,7 +160,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   memcpy(out.start, cell->region.start, sizeof out.start);
   memcpy(out.count, cell->region.count, sizeof out.count);
   has         = active(s, c.node);
-  c.a.partial = weir__cell_at(cell, s->ordinal);
+  c.a.partial = at(s, cell);
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
     if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
@@ -161,7 +170,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
     w->memory[thread].out[0] = out;
     if (has) has = succeeded(&c, c.node->op->apply(&c.a));
   }
-  *weir__cell_token(cell, s->ordinal) = has;
+  *token(s, cell) = has;
 }
 
 static void run_join(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
@@ -172,17 +181,16 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
   call              c;
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
   has         = active(s, c.node);
-  c.a.partial = weir__cell_at(cell, s->ordinal);
-  for (int i = 0; i < task->joins && has; i++)
-    has = *weir__cell_token(&p->cell[p->join[task->join + i]], s->ordinal) != 0;
+  c.a.partial = at(s, cell);
+  for (int i = 0; i < task->joins && has; i++) has = *token(s, &p->cell[p->join[task->join + i]]) != 0;
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
     if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
     for (int i = 0; i < task->joins; i++)
       c.node->op->combine(c.node->params, c.node->in_type, &cell->region, c.a.partial,
-                          weir__cell_at(&p->cell[p->join[task->join + i]], s->ordinal));
+                          at(s, &p->cell[p->join[task->join + i]]));
   }
-  *weir__cell_token(cell, s->ordinal) = has;
+  *token(s, cell) = has;
   if (!task->root) return;
   if (has) {
     for (int i = 0; i < c.node->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
@@ -201,11 +209,12 @@ static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
   bool has = active(s, node);
   if (has) {
-    weir_view out = weir__view_dense(weir__cell_at(cell, s->ordinal), &node->type[0], &cell->region);
+    weir_view out = cell->view;
+    out.data      = at(s, cell);
     has           = w->source->read(w->source->self, node->field, s->ordinal, &out) >= 0;
     if (!has) weir__worker_failed(w, s, node);
   }
-  *weir__cell_token(cell, s->ordinal) = has;
+  *token(s, cell) = has;
 }
 
 static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task) {
@@ -216,11 +225,12 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   if (node->is_static && s->ordinal) return;
   bool has = active(s, node);
   if (has) {
-    weir_view out = weir__view_dense(weir__cell_at(cell, s->ordinal), &node->type[0], &cell->region);
+    weir_view out = cell->view;
+    out.data      = at(s, cell);
     if (g->offset) weir__view_fill_missing(&out);
     has = assemble(w, s, g, &out);
   }
-  *weir__cell_token(cell, s->ordinal) = has;
+  *token(s, cell) = has;
 }
 
 /* ---- messages ---- */
@@ -229,25 +239,23 @@ static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__plan    *p      = w->plan;
   const weir__message *m      = &p->out[task->message];
   int64_t              slot   = s->ordinal % p->flight;
-  char                *buffer = m->buffer + (size_t)slot * m->stride, *at = buffer + m->head;
-  weir__message_head   head  = {s->step, s->ordinal};
-  uint8_t             *token = (uint8_t *)buffer + sizeof head;
+  char                *buffer = m->buffer + (size_t)slot * m->stride, *next = buffer + m->head;
+  weir__message_head   head   = {s->step, s->ordinal};
+  uint8_t             *tokens = (uint8_t *)buffer + sizeof head;
   memcpy(buffer, &head, sizeof head);
   for (int i = 0; i < m->packets; i++) {
     const weir__packet *packet = &p->packet_out[m->packet + i];
     const weir__cell   *cell   = &p->cell[packet->cell];
-    char               *data   = cell_data(w, s, cell, s->ordinal - packet->lag);
-    token[i]                   = data != NULL;
+    char               *data   = cell_data(s, cell, packet->lag);
+    tokens[i]                  = data != NULL;
     if (data && cell->dtype) {
       weir_field_type shape = {.dtype = cell->dtype, .rank = cell->region.rank};
-      weir_view       from  = weir__view_dense(data, &shape, &cell->region),
-                to          = weir__view_dense(at, &shape, &packet->region);
-      from                  = weir__view_narrow(&from, &packet->region);
-      weir__view_copy(&to, &from);
+      weir_view       to    = weir__view_dense(next, &shape, &packet->region);
+      weir__copy_from_dense(&to, packet->region.start, data, &cell->region, &packet->region);
     } else if (data) {
-      memcpy(at, data, packet->bytes);
+      memcpy(next, data, packet->bytes);
     }
-    at += (packet->bytes + 63) & ~(size_t)63;
+    next += (packet->bytes + 63) & ~(size_t)63;
   }
 }
 
@@ -270,7 +278,7 @@ static void ready(weir__worker *w, uint32_t entry, int thread) {
 /* The first task that becomes ready is kept in `*kept` where that is NONE, to be run at once; the others are pushed. */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
                        uint32_t *kept) {
-  uint32_t base = (uint32_t)(s - w->step) * (uint32_t)w->plan->tasks;
+  uint32_t base = (uint32_t)(s - w->step) << w->task_bits;
   for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
     uint32_t task = list->target[i];
     if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
@@ -303,8 +311,8 @@ static uint32_t complete(weir__worker *w, weir__step *s, int task, int thread) {
 
 /* Run one task; returns one that has become ready by it, or NONE. */
 static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
-  uint32_t          t    = entry % (uint32_t)w->plan->tasks;
-  weir__step       *s    = &w->step[entry / (uint32_t)w->plan->tasks];
+  uint32_t          t    = entry & ((UINT32_C(1) << w->task_bits) - 1);
+  weir__step       *s    = &w->step[entry >> w->task_bits];
   const weir__task *task = &w->plan->task[t];
   switch (task->kind) {
   case WEIR__TASK_READ: run_read(w, s, task); break;

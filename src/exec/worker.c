@@ -192,6 +192,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   s->sequence   = arrival->sequence;
   s->arrived_ns = weir__clock_ns();
   w->last_time  = arrival->time;
+  for (uint32_t r = 1; r < WEIR__TURNS; r++) s->turn[r] = (uint32_t)(s->ordinal % r);
   for (int i = 0; i < w->graph->nodes; i++) {
     const weir__node *node = &w->graph->node[i];
     s->index[i]            = w->active_count[i];
@@ -304,6 +305,7 @@ weir_status weir__worker_run(weir__worker *w) {
 static weir_status allocate_steps(weir__worker *w) {
   const weir__plan *p = w->plan;
   w->steps            = p->flight + 1;
+  while (p->tasks >> w->task_bits) w->task_bits++;
   WEIR_TRY(weir__alloc_array((size_t)w->steps, sizeof *w->step, &w->step));
   for (int i = 0; i < w->steps; i++) {
     weir__step *s = &w->step[i];

@@ -64,6 +64,9 @@ weir_view weir__view_dense(void *data, const weir_field_type *type, const weir_r
 weir_view weir__view_narrow(const weir_view *view, const weir_region *region);
 /* Copy equal counts of elements of equal type; starts may differ (a wrapped halo). Rows are memcpy'd. */
 void weir__view_copy(const weir_view *to, const weir_view *from);
+/* Copy the box `part` of a dense box `held` at `data` (same type as the view) to where `target` is in the view. */
+void weir__copy_from_dense(const weir_view *to, const int64_t *target, const void *data, const weir_region *held,
+                           const weir_region *part);
 /* Fill with the missing value of the view's type: NaN, or `fill`, or 0 in an integer field without one. */
 void weir__view_fill_missing(const weir_view *view);
 #endif

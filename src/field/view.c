@@ -126,24 +126,44 @@ weir_view weir__view_narrow(const weir_view *view, const weir_region *region) {
   return v;
 }
 
-void weir__view_copy(const weir_view *to, const weir_view *from) {
-  int64_t size = (int64_t)weir_dtype_size(to->dtype), run = size;
-  int     axis = to->rank - 1; /* axes after `axis` are one dense run in both */
-  for (int a = 0; a < to->rank; a++)
-    if (to->count[a] <= 0) return;
-  while (axis >= 0 && to->stride[axis] == run && from->stride[axis] == run) run *= to->count[axis--];
-  int64_t index[WEIR_RANK_MAX] = {0};
+/* Rows of `count` elements of `size` bytes, as long as both sides are dense. */
+static void copy_box(int rank, const int64_t *count, int64_t size, char *to, const int64_t *to_stride, const char *from,
+                     const int64_t *from_stride) {
+  int64_t run = size, index[WEIR_RANK_MAX] = {0};
+  int     axis = rank - 1; /* axes after `axis` are one dense run in both */
+  for (int a = 0; a < rank; a++)
+    if (count[a] <= 0) return;
+  while (axis >= 0 && to_stride[axis] == run && from_stride[axis] == run) run *= count[axis--];
   for (;;) {
-    char *t = to->data, *f = from->data;
-    for (int a = 0; a <= axis; a++) t += index[a] * to->stride[a], f += index[a] * from->stride[a];
+    char       *t = to;
+    const char *f = from;
+    for (int a = 0; a <= axis; a++) t += index[a] * to_stride[a], f += index[a] * from_stride[a];
     memcpy(t, f, (size_t)run);
     int a = axis;
     for (; a >= 0; a--) {
-      if (++index[a] < to->count[a]) break;
+      if (++index[a] < count[a]) break;
       index[a] = 0;
     }
     if (a < 0) return;
   }
+}
+
+void weir__view_copy(const weir_view *to, const weir_view *from) {
+  copy_box(to->rank, to->count, (int64_t)weir_dtype_size(to->dtype), to->data, to->stride, from->data, from->stride);
+}
+
+void weir__copy_from_dense(const weir_view *to, const int64_t *target, const void *data, const weir_region *held,
+                           const weir_region *part) {
+  int64_t     size = (int64_t)weir_dtype_size(to->dtype), stride = size, from_stride[WEIR_RANK_MAX];
+  const char *from = data;
+  char       *into = to->data;
+  for (int a = to->rank - 1; a >= 0; a--) {
+    from_stride[a] = stride;
+    from += (part->start[a] - held->start[a]) * stride;
+    into += (target[a] - to->start[a]) * to->stride[a];
+    stride *= held->count[a];
+  }
+  copy_box(to->rank, part->count, size, into, to->stride, from, from_stride);
 }
 
 void weir__view_fill_missing(const weir_view *view) {

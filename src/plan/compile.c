@@ -128,6 +128,7 @@ static weir_status own_cells(weir__compiler *c, int number) {
                          .message    = -1,
                          .region     = region,
                          .dtype      = node->type[k].dtype};
+      cell.view       = weir__view_dense(NULL, &node->type[k], &region);
       if (weir__compiler_new_cell(c, cell) < 0) return WEIR_ERR_MEMORY;
     }
   }

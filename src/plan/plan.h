@@ -25,6 +25,7 @@ typedef struct weir__cell {
   size_t      offset;     /* in the message or in the plan's memory */
   weir_region region;     /* dense box held */
   weir_dtype  dtype;      /* 0: plain bytes */
+  weir_view   view;       /* of a result's chunk, but for `data`: made once */
 } weir__cell;
 
 /* Part of a gathered region: copy `region` of a cell to where `target` starts. */
@@ -161,10 +162,4 @@ weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size
 int64_t weir__owned_first(int64_t chunks, int rank, int size); /* first chunk of a worker; that of rank + 1 ends it */
 int     weir__owner(const weir__plan *plan, int node, int64_t chunk);
 
-static inline char *weir__cell_at(const weir__cell *cell, int64_t ordinal) {
-  return cell->base + (size_t)(ordinal % cell->ring) * cell->stride;
-}
-static inline uint8_t *weir__cell_token(const weir__cell *cell, int64_t ordinal) {
-  return cell->token + (size_t)(ordinal % cell->ring) * cell->token_stride;
-}
 #endif
