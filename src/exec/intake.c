@@ -39,18 +39,34 @@ enum { DOOR = 0, POLL_NS = 10000000, ALIVE_NS = 1000000000 };
 
 static void pause_ns(int64_t ns) { nanosleep(&(struct timespec){.tv_nsec = ns}, NULL); }
 
-/* Wait until all processes of the stream are seen on nodes with workers. */
+/* The processes of the stream on this node, without those that were killed and left their file behind. */
+static weir_status list_living(const weir__intake *in, weir__channel_entry **list, int *count) {
+  int kept = 0;
+  WEIR_TRY(weir__channel_list(in->run_directory, in->stream, NULL, list, count));
+  for (int i = 0; i < *count; i++)
+    if ((*list)[i].alive) (*list)[kept++] = (*list)[i];
+  *count = kept;
+  return WEIR_OK;
+}
+
+/* Wait until all processes of the stream are seen on nodes with workers. Workers of a node look one after the other, so
+ * the list that says "all" may be another worker's: each looks once more when all are there, and so all of a node see
+ * the same. */
 static weir_status wait_for_all(weir__intake *in, double seconds, weir__channel_entry **list, int *count) {
   int64_t deadline = weir__clock_ns() + (int64_t)(seconds * 1e9);
   for (;;) {
-    weir_status status  = weir__channel_list(in->run_directory, in->stream, NULL, list, count);
+    weir_status status  = list_living(in, list, count);
     int64_t     seen[2] = {in->node_rank == 0 && status >= 0 ? *count : 0, 0};
     WEIR_TRY(weir__comm_agree(in->comm, status));
     seen[1] = *count ? (*list)[0].size : 0;
     WEIR_TRY(weir__comm_sum(in->comm, &seen[0], 1));
     int64_t late[2] = {seen[1], weir__clock_ns() > deadline};
     WEIR_TRY(weir__comm_max(in->comm, late, 2));
-    if (late[0] > 0 && seen[0] >= late[0]) return WEIR_OK;
+    if (late[0] > 0 && seen[0] >= late[0]) {
+      weir__free(*list);
+      *list = NULL;
+      return weir__comm_agree(in->comm, list_living(in, list, count));
+    }
     if (late[1])
       return late[0]
                  ? WEIR_FAIL(WEIR_ERR_TIMEOUT,
