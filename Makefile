@@ -47,7 +47,7 @@ demo: packages
 	mkdir -p demo
 	cp apps/gyre/gyre.nml demo/gyre.nml
 	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 4 -- ../build/apps/gyre/gyre gyre.nml
-	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and the pictures zeta_*.png"
+	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and pictures: zeta_*.png, spectrum_*.png"
 
 bench: all
 	$(CMAKE) --build build --target bench
