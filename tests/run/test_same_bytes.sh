@@ -64,13 +64,13 @@ one() { # workers threads processes
   [ -n "$first" ] || first=$sum
   [ "$sum" = "$first" ] || { echo "differs from the first run"; exit 1; }
 }
-one 1 0 1
-one 1 2 4
-one 2 1 4
-one 3 4 2
-one 4 0 1
-one 4 1 6
-one 2 4 1
-one 3 0 6
+processes=(1 2 4 6)
+n=0
+for workers in 1 2 3 4; do
+  for threads in 0 1 2 4; do
+    one $workers $threads "${processes[n++ % 4]}" # 0 threads with 1 process, 1 with 2 ... then shifted for the next workers
+  done
+  n=$((n + 1))
+done
 awk -F, 'NR > 1 && $3 != $4 {print "fused and stored differ at step " $1; exit 1}' run-1-0-1/ke.csv
 [ "$(wc -l < run-1-0-1/ke.csv)" = 11 ]
