@@ -227,7 +227,7 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
-    if (g->offset) weir__view_fill_missing(&out);
+    if (g->holes) weir__view_fill_missing(&out);
     has = assemble(w, s, g, &out);
   }
   *token(s, cell) = has;

@@ -45,6 +45,9 @@ int64_t     weir__grid_find(const weir__grid *grid, int axis, int64_t position);
 /* The box of chunk indices that a region (inside the grid) touches. */
 void weir__grid_touched(const weir__grid *grid, const weir_region *region, int64_t first[WEIR_RANK_MAX],
                         int64_t last[WEIR_RANK_MAX]);
+/* Step `index` (`first` at first) through that box, last axis fastest. False after the last. */
+bool weir__grid_next(const weir__grid *grid, const int64_t first[WEIR_RANK_MAX], const int64_t last[WEIR_RANK_MAX],
+                     int64_t index[WEIR_RANK_MAX]);
 bool weir__grid_equal(const weir__grid *a, const weir__grid *b);
 /* Cut `extent` into pieces of `size` (the last may be smaller); or into `pieces` parts as even as can be. Into the
  * arena. */

@@ -50,6 +50,15 @@ void weir__grid_touched(const weir__grid *grid, const weir_region *region, int64
   }
 }
 
+bool weir__grid_next(const weir__grid *grid, const int64_t first[WEIR_RANK_MAX], const int64_t last[WEIR_RANK_MAX],
+                     int64_t index[WEIR_RANK_MAX]) {
+  for (int a = grid->rank - 1; a >= 0; a--) {
+    if (++index[a] <= last[a]) return true;
+    index[a] = first[a];
+  }
+  return false;
+}
+
 bool weir__grid_equal(const weir__grid *a, const weir__grid *b) {
   if (a->rank != b->rank) return false;
   for (int i = 0; i < a->rank; i++) {

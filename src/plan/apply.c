@@ -2,30 +2,20 @@
 #include "plan/compiler.h"
 #include <string.h>
 
-static weir_status new_bit(weir__compiler *c, weir__bit bit) {
-  weir__plan *p = c->plan;
-  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
-  p->bit[p->bits++] = bit;
-  return WEIR_OK;
-}
-
 /* The inputs of one chunk: a gather each, an empty one for those not given. */
 static weir_status add_inputs(weir__compiler *c, int number, int task, const weir_region *out) {
-  weir__plan       *p       = c->plan;
-  const weir__node *node    = &p->graph->node[number];
+  const weir__node *node    = &c->plan->graph->node[number];
   size_t            scratch = 0;
   for (int i = 0; i < node->inputs; i++) {
     weir_region need;
     if (node->input[i].node < 0) {
-      WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof *p->gather));
-      p->gather[p->gathers++] = (weir__gather){.cell = -1};
+      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}));
       continue;
     }
     WEIR_TRY(weir__node_need(node, i, out, &need));
     WEIR_TRY(weir__compiler_gather(c, task, node->input[i], node->lag[i], node->wrap[i], &need, &scratch));
   }
-  if (node->op->scratch_size) scratch += node->op->scratch_size(node->params, node->in_type, out);
-  if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+  weir__compiler_scratch(c, node, out, scratch);
   return WEIR_OK;
 }
 
@@ -53,7 +43,7 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
     if (node->op->state_size)
       p->state_bytes += (node->op->state_size(node->params, node->in_type, &region) + 63) & ~(size_t)63;
     WEIR_TRY(add_inputs(c, number, task, &region));
-    WEIR_TRY(new_bit(c, bit));
+    WEIR_TRY(weir__compiler_new_bit(c, bit));
     p->task[task].bits++;
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
     held += (double)weir__region_size(&region);

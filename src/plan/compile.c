@@ -48,6 +48,32 @@ weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *num
   return WEIR_OK;
 }
 
+weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+  p->bit[p->bits++] = bit;
+  return WEIR_OK;
+}
+
+weir_status weir__compiler_new_part(weir__compiler *c, weir__part part) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__grow(&p->part, (size_t)p->parts + 1, &p->part_capacity, sizeof part));
+  p->part[p->parts++] = part;
+  return WEIR_OK;
+}
+
+weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather) {
+  weir__plan *p = c->plan;
+  WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof gather));
+  p->gather[p->gathers++] = gather;
+  return WEIR_OK;
+}
+
+void weir__compiler_scratch(weir__compiler *c, const weir__node *node, const weir_region *out, size_t inputs) {
+  if (node->op->scratch_size) inputs += node->op->scratch_size(node->params, node->in_type, out);
+  if (inputs > c->plan->scratch_bytes) c->plan->scratch_bytes = inputs;
+}
+
 size_t weir__type_bytes(const weir_field_type *type, const weir_region *region) {
   return (size_t)weir__region_size(region) * weir_dtype_size(type->dtype);
 }

@@ -46,6 +46,11 @@ int         weir__compiler_new_cell(weir__compiler *c, weir__cell cell); /* its 
 weir_status weir__compiler_depend(weir__compiler *c, weir__emitter from, int task, bool next);
 weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int task, int64_t lag);
 weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *number);
+weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit);
+weir_status weir__compiler_new_part(weir__compiler *c, weir__part part);
+weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather);
+/* Threads need scratch for a call on `out`: `inputs` bytes gathered before, and the operator's own. */
+void        weir__compiler_scratch(weir__compiler *c, const weir__node *node, const weir_region *out, size_t inputs);
 weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number);
 
 /* Where result `output` of a node's chunk is for this worker, and who makes it; asks its owner for `region` when that

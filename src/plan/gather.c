@@ -130,8 +130,7 @@ static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, 
   } else {
     WEIR_TRY(weir__compiler_look_back(c, from, r->task, remote ? 0 : r->lag));
   }
-  WEIR_TRY(weir__grow(&p->part, (size_t)p->parts + 1, &p->part_capacity, sizeof part));
-  p->part[p->parts++] = part;
+  WEIR_TRY(weir__compiler_new_part(c, part));
   r->gather->parts++;
   return WEIR_OK;
 }
@@ -142,17 +141,12 @@ static weir_status add_box(weir__compiler *c, const request *r, const weir_regio
   int64_t           first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX];
   weir__grid_touched(grid, box, first, last);
   memcpy(index, first, sizeof index);
-  for (;;) {
+  do {
     int64_t     chunk = weir__grid_ravel(grid, index);
     weir_region whole = weir__grid_region(grid, chunk), region;
     if (weir__region_intersect(&whole, box, &region)) WEIR_TRY(add_part(c, r, chunk, &region, shift));
-    int a = grid->rank - 1;
-    for (; a >= 0; a--) {
-      if (++index[a] <= last[a]) break;
-      index[a] = first[a];
-    }
-    if (a < 0) return WEIR_OK;
-  }
+  } while (weir__grid_next(grid, first, last, index));
+  return WEIR_OK;
 }
 
 /* Cut a region that may reach over the ends of wrapped axes into boxes inside the field, axis by axis. */
@@ -208,7 +202,5 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
     g.offset = *scratch;
     *scratch += (bytes + 63) & ~(size_t)63;
   }
-  WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof g));
-  p->gather[p->gathers++] = g;
-  return WEIR_OK;
+  return weir__compiler_new_gather(c, g);
 }

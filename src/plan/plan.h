@@ -41,7 +41,8 @@ typedef struct weir__part {
 typedef struct weir__gather {
   int         first, parts; /* in plan->part; 0 parts: an input not given */
   bool        in_place;
-  int         cell; /* >= 0: assembled there (large); else in scratch at `offset` */
+  bool        holes; /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
+  int         cell;  /* >= 0: assembled there (large); else in scratch at `offset` */
   size_t      offset;
   weir_region region;
   weir_view   view; /* of the region, but for `data` (and `missing`): made once */

@@ -37,8 +37,7 @@ typedef struct tree {
 } tree;
 
 static weir_status tree_add(tree *t, int worker) {
-  for (int i = t->count - 1; i >= 0 && i >= t->count - 2; i--)
-    if (t->worker[i] == worker) return WEIR_OK; /* chunks come in order, so do workers: only neighbours can be equal */
+  if (t->count && t->worker[t->count - 1] == worker) return WEIR_OK; /* chunks come in order, and so do their owners */
   WEIR_TRY(weir__grow(&t->worker, (size_t)t->count + 1, &t->capacity, sizeof *t->worker));
   t->worker[t->count++] = worker;
   return WEIR_OK;
@@ -70,15 +69,10 @@ static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
     for (int k = 0; k < node->grid.rank; k++)
       if (node->from_axis[k] >= 0) first[node->from_axis[k]] = last[node->from_axis[k]] = to[k];
     memcpy(index, first, sizeof index);
-    for (bool more = true; more;) {
+    do {
       int worker = weir__owner(c->plan, node->input[0].node, weir__grid_ravel(grid, index));
       if (worker != root) WEIR_TRY(tree_add(t, worker));
-      more = false;
-      for (int a = grid->rank - 1; a >= 0 && !more; a--) {
-        if (++index[a] <= last[a]) more = true;
-        else index[a] = first[a];
-      }
-    }
+    } while (weir__grid_next(grid, first, last, index));
   }
   for (int i = 0; i < t->count; i++)
     if (t->worker[i] == c->plan->rank) t->mine = i;
@@ -109,15 +103,13 @@ static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chun
   *scratch                 = 0;
   for (int i = 0; i < node->inputs; i++) {
     if (node->input[i].node < 0) {
-      WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof *p->gather));
-      p->gather[p->gathers++] = (weir__gather){.cell = -1};
+      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}));
       continue;
     }
     weir_region need = i ? weir__region_by_name(node->in_type[0], &region, node->in_type[i]) : region;
     WEIR_TRY(weir__compiler_gather(c, task, node->input[i], node->lag[i], 0, &need, scratch));
   }
-  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
-  p->bit[p->bits++] = bit;
+  WEIR_TRY(weir__compiler_new_bit(c, bit));
   p->task[task].bits++;
   return WEIR_OK;
 }
@@ -143,8 +135,7 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
       held = 0;
     }
     WEIR_TRY(add_bit(c, number, task, pairs[i].c, &scratch));
-    if (node->op->scratch_size) scratch += node->op->scratch_size(node->params, node->in_type, out);
-    if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+    weir__compiler_scratch(c, node, out, scratch);
     weir_region region = weir__grid_region(input_grid(c, node), pairs[i].c);
     held += (double)weir__region_size(&region);
   }
@@ -193,18 +184,16 @@ static weir_status one_result(weir__compiler *c, int number, int64_t r, const pa
     WEIR_TRY(partial_cell(c, node, &out, &join.partial));
     weir__bit bit = {
         .chunk = r, .gather = -1, .cell = root ? c->cell[number] + (int)(r - c->first[number]) * node->outputs : -1};
-    WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
-    p->bit[p->bits++] = bit;
-    join.bits         = 1;
+    WEIR_TRY(weir__compiler_new_bit(c, bit));
+    join.bits = 1;
     WEIR_TRY(weir__compiler_new_task(c, join, &maker));
     for (int i = 0; i < tasks; i++)
       WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, first_task + i}, maker, false));
     for (int i = 0; i < children; i++)
       WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_PACKET, packets[i]}, maker, false));
     if (node->op->in_order) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, maker}, maker, true));
-    source         = join.partial;
-    size_t scratch = node->op->scratch_size ? node->op->scratch_size(node->params, node->in_type, &out) : 0;
-    if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+    source = join.partial;
+    weir__compiler_scratch(c, node, &out, 0);
   }
   if (root) {
     c->task_of[c->task_at[number] + (r - c->first[number])] = (weir__emitter){WEIR__EMIT_TASK, maker};

@@ -22,8 +22,7 @@ static weir_status read_tasks(weir__compiler *c, int number) {
     weir__bit bit = {.chunk = chunk, .gather = -1, .cell = c->cell[number] + (int)mine};
     WEIR_TRY(weir__compiler_new_task(
         c, (weir__task){.kind = WEIR__TASK_READ, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
-    WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
-    p->bit[p->bits++] = bit;
+    WEIR_TRY(weir__compiler_new_bit(c, bit));
     WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
     WEIR_TRY(keep_order_of_static(c, number, task));
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
@@ -80,7 +79,7 @@ static weir_status share_piece(mail *m, int piece) {
   if (cell < 0) return WEIR_ERR_MEMORY;
   weir__grid_touched(&node->grid, &local->region, first, last);
   memcpy(index, first, sizeof index);
-  for (bool more = true; more;) {
+  do {
     int64_t      chunk = weir__grid_ravel(&node->grid, index);
     int          owner = weir__owner(p, local->node, chunk);
     weir_region  whole = weir__grid_region(&node->grid, chunk);
@@ -92,12 +91,7 @@ static weir_status share_piece(mail *m, int piece) {
       WEIR_TRY(weir__grow(&m->outgoing, m->count + 1, &m->capacity, sizeof *m->outgoing));
       m->outgoing[m->count++] = (struct outgoing){owner, a, cell};
     }
-    more = false;
-    for (int d = node->grid.rank - 1; d >= 0 && !more; d--) {
-      if (++index[d] <= last[d]) more = true;
-      else index[d] = first[d];
-    }
-  }
+  } while (weir__grid_next(&node->grid, first, last, index));
   return WEIR_OK;
 }
 
@@ -162,7 +156,7 @@ static int by_chunk(const void *a, const void *b) {
 }
 
 static weir_status check_cover(const weir__node *node, const weir_region *needed, const fragment *f, size_t count,
-                               bool holes) {
+                               bool may_have_holes, bool *holes) {
   int64_t covered = 0;
   char    text[200];
   for (size_t i = 0; i < count; i++) {
@@ -175,7 +169,8 @@ static weir_status check_cover(const weir__node *node, const weir_region *needed
                          weir__region_text(&both, text));
     }
   }
-  if (covered < weir__region_size(needed) && !holes)
+  *holes = covered < weir__region_size(needed);
+  if (*holes && !may_have_holes)
     return WEIR_FAIL(WEIR_ERR_INPUT,
                      "field %s: %lld of the %lld elements in %s are published by no process (if that is meant, say "
                      "`holes: fill` in the stream)",
@@ -184,8 +179,7 @@ static weir_status check_cover(const weir__node *node, const weir_region *needed
   return WEIR_OK;
 }
 
-static weir_status assemble(weir__compiler *c, int number, int64_t chunk, const weir_region *needed, const fragment *f,
-                            size_t count) {
+static weir_status assemble(weir__compiler *c, int number, int64_t chunk, bool holes, const fragment *f, size_t count) {
   weir__plan       *p     = c->plan;
   const weir__node *node  = &p->graph->node[number];
   int64_t           mine  = chunk - c->first[number];
@@ -199,30 +193,23 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, const 
   }
   WEIR_TRY(weir__compiler_new_task(
       c, (weir__task){.kind = WEIR__TASK_ASSEMBLE, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
-  weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .region = whole, .in_place = false};
+  weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .region = whole, .holes = holes};
   weir__bit    bit = {.chunk = chunk, .gather = p->gathers, .cell = cell};
   for (size_t i = 0; i < count; i++) {
     weir__part part = {.cell = f[i].cell, .region = f[i].region};
     memcpy(part.target, f[i].region.start, sizeof part.target);
-    WEIR_TRY(weir__grow(&p->part, (size_t)p->parts + 1, &p->part_capacity, sizeof part));
-    p->part[p->parts++] = part;
+    WEIR_TRY(weir__compiler_new_part(c, part));
     WEIR_TRY(weir__compiler_depend(c, f[i].from, task, false));
   }
-  /* offset 1: fill with the missing value first, there are holes */
-  int64_t covered = 0;
-  for (size_t i = 0; i < count; i++) covered += weir__region_size(&f[i].region);
-  g.offset = covered < weir__region_size(needed);
-  WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof g));
-  p->gather[p->gathers++] = g;
-  WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
-  p->bit[p->bits++] = bit;
+  WEIR_TRY(weir__compiler_new_gather(c, g));
+  WEIR_TRY(weir__compiler_new_bit(c, bit));
   if (!count) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
   WEIR_TRY(keep_order_of_static(c, number, task));
   c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
   return WEIR_OK;
 }
 
-static weir_status assemble_all(mail *m, bool holes) {
+static weir_status assemble_all(mail *m, bool may_have_holes) {
   weir__compiler    *c     = m->c;
   const weir__graph *graph = c->plan->graph;
   size_t             at    = 0;
@@ -234,8 +221,9 @@ static weir_status assemble_all(mail *m, bool holes) {
       size_t      end   = at;
       while (end < m->fragments && m->fragment[end].node == i && m->fragment[end].chunk == chunk) end++;
       if (weir__region_intersect(&whole, &c->plan->wanted[i], &needed)) {
-        WEIR_TRY(check_cover(&graph->node[i], &needed, m->fragment + at, end - at, holes));
-        WEIR_TRY(assemble(c, i, chunk, &needed, m->fragment + at, end - at));
+        bool holes;
+        WEIR_TRY(check_cover(&graph->node[i], &needed, m->fragment + at, end - at, may_have_holes, &holes));
+        WEIR_TRY(assemble(c, i, chunk, holes, m->fragment + at, end - at));
       }
       at = end;
     }
