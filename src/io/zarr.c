@@ -391,5 +391,4 @@ int64_t weir__zarr_chunks(const weir__zarr_array *array) {
   return n;
 }
 
-const int64_t *weir__zarr_chunk(const weir__zarr_array *array) { return array->chunk; }
 int64_t        weir__zarr_committed(const weir__zarr *zarr) { return zarr->committed; }

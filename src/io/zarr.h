@@ -71,9 +71,8 @@ void weir__zarr_default_chunk(const weir_field_type *type, int64_t chunk[WEIR_RA
 weir_status weir__zarr_add(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
                            int64_t time_chunk, weir__zarr_array **array);
 
-/* Number of spatial chunks, and their extents. */
-int64_t        weir__zarr_chunks(const weir__zarr_array *array);
-const int64_t *weir__zarr_chunk(const weir__zarr_array *array);
+/* Number of spatial chunks. */
+int64_t weir__zarr_chunks(const weir__zarr_array *array);
 
 /* Memory that a call of weir__zarr_write works in. */
 size_t weir__zarr_scratch_size(const weir__zarr_array *array);
