@@ -8,8 +8,9 @@
 weir_status weir__graph_create(const weir_operator *const *operators, weir__graph **graph) {
   weir__graph *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  self->operators = operators;
-  *graph          = self;
+  self->operators      = operators;
+  self->decisions.node = -1;
+  *graph               = self;
   return WEIR_OK;
 }
 

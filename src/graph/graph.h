@@ -63,6 +63,32 @@ typedef struct weir__alias {
 
 enum { WEIR__TRIGGERS_MAX = 64 };
 
+/* What is decided at each step, for the simulation and for the workers: one node's result, a single chunk of float64
+ * along one axis, that every worker receives. Its elements in order:
+ *
+ *   parameters   the value of each, decided so far, whether it has taken effect or not
+ *   triggers     period, phase and interval of each steered trigger (all 0: it never fires)
+ *   stop         not 0: the run ends with this step
+ *
+ * A decision of step n takes effect at the n + `delay`-th published step, everywhere. */
+typedef struct weir__decisions {
+  int        node;  /* -1: nothing is steered */
+  int64_t    delay; /* at least 1 */
+  int        parameters, triggers;
+  const int *parameter; /* number in the definitions of the stream; -1: a parameter of the recipe alone */
+  const int *trigger;   /* numbers of the graph's triggers */
+} weir__decisions;
+
+/* A result that the simulation gets back. */
+typedef struct weir__feedback {
+  const char *name; /* as the simulation asks for it */
+  weir__place place;
+  weir__edge  edge;
+  int64_t     lag; /* at least 1: from this published step to the one it is for */
+  enum { WEIR__WHEN_LATE_HOLD, WEIR__WHEN_LATE_ZERO, WEIR__WHEN_LATE_WAIT } when_late;
+  double timeout_s; /* of WAIT */
+} weir__feedback;
+
 /* Pieces wanted on a named dimension, from `chunks:` in the recipe. */
 typedef struct weir__chunk_size {
   const char *dimension;
@@ -86,6 +112,9 @@ typedef struct weir__graph {
   const weir__chunk_size     *chunk_size; /* borrowed */
   int                         chunk_sizes;
   const char                 *time_units; /* for the units of dt; NULL: unknown */
+  weir__decisions             decisions;
+  weir__feedback             *feedback; /* in the arena */
+  int                         feedbacks;
 } weir__graph;
 
 weir_status weir__graph_create(const weir_operator *const *operators, weir__graph **graph);
