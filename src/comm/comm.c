@@ -8,14 +8,33 @@
 #include <mpi.h>
 #endif
 
+#ifdef WEIR_HAVE_MPI
+typedef struct weir__notice_sent {
+  MPI_Request request;
+  int64_t    *words; /* owned */
+} weir__notice_sent;
+#endif
+
 struct weir__comm {
   int  rank, size;
   bool finalize;  /* this library initialised MPI */
   int  exchanges; /* so far */
 #ifdef WEIR_HAVE_MPI
-  MPI_Comm    handle;  /* a duplicate of our own; MPI_COMM_NULL for one process */
-  MPI_Request minimum; /* of weir__comm_minimum_start */
+  MPI_Comm     handle; /* a duplicate of our own; MPI_COMM_NULL for one process */
+  weir__notice_sent *notice; /* sends of notices not known to be complete */
+  size_t             notices, notice_capacity;
 #endif
+};
+
+struct weir__agreement {
+  const weir__comm *comm;
+  int               count;
+  bool              running;
+#ifdef WEIR_HAVE_MPI
+  MPI_Comm    handle;
+  MPI_Request request;
+#endif
+  int64_t value[];
 };
 
 int weir__comm_rank(const weir__comm *comm) { return comm->rank; }
@@ -66,7 +85,7 @@ static weir_status keep_letter(const weir__letter *sent, int peer, weir__letter 
 
 /* Letters of one exchange must not be taken for those of the next, which a faster process may have begun: two tags in
  * turn. Step messages use TAG_STEP + their own tag. */
-enum { TAG_LETTER = 1, TAG_STEP = 3 };
+enum { TAG_LETTER = 1, TAG_NOTICE = 3, TAG_STEP = 4 };
 
 static weir_status mpi_failed(int code, const char *what) {
   char text[MPI_MAX_ERROR_STRING] = "?";
@@ -112,10 +131,23 @@ weir_status weir__comm_from_fortran(int handle, weir__comm **comm) {
   return adopt(MPI_Comm_f2c((MPI_Fint)handle), false, comm);
 }
 
+weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate) {
+  if (comm->size > 1) return adopt(comm->handle, false, duplicate);
+  return weir__comm_self(duplicate);
+}
+
+static void forget_notices(weir__comm *comm);
+
 void weir__comm_destroy(weir__comm **comm) {
   weir__comm *self = *comm;
   if (!self) return;
   bool finalize = self->finalize;
+  forget_notices(self); /* others are done: only a process that ended early may have left some */
+  for (size_t i = 0; i < self->notices; i++) {
+    MPI_Request_free(&self->notice[i].request);
+    weir__free(self->notice[i].words);
+  }
+  weir__free(self->notice);
   if (self->handle != MPI_COMM_NULL) MPI_Comm_free(&self->handle);
   weir__free(self);
   if (finalize) MPI_Finalize();
@@ -176,17 +208,101 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
   return WEIR_OK;
 }
 
-weir_status weir__comm_minimum_start(weir__comm *comm, int64_t *value) {
-  if (comm->size > 1)
-    MPI_TRY(MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT64_T, MPI_MIN, comm->handle, &comm->minimum));
+weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement) {
+  weir__agreement *self;
+  weir_status      status = weir__alloc_zeroed(sizeof *self + (size_t)count * sizeof *self->value, 0, &self);
+  WEIR_TRY(weir__comm_agree(comm, status));
+  self->comm   = comm;
+  self->count  = count;
+  self->handle = MPI_COMM_NULL;
+  *agreement   = self;
+  if (comm->size == 1) return WEIR_OK;
+  MPI_TRY(MPI_Comm_dup(comm->handle, &self->handle));
+  MPI_TRY(MPI_Comm_set_errhandler(self->handle, MPI_ERRORS_RETURN));
   return WEIR_OK;
 }
 
-weir_status weir__comm_minimum_test(weir__comm *comm, bool *done) {
-  int completed = 1;
-  if (comm->size > 1) MPI_TRY(MPI_Test(&comm->minimum, &completed, MPI_STATUS_IGNORE));
-  *done = completed;
+weir_status weir__agreement_start(weir__agreement *self, const int64_t *values) {
+  memcpy(self->value, values, (size_t)self->count * sizeof *values);
+  self->running = true;
+  if (self->comm->size > 1)
+    MPI_TRY(
+        MPI_Iallreduce(MPI_IN_PLACE, self->value, self->count, MPI_INT64_T, MPI_MIN, self->handle, &self->request));
   return WEIR_OK;
+}
+
+bool weir__agreement_running(const weir__agreement *agreement) { return agreement->running; }
+
+weir_status weir__agreement_test(weir__agreement *self, bool *done, const int64_t **result) {
+  int completed = self->running;
+  if (self->running && self->comm->size > 1) MPI_TRY(MPI_Test(&self->request, &completed, MPI_STATUS_IGNORE));
+  if (completed) self->running = false;
+  *done   = completed;
+  *result = self->value;
+  return WEIR_OK;
+}
+
+void weir__agreement_destroy(weir__agreement **agreement) {
+  weir__agreement *self = *agreement;
+  if (!self) return;
+  if (self->handle != MPI_COMM_NULL) MPI_Comm_free(&self->handle);
+  weir__free(self);
+  *agreement = NULL;
+}
+
+/* ---- notices ---- */
+
+static void forget_notices(weir__comm *comm) {
+  size_t kept = 0;
+  for (size_t i = 0; i < comm->notices; i++) {
+    int done = 0;
+    if (MPI_Test(&comm->notice[i].request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+      weir__free(comm->notice[i].words);
+    else comm->notice[kept++] = comm->notice[i];
+  }
+  comm->notices = kept;
+}
+
+/* To our children in the binomial tree whose root is process `root`. */
+static weir_status pass_notice(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS], int root) {
+  int place = (comm->rank - root + comm->size) % comm->size;
+  forget_notices(comm);
+  for (int step = 1; step < comm->size; step *= 2) {
+    weir__notice_sent sent;
+    if (place >= step) continue; /* a child joins at the first power of two above its place */
+    if (place + step >= comm->size) break;
+    WEIR_TRY(weir__grow(&comm->notice, comm->notices + 1, &comm->notice_capacity, sizeof *comm->notice));
+    WEIR_TRY(weir__alloc_array(WEIR__NOTICE_WORDS + 1, sizeof *sent.words, &sent.words));
+    memcpy(sent.words, words, WEIR__NOTICE_WORDS * sizeof *words);
+    sent.words[WEIR__NOTICE_WORDS] = root;
+    int code = MPI_Isend(sent.words, WEIR__NOTICE_WORDS + 1, MPI_INT64_T, (place + step + root) % comm->size,
+                         TAG_NOTICE, comm->handle, &sent.request);
+    if (code != MPI_SUCCESS) {
+      weir__free(sent.words);
+      return mpi_failed(code, "sending a notice");
+    }
+    comm->notice[comm->notices++] = sent;
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS]) {
+  return comm->size > 1 ? pass_notice(comm, words, comm->rank) : WEIR_OK;
+}
+
+weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some) {
+  int64_t    said[WEIR__NOTICE_WORDS + 1];
+  int        waiting = 0;
+  MPI_Status about;
+  *some = false;
+  if (comm->size == 1) return WEIR_OK;
+  MPI_TRY(MPI_Iprobe(MPI_ANY_SOURCE, TAG_NOTICE, comm->handle, &waiting, &about));
+  if (!waiting) return WEIR_OK;
+  MPI_TRY(MPI_Recv(said, WEIR__NOTICE_WORDS + 1, MPI_INT64_T, about.MPI_SOURCE, TAG_NOTICE, comm->handle,
+                   MPI_STATUS_IGNORE));
+  memcpy(words, said, WEIR__NOTICE_WORDS * sizeof *words);
+  *some = true;
+  return pass_notice(comm, said, (int)said[WEIR__NOTICE_WORDS]);
 }
 
 /* Take one letter if one is waiting. */
@@ -349,6 +465,10 @@ weir_status weir__comm_from_fortran(int handle, weir__comm **comm) {
   (void)handle, (void)comm;
   return alone();
 }
+weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate) {
+  (void)comm;
+  return weir__comm_self(duplicate);
+}
 void weir__comm_destroy(weir__comm **comm) {
   weir__free(*comm);
   *comm = NULL;
@@ -395,13 +515,37 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
   *size = 1;
   return WEIR_OK;
 }
-weir_status weir__comm_minimum_start(weir__comm *comm, int64_t *value) {
-  (void)comm, (void)value;
+weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement) {
+  weir__agreement *self;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self + (size_t)count * sizeof *self->value, 0, &self));
+  self->comm  = comm;
+  self->count = count;
+  *agreement  = self;
   return WEIR_OK;
 }
-weir_status weir__comm_minimum_test(weir__comm *comm, bool *done) {
-  (void)comm;
-  *done = true;
+weir_status weir__agreement_start(weir__agreement *self, const int64_t *values) {
+  memcpy(self->value, values, (size_t)self->count * sizeof *values);
+  self->running = true;
+  return WEIR_OK;
+}
+bool        weir__agreement_running(const weir__agreement *agreement) { return agreement->running; }
+weir_status weir__agreement_test(weir__agreement *self, bool *done, const int64_t **result) {
+  *done         = self->running;
+  self->running = false;
+  *result       = self->value;
+  return WEIR_OK;
+}
+void weir__agreement_destroy(weir__agreement **agreement) {
+  weir__free(*agreement);
+  *agreement = NULL;
+}
+weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS]) {
+  (void)comm, (void)words;
+  return WEIR_OK;
+}
+weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some) {
+  (void)comm, (void)words;
+  *some = false;
   return WEIR_OK;
 }
 weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **requests) {

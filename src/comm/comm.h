@@ -13,6 +13,8 @@ weir_status weir__comm_self(weir__comm **comm);
 weir_status weir__comm_world(weir__comm **comm);
 /* A duplicate of the communicator whose Fortran handle is given; the caller's stays its own. Collective. */
 weir_status weir__comm_from_fortran(int handle, weir__comm **comm);
+/* The same processes with messages of their own. Collective. */
+weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate);
 void        weir__comm_destroy(weir__comm **comm); /* finalises MPI if weir__comm_world initialised it. Collective */
 int         weir__comm_rank(const weir__comm *comm);
 int         weir__comm_size(const weir__comm *comm);
@@ -42,10 +44,21 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size);
 
 /* ---- in steps: nonblocking; from one thread ---- */
 
-/* The minimum of everyone's value: one at a time; `*done` once all have started it and *value holds the result. */
-weir_status weir__comm_minimum_start(weir__comm *comm, int64_t *value);
-weir_status weir__comm_minimum_test(weir__comm *comm, bool *done);
+/* The element-wise minimum of everyone's values, again and again. An agreement has a communicator of its own, so that
+ * several may be under way; all processes start the rounds of one in the same order, one at a time. */
+typedef struct weir__agreement weir__agreement;
+weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement); /* collective */
+weir_status weir__agreement_start(weir__agreement *agreement, const int64_t *values);
+bool        weir__agreement_running(const weir__agreement *agreement); /* started, and not seen done */
+/* `*done` once all have started this round; `*result` (count values) is valid until the next one. */
+weir_status weir__agreement_test(weir__agreement *agreement, bool *done, const int64_t **result);
+void        weir__agreement_destroy(weir__agreement **agreement); /* collective, no round running */
 
+/* A notice: a few words from one process to all others, at any time, outside of every order; down a tree, so everyone
+ * must look now and then. */
+enum { WEIR__NOTICE_WORDS = 4 };
+weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS]);
+weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some);
 
 /* A fixed set of requests, made once. Slots are started again and again without allocation. */
 typedef struct weir__requests weir__requests;

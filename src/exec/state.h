@@ -52,6 +52,7 @@ struct weir__worker {
   int64_t              begun, retired; /* ordinals */
   int64_t              ended;          /* ordinal at which the streams ended here; -1: not yet */
   int64_t              end;            /* agreed by all; -1: not yet */
+  weir__agreement     *ends;           /* on it */
   bool                 ending;
   double               last_time;
   struct weir__relay  *relay;

@@ -219,7 +219,7 @@ static weir_status begin_some(weir__worker *w, bool *some) {
     if (status == WEIR_END) {
       w->ended = w->end = w->begun;
       WEIR_TRY(announce_end(w));
-      return weir__comm_minimum_start(w->comm, &w->end);
+      return weir__agreement_start(w->ends, &w->end);
     }
     WEIR_TRY(begin(w, &arrival));
   }
@@ -288,7 +288,11 @@ weir_status weir__worker_run(weir__worker *w) {
     WEIR_TRY(receive_some(w, &some));
     if (weir__pool_help(w->pool)) some = true;
     retire_some(w, &some);
-    if (w->ended >= 0 && !agreed) WEIR_TRY(weir__comm_minimum_test(w->comm, &agreed));
+    if (w->ended >= 0 && !agreed) {
+      const int64_t *end;
+      WEIR_TRY(weir__agreement_test(w->ends, &agreed, &end));
+      if (agreed) w->end = *end;
+    }
     if (some) rounds = 0;
     else if (!agreed || w->retired < w->end) idle(w, rounds++, &seen, bell);
   }
@@ -369,6 +373,7 @@ static weir_status compile(weir__worker *w) {
   if (w->intake) WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &pieces, &count)));
   WEIR_TRY(weir__plan_create(w->graph, w->comm, w->options.steps_in_flight, pieces, count, w->options.holes, &w->plan));
   WEIR_TRY(relay_create(w));
+  WEIR_TRY(weir__agreement_create(w->comm, 1, &w->ends));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
   count_plan(w);
   return w->intake ? weir__comm_agree(w->comm, weir__intake_demand(w->intake, w->plan, &w->options)) : WEIR_OK;
@@ -438,6 +443,7 @@ void weir__worker_destroy(weir__worker **worker) {
     weir__free(w->relay->sent);
     weir__free(w->relay);
   }
+  weir__agreement_destroy(&w->ends);
   weir__plan_destroy(&w->plan);
   weir__mutex_destroy(&w->failure_lock);
   weir__free(w->step);

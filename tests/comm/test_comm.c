@@ -179,15 +179,44 @@ static void many_in_flight(void **state) {
   free(buffer);
 }
 
+/* Two agreements under way at once, started in different orders on different processes. */
 static void minima(void **state) {
+  weir__agreement *agreement[2];
   (void)state;
+  for (int i = 0; i < 2; i++) assert_int_equal(weir__agreement_create(comm, 2, &agreement[i]), WEIR_OK);
   for (int64_t round = 0; round < 100; round++) {
-    int64_t value = (rank + round) % size + 10 * round;
-    bool    done  = false;
-    assert_int_equal(weir__comm_minimum_start(comm, &value), WEIR_OK);
-    while (!done) assert_int_equal(weir__comm_minimum_test(comm, &done), WEIR_OK);
-    assert_int_equal(value, 10 * round);
+    int64_t        value[2] = {(rank + round) % size + 10 * round, -rank};
+    const int64_t *result;
+    for (int i = 0; i < 2; i++) assert_int_equal(weir__agreement_start(agreement[(i + rank) % 2], value), WEIR_OK);
+    for (int i = 0; i < 2; i++) {
+      bool done = false;
+      while (!done) assert_int_equal(weir__agreement_test(agreement[i], &done, &result), WEIR_OK);
+      assert_false(weir__agreement_running(agreement[i]));
+      assert_int_equal(result[0], 10 * round);
+      assert_int_equal(result[1], 1 - size);
+    }
   }
+  for (int i = 0; i < 2; i++) weir__agreement_destroy(&agreement[i]);
+}
+
+/* Every process tells all others; everybody hears each once. */
+static void notices(void **state) {
+  int64_t heard = 0, sum = 0, words[WEIR__NOTICE_WORDS] = {7, rank, -1, 1};
+  bool    some;
+  (void)state;
+  assert_int_equal(weir__comm_notice_send(comm, words), WEIR_OK);
+  while (heard < size - 1) {
+    assert_int_equal(weir__comm_notice_receive(comm, words, &some), WEIR_OK);
+    if (!some) continue;
+    assert_int_equal(words[0], 7);
+    assert_int_equal(words[3], 1);
+    sum += words[1];
+    heard++;
+  }
+  assert_int_equal(sum, (int64_t)size * (size - 1) / 2 - rank);
+  assert_int_equal(weir__comm_barrier(comm), WEIR_OK);
+  assert_int_equal(weir__comm_notice_receive(comm, words, &some), WEIR_OK);
+  assert_false(some);
 }
 
 static void node(void **state) {
@@ -205,7 +234,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_and_maxima), cmocka_unit_test(broadcasts),    cmocka_unit_test(one_failure_for_all),
       cmocka_unit_test(exchanges),       cmocka_unit_test(empty_letters), cmocka_unit_test(many_in_flight),
-      cmocka_unit_test(minima),          cmocka_unit_test(node)};
+      cmocka_unit_test(minima),                 cmocka_unit_test(notices),
+      cmocka_unit_test(node)};
   if (weir__comm_world(&comm) < 0) return 1;
   rank       = weir__comm_rank(comm);
   size       = weir__comm_size(comm);
