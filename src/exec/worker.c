@@ -367,11 +367,11 @@ static void count_plan(weir__worker *w) {
 }
 
 static weir_status compile(weir__worker *w) {
-  const weir__local_piece *pieces = NULL;
-  int                      count  = 0;
+  weir__plan_options plan = {
+      .flight = w->options.steps_in_flight, .forwarders = w->options.forwarders, .holes = w->options.holes};
   WEIR_TRY(settle_options(w));
-  if (w->intake) WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &pieces, &count)));
-  WEIR_TRY(weir__plan_create(w->graph, w->comm, w->options.steps_in_flight, pieces, count, w->options.holes, &w->plan));
+  if (w->intake) WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
+  WEIR_TRY(weir__plan_create(w->graph, w->comm, &plan, &w->plan));
   WEIR_TRY(relay_create(w));
   WEIR_TRY(weir__agreement_create(w->comm, 1, &w->ends));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
@@ -456,9 +456,10 @@ void weir__worker_destroy(weir__worker **worker) {
   *worker = NULL;
 }
 
-weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, weir__plan_summary *summary) {
+weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders,
+                                weir__plan_summary *summary) {
   weir__plan *p = NULL;
-  WEIR_TRY(weir__plan_create_alone(graph, rank, size, &p));
+  WEIR_TRY(weir__plan_create_alone(graph, rank, size, forwarders, &p));
   *summary = (weir__plan_summary){.tasks = p->tasks, .messages = p->messages_in};
   for (int i = 0; i < p->cells; i++)
     if (p->cell[i].message < 0 && p->cell[i].slot_piece < 0)

@@ -61,6 +61,7 @@ typedef struct weir__worker_options {
   bool    pin;              /* bind threads to cores */
   int64_t block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
   bool    holes;            /* places that no process publishes are filled with the missing value */
+  int     forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
 } weir__worker_options;
@@ -88,5 +89,6 @@ void        weir__worker_destroy(weir__worker **worker);
 typedef struct weir__plan_summary {
   int64_t tasks, bytes, messages, message_bytes; /* of one worker, per step */
 } weir__plan_summary;
-weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, weir__plan_summary *summary);
+weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders,
+                                weir__plan_summary *summary);
 #endif

@@ -4,24 +4,26 @@
 
 /* ---- ownership ---- */
 
-int64_t weir__owned_first(int64_t chunks, int rank, int size) {
-  return (int64_t)(((__int128)rank * chunks + size - 1) / size);
+int64_t weir__owned_first(const weir__plan *plan, int64_t chunks, int rank) {
+  int owner = rank - plan->forwarders, owners = plan->size - plan->forwarders;
+  return owner <= 0 ? 0 : (int64_t)(((__int128)owner * chunks + owners - 1) / owners);
 }
 
 int weir__owner(const weir__plan *plan, int node, int64_t chunk) {
   int64_t chunks = weir__grid_count(&plan->graph->node[node].grid);
   if (chunks == 1) return plan->compiler->single[node];
-  return (int)((__int128)chunk * plan->size / chunks);
+  return plan->forwarders + (int)((__int128)chunk * (plan->size - plan->forwarders) / chunks);
 }
 
-/* One-chunk results: small ones stay where they are reduced (worker 0) or where their first input is; work on a whole
- * field that lies in many chunks is dealt out among the workers by node number. */
+/* One-chunk results: small ones stay where they are reduced (the first owner) or where their first input is; work on a
+ * whole field that lies in many chunks is dealt out among the owners by node number. */
 static int single_owner(const weir__compiler *c, int number) {
-  const weir__node *node = &c->plan->graph->node[number];
-  if (!node->op || weir__node_reduces(node) || !node->inputs || node->input[0].node < 0) return 0;
+  const weir__node *node  = &c->plan->graph->node[number];
+  int               first = c->plan->forwarders;
+  if (!node->op || weir__node_reduces(node) || !node->inputs || node->input[0].node < 0) return first;
   for (int i = 0; i < node->inputs; i++)
     if (node->input[i].node >= 0 && weir__grid_count(&c->plan->graph->node[node->input[i].node].grid) > 1)
-      return number % c->plan->size;
+      return first + number % (c->plan->size - first);
   return c->single[node->input[0].node];
 }
 
@@ -153,7 +155,8 @@ static weir_status own_cells(weir__compiler *c, int number) {
                          .slot_piece = -1,
                          .message    = -1,
                          .region     = region,
-                         .dtype      = node->type[k].dtype};
+                         .dtype      = node->type[k].dtype,
+                         .keep       = needed && (node->is_static || node->history > 0)};
       cell.view       = weir__view_dense(NULL, &node->type[k], &region);
       if (weir__compiler_new_cell(c, cell) < 0) return WEIR_ERR_MEMORY;
     }
@@ -185,8 +188,8 @@ static weir_status prepare_nodes(weir__compiler *c) {
     if (chunks == 1) {
       c->end[i] = c->single[i] == p->rank;
     } else {
-      c->first[i] = weir__owned_first(chunks, p->rank, p->size);
-      c->end[i]   = weir__owned_first(chunks, p->rank + 1, p->size);
+      c->first[i] = weir__owned_first(p, chunks, p->rank);
+      c->end[i]   = weir__owned_first(p, chunks, p->rank + 1);
     }
     total += (int)(c->end[i] - c->first[i]);
     WEIR_TRY(own_cells(c, i));
@@ -197,7 +200,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
 /* A one-chunk field used by the chunks of a field in many chunks is needed nearly everywhere: it goes down a tree. */
 static void mark_broadcasts(weir__compiler *c) {
   const weir__graph *graph = c->plan->graph;
-  if (c->plan->size == 1) return;
+  if (c->plan->size - c->plan->forwarders == 1) return;
   for (int i = 0; i < graph->nodes; i++) {
     const weir__node *node = &graph->node[i];
     if (c->plan->wanted[i].rank < 0) continue;
@@ -242,10 +245,10 @@ weir_status weir__compiler_agree(weir__compiler *c, weir_status status) {
 
 /* Local work and exchanges alternate; before each exchange all workers agree that the work before it went well, so that
  * nobody waits for one that failed. */
-static weir_status compile(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes) {
+static weir_status compile(weir__compiler *c, const weir__plan_options *o) {
   WEIR_TRY(weir__compiler_agree(c, prepare_nodes(c)));
   mark_broadcasts(c);
-  WEIR_TRY(weir__compile_sources(c, pieces, piece_count, holes));
+  WEIR_TRY(weir__compile_sources(c, o->piece, o->pieces, o->holes));
   WEIR_TRY(weir__compiler_agree(c, compile_operators(c)));
   WEIR_TRY(weir__compile_messages(c));
   weir_status status = weir__compile_dependencies(c);
@@ -253,15 +256,23 @@ static weir_status compile(weir__compiler *c, const weir__local_piece *pieces, i
   return weir__compiler_agree(c, status);
 }
 
-static weir_status create(const weir__graph *graph, weir__comm *comm, int rank, int size, int flight,
-                          const weir__local_piece *pieces, int piece_count, bool holes, weir__plan **plan) {
+static weir_status create(const weir__graph *graph, weir__comm *comm, int rank, int size,
+                          const weir__plan_options *options, weir__plan **plan) {
   weir_status    status = WEIR_OK;
   weir__plan    *p      = NULL;
   weir__compiler c      = {.comm = comm};
+  if (options->forwarders < 0 || options->forwarders >= size)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d of %d workers are to forward only; at least one must own the analysis",
+                     options->forwarders, size);
   WEIR_TRY(weir__alloc_zeroed(sizeof *p, 0, &p));
-  *p     = (weir__plan){.graph = graph, .rank = rank, .size = size, .flight = flight, .compiler = &c};
+  *p     = (weir__plan){.graph      = graph,
+                        .rank       = rank,
+                        .size       = size,
+                        .flight     = options->flight,
+                        .forwarders = options->forwarders,
+                        .compiler   = &c};
   c.plan = p;
-  WEIR_TRY_GOTO(out, compile(&c, pieces, piece_count, holes));
+  WEIR_TRY_GOTO(out, compile(&c, options));
   p->compiler = NULL;
   *plan       = p;
   p           = NULL;
@@ -273,13 +284,13 @@ out:
   return status;
 }
 
-weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, int flight, const weir__local_piece *pieces,
-                              int piece_count, bool holes, weir__plan **plan) {
-  return create(graph, comm, weir__comm_rank(comm), weir__comm_size(comm), flight, pieces, piece_count, holes, plan);
+weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, const weir__plan_options *options,
+                              weir__plan **plan) {
+  return create(graph, comm, weir__comm_rank(comm), weir__comm_size(comm), options, plan);
 }
 
-weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, weir__plan **plan) {
-  return create(graph, NULL, rank, size, 2, NULL, 0, false, plan);
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, int forwarders, weir__plan **plan) {
+  return create(graph, NULL, rank, size, &(weir__plan_options){.flight = 2, .forwarders = forwarders}, plan);
 }
 
 void weir__plan_destroy(weir__plan **plan) {

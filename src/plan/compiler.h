@@ -53,6 +53,21 @@ weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather);
 void        weir__compiler_scratch(weir__compiler *c, const weir__node *node, const weir_region *out, size_t inputs);
 weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number);
 
+/* The binomial tree that the one chunk of a broadcast node goes down: over the owners, rotated so that its own is the
+ * root; that of decisions over all workers, because forwarders, too, have processes to tell. */
+typedef struct weir__broadcast_tree {
+  int first, size; /* workers first .. first + size - 1 */
+  int root;        /* worker */
+  int place;       /* of this worker in the tree, 0 at the root; -1: it is not in it */
+} weir__broadcast_tree;
+weir__broadcast_tree weir__compiler_tree(const weir__compiler *c, int node);
+static inline int    weir__tree_worker(const weir__broadcast_tree *t, int place) {
+     return t->first + (t->root - t->first + place) % t->size;
+}
+
+/* Trees of the same shape share messages. */
+static inline int64_t weir__tree_name(const weir__broadcast_tree *t) { return (int64_t)t->first << 32 | t->root; }
+
 /* Where result `output` of a node's chunk is for this worker, and who makes it; asks its owner for `region` when that
  * is another. */
 weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64_t chunk, int64_t lag,

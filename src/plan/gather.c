@@ -78,7 +78,7 @@ weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64
     return WEIR_OK;
   }
   int number;
-  if (c->broadcast[node] && !lag) {
+  if (c->broadcast_packet[node] >= 0 && !lag) {
     number = c->broadcast_packet[node] + output;
   } else {
     weir__packet wanted = {.peer    = weir__owner(p, node, chunk),

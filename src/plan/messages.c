@@ -105,16 +105,16 @@ static weir_status add_forwards(weir__compiler *c) {
   for (int i = 0; i < p->graph->nodes; i++) {
     const weir__node *node = &p->graph->node[i];
     if (!c->broadcast[i] || p->wanted[i].rank < 0) continue;
-    int         root = c->single[i], place = (p->rank - root + p->size) % p->size;
-    weir_region whole = weir__region_whole(&node->type[0]);
-    for (int step = 1; place + step < p->size && (!place || step < (place & -place)); step *= 2)
+    weir__broadcast_tree t     = weir__compiler_tree(c, i);
+    weir_region          whole = weir__region_whole(&node->type[0]);
+    for (int step = 1; t.place >= 0 && t.place + step < t.size && (!t.place || step < (t.place & -t.place)); step *= 2)
       for (int k = 0; k < node->outputs; k++) {
         int           ignored;
         weir__emitter from;
-        weir__packet  packet = {.peer    = (place + step + root) % p->size,
+        weir__packet  packet = {.peer    = weir__tree_worker(&t, t.place + step),
                                 .depth   = node->depth,
                                 .purpose = WEIR__BROADCAST,
-                                .tree    = root,
+                                .tree    = weir__tree_name(&t),
                                 .node    = i,
                                 .output  = k,
                                 .region  = whole,

@@ -1,8 +1,9 @@
 /* One worker's share of a compiled graph: tasks, dependencies, memory, messages. Made once; a step only re-arms
  * counters.
  *
- * Who owns what is arithmetic: chunk c of n belongs to worker floor(c * W / n), a grid of one chunk to one worker, so a
- * worker compiles its own share without a table over workers.
+ * Who owns what is arithmetic: of W workers the first F are *forwarders* (in transit: they sit beside the simulation,
+ * own nothing, and send the pieces of their processes on); chunk c of n belongs to worker F + floor(c * (W - F) / n), a
+ * grid of one chunk to one worker, so a worker compiles its own share without a table over workers.
  *
  *   cell     memory for one thing at one step (a chunk, a region received, a partial result), several steps deep
  *   bit      one call of an operator (one chunk), or one copy into a chunk or a message
@@ -25,6 +26,7 @@ typedef struct weir__cell {
   size_t      offset;     /* in the message or in the plan's memory */
   weir_region region;     /* dense box held */
   weir_dtype  dtype;      /* 0: plain bytes */
+  bool        keep;       /* holds something from one step to the next: belongs into a checkpoint */
   weir_view   view;       /* of a result's chunk, but for `data`: made once */
 } weir__cell;
 
@@ -118,10 +120,18 @@ typedef struct weir__local_piece {
   weir_region region;
 } weir__local_piece;
 
+/* A region of a feedback field that a process of this worker's node asked for. */
+typedef struct weir__local_feedback {
+  int         feedback;       /* in graph->feedback */
+  int         channel, piece; /* whose, and its number among its feedback pieces */
+  weir_region region;         /* inside the field; may be empty */
+} weir__local_feedback;
+
 typedef struct weir__plan {
   weir__arena        arena;
   const weir__graph *graph;
   int                rank, size, flight; /* worker, workers, steps in flight */
+  int                forwarders;         /* workers below own nothing */
   weir__cell        *cell;
   weir__part        *part;
   weir__gather      *gather;
@@ -150,17 +160,28 @@ typedef struct weir__plan {
   struct weir__compiler *compiler;
 } weir__plan;
 
-/* Compile. Collective when `comm` has several workers. `pieces` NULL: sources are read by the workers (READ tasks).
+typedef struct weir__plan_options {
+  int                      flight;     /* steps in flight, at least 1 */
+  int                      forwarders; /* fewer than the workers; the same on all of them */
+  const weir__local_piece *piece;      /* NULL: sources are read by the workers (READ tasks); else those of stream 0
+                                          are assembled from pieces, and those joined to it are read */
+  int                         pieces;
+  const weir__local_feedback *feedback; /* what goes back to the processes of this worker's node */
+  int                         feedbacks;
+  bool                        holes; /* places that no process publishes are filled with the missing value */
+} weir__plan_options;
+
+/* Compile. Collective when `comm` has several workers.
  * WEIR_ERR_INPUT: pieces overlap or leave a hole that was not declared (names the field and the place). */
-weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, int flight, const weir__local_piece *pieces,
-                              int piece_count, bool holes, weir__plan **plan);
+weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, const weir__plan_options *options,
+                              weir__plan **plan);
 void        weir__plan_destroy(weir__plan **plan);
 
 /* One worker's share without its partners: counts of weir__plan_create for `weir check`. */
-weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, weir__plan **plan);
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, int forwarders, weir__plan **plan);
 
 /* ---- ownership ---- */
-int64_t weir__owned_first(int64_t chunks, int rank, int size); /* first chunk of a worker; that of rank + 1 ends it */
+int64_t weir__owned_first(const weir__plan *plan, int64_t chunks, int rank); /* that of rank + 1 ends it */
 int     weir__owner(const weir__plan *plan, int node, int64_t chunk);
 
 #endif

@@ -48,7 +48,7 @@ static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
   const weir__grid *grid   = input_grid(c, node);
   int64_t           chunks = weir__grid_count(grid), results = weir__grid_count(&node->grid);
   int64_t           first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX], to[WEIR_RANK_MAX];
-  int               root = weir__owner(c->plan, number, r), size = c->plan->size;
+  int               root = weir__owner(c->plan, number, r), base = c->plan->forwarders, size = c->plan->size - base;
   t->count = 0;
   t->mine  = -1;
   WEIR_TRY(tree_add(t, root));
@@ -57,8 +57,8 @@ static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
     t->name        = -1 - owners;
     for (int64_t i = 0; i < owners; i++) {
       int worker = chunks == 1     ? weir__owner(c->plan, node->input[0].node, 0)
-                   : chunks < size ? (int)(i * size / chunks)
-                                   : (int)i;
+                   : chunks < size ? base + (int)(i * size / chunks)
+                                   : base + (int)i;
       if (worker != root) WEIR_TRY(tree_add(t, worker));
     }
     if (chunks == 1) t->name -= (int64_t)size * (1 + t->worker[t->count - 1]);

@@ -1,5 +1,6 @@
-/* Fields of sources: read by their owners, or assembled by their owners from the pieces that processes put into
- * channels. Who holds a piece tells the owners of the chunks it touches; nobody keeps a table of pieces. */
+/* Fields of sources: read by their owners (of files, and of what is joined to a simulation), or assembled by their
+ * owners from the pieces that processes put into channels. Who holds a piece tells the owners of the chunks it touches;
+ * nobody keeps a table of pieces. */
 #include "plan/compiler.h"
 #include <stdlib.h>
 #include <string.h>
@@ -215,7 +216,7 @@ static weir_status assemble_all(mail *m, bool may_have_holes) {
   size_t             at    = 0;
   if (m->fragments) qsort(m->fragment, m->fragments, sizeof *m->fragment, by_chunk);
   for (int i = 0; i < graph->nodes; i++) {
-    if (graph->node[i].op || c->plan->wanted[i].rank < 0) continue;
+    if (graph->node[i].op || graph->node[i].stream || c->plan->wanted[i].rank < 0) continue;
     for (int64_t chunk = c->first[i]; chunk < c->end[i]; chunk++) {
       weir_region whole = weir__grid_region(&graph->node[i].grid, chunk), needed;
       size_t      end   = at;
@@ -251,12 +252,11 @@ weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pi
   mail               m       = {.c = c};
   weir__letter      *letters = NULL, *received = NULL;
   int                count = 0, received_count = 0;
-  if (!pieces) {
-    for (int i = 0; i < graph->nodes && status >= 0; i++)
-      if (!graph->node[i].op && c->plan->wanted[i].rank >= 0) status = read_tasks(c, i);
-    return weir__compiler_agree(c, status);
-  }
-  status = keep_pieces(c, pieces, piece_count);
+  for (int i = 0; i < graph->nodes && status >= 0; i++)
+    if (!graph->node[i].op && (!pieces || graph->node[i].stream) && c->plan->wanted[i].rank >= 0)
+      status = read_tasks(c, i);
+  if (!pieces) return weir__compiler_agree(c, status);
+  if (status >= 0) status = keep_pieces(c, pieces, piece_count);
   for (int i = 0; i < piece_count && status >= 0; i++) status = share_piece(&m, i);
   if (status >= 0) status = write_letters(&m, &letters, &count);
   WEIR_TRY_GOTO(out, weir__compiler_agree(c, status));
@@ -274,20 +274,28 @@ out:
 
 /* ---- one-chunk fields that every worker needs ---- */
 
-/* A binomial tree over all workers, rotated so that the owner is its root. */
+weir__broadcast_tree weir__compiler_tree(const weir__compiler *c, int node) {
+  const weir__plan    *p     = c->plan;
+  int                  first = node == p->graph->decisions.node ? 0 : p->forwarders;
+  weir__broadcast_tree t     = {.first = first, .size = p->size - first, .root = c->single[node], .place = -1};
+  if (p->rank >= first) t.place = (p->rank - t.root + t.size) % t.size;
+  return t;
+}
+
 weir_status weir__compile_broadcasts(weir__compiler *c) {
   weir__plan *p = c->plan;
   for (int i = 0; i < p->graph->nodes; i++) {
     const weir__node *node = &p->graph->node[i];
-    if (!c->broadcast[i] || p->wanted[i].rank < 0 || c->single[i] == p->rank) continue;
-    int         root = c->single[i], place = (p->rank - root + p->size) % p->size, parent = place & (place - 1);
-    weir_region whole = weir__region_whole(&node->type[0]);
+    if (!c->broadcast[i] || p->wanted[i].rank < 0) continue;
+    weir__broadcast_tree t     = weir__compiler_tree(c, i);
+    weir_region          whole = weir__region_whole(&node->type[0]);
+    if (t.place <= 0) continue;
     for (int k = 0; k < node->outputs; k++) {
       int          number;
-      weir__packet packet = {.peer    = (parent + root) % p->size,
+      weir__packet packet = {.peer    = weir__tree_worker(&t, t.place & (t.place - 1)),
                              .depth   = node->depth,
                              .purpose = WEIR__BROADCAST,
-                             .tree    = root,
+                             .tree    = weir__tree_name(&t),
                              .node    = i,
                              .output  = k,
                              .region  = whole,

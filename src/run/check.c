@@ -183,7 +183,7 @@ static weir_status add_plan(weir__text *text, const weir__graph *graph, int work
     char               a[16], b[16];
     int                rank = shown == workers ? i : (int)((int64_t)i * (workers - 1) / (shown - 1));
     char(*cell)[160]        = new_row(&t);
-    status                  = cell ? weir__plan_estimate(graph, rank, workers, &s) : WEIR_ERR_MEMORY;
+    status                  = cell ? weir__plan_estimate(graph, rank, workers, 0, &s) : WEIR_ERR_MEMORY;
     if (status < 0) break;
     snprintf(cell[0], 160, "%d", rank);
     snprintf(cell[1], 160, "%lld", (long long)s.tasks);
