@@ -63,10 +63,16 @@ static void by_hand(const feed *f, feed_board *board, int rank, bool awake) {
   const weir__channel_definitions *d     = weir__channel_definitions_of(channel);
   weir__channel_terms              terms = {.trigger = &trigger, .triggers = 1, .doorbell = bell};
   weir__channel_demand            *demand;
+  weir__channel_want              *want;
   int                              pieces = d->pieces;
   bench_check(weir__alloc_array((size_t)pieces, sizeof *demand, &demand), "demand");
-  for (int p = 0; p < pieces; p++) demand[p] = (weir__channel_demand){d->piece[p].region, 1};
+  bench_check(weir__alloc_array((size_t)pieces, sizeof *want, &want), "demand");
+  for (int p = 0; p < pieces; p++) {
+    want[p]   = (weir__channel_want){1, d->piece[p].region};
+    demand[p] = (weir__channel_demand){1, &want[p]};
+  }
   bench_check(weir__channel_demand_post(channel, demand, &terms), "demand");
+  weir__free(want);
   weir__free(demand);
   while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 1000000);
   bench_check(status, "map");
@@ -85,7 +91,7 @@ static void by_hand(const feed *f, feed_board *board, int rank, bool awake) {
     }
     MPI_Reduce(&sum, &total, 1, MPI_DOUBLE, MPI_SUM, 0, MPI_COMM_WORLD);
     if (rank == 0) feed_result(board, (int)record.step, total / (double)(f->rows * f->columns));
-    weir__channel_release(channel, record.sequence);
+    weir__channel_acknowledge(channel, record.sequence + 1);
   }
   weir__channel_detach(&channel);
   weir__doorbell_destroy(&bell);

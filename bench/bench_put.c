@@ -35,13 +35,14 @@ static void serve(const char *folder, const char *stream, int64_t period) {
   while ((status = weir__channel_attach(folder, stream, 0, &channel)) == WEIR_ERR_GONE)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   bench_check(status, "attach");
-  weir__channel_demand demand = {weir__channel_definitions_of(channel)->piece[0].region, 1};
+  weir__channel_want   want   = {1, weir__channel_definitions_of(channel)->piece[0].region};
+  weir__channel_demand demand = {1, &want};
   weir__channel_terms  terms  = {.slots = SLOTS, .trigger = &trigger, .triggers = 1, .doorbell = bell};
   bench_check(weir__channel_demand_post(channel, &demand, &terms), "demand");
   while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 1000000);
   bench_check(status, "map");
   while ((event = weir__channel_next(channel, &record)) == WEIR__CHANNEL_STEP || event == WEIR__CHANNEL_NOTHING) {
-    if (event == WEIR__CHANNEL_STEP) weir__channel_release(channel, record.sequence);
+    if (event == WEIR__CHANNEL_STEP) weir__channel_acknowledge(channel, record.sequence + 1);
     else weir__doorbell_wait(bell, &seen, 100000000);
   }
   weir__channel_detach(&channel);
@@ -120,7 +121,7 @@ static void put_sizes(const char *folder, int size) {
   bench_clear(&put);
   bench_clear(&copy);
   bench_clear(&acquire);
-  weir__shared_unmap(&header);
+  weir__shared_unmap(&header, head + SLOTS * bytes);
   close(fd);
   weir__free(u);
 }

@@ -15,15 +15,19 @@ static weir_status need_scratch(weir_stream *self, int piece) {
   return weir__alloc_zeroed(bytes, 64, &state->scratch);
 }
 
-/* Copy what is wanted of a piece from `whole`, a view of all of it, to its place in the channel. */
+/* Copy what is wanted of a piece from `whole`, a view of all of it, to its place in the channel. A step that is left out
+ * for want of room has none. */
 static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
-  const weir_field_type *type = &self->field[self->piece[piece].field].type;
-  void                  *memory;
-  WEIR_TRY(weir__writer_region(self->writer, piece, &memory));
-  weir_view to = weir__view_dense(memory, type, region), from = weir__view_narrow(whole, region);
-  int64_t   begin = weir__clock_ns();
-  weir__view_copy(&to, &from);
-  weir__writer_present(self->writer, piece, weir__clock_ns() - begin);
+  weir_view to;
+  WEIR_TRY(weir__writer_view(self->writer, piece, &to));
+  int64_t spent = 0;
+  if (to.data) {
+    weir_view from  = weir__view_narrow(whole, region);
+    int64_t   begin = weir__clock_ns();
+    weir__view_copy(&to, &from);
+    spent = weir__clock_ns() - begin;
+  }
+  weir__writer_present(self->writer, piece, spent);
   return WEIR_OK;
 }
 
@@ -227,14 +231,14 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
   const weir_region *region = NULL;
   if (stream->on && !status && stream->closed) region = weir__writer_wanted(stream->writer, piece);
   if (region && weir__region_equal(region, &stream->piece[piece].region)) {
-    void *memory;
-    status = weir__writer_region(stream->writer, piece, &memory);
-    if (!status) {
-      *data = state->acquired = memory;
+    weir_view view;
+    status = weir__writer_view(stream->writer, piece, &view);
+    if (!status && view.data) {
+      *data = state->acquired = view.data;
       state->acquired_in      = stream->count;
       return WEIR_OK;
     }
-    client_disable(stream, status);
+    if (status) client_disable(stream, status);
   }
   weir_status room = need_scratch(stream, piece);
   if (room) return client_keep(stream, room);
@@ -301,5 +305,6 @@ weir_status weir_step_end(weir_stream *stream) {
   if (!stream->active) return WEIR_OK;
   weir_status status = weir__writer_end(stream->writer, stream->why[0] ? stream->why : NULL);
   if (!status) return WEIR_OK;
-  return status == WEIR_ERR_STATE ? client_keep(stream, status) : client_disable(stream, status);
+  bool goes_on = status == WEIR_ERR_STATE || status == WEIR_ERR_IO; /* only this step is lost */
+  return goes_on ? client_keep(stream, status) : client_disable(stream, status);
 }

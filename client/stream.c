@@ -119,6 +119,8 @@ void weir_stream_stats_get(const weir_stream *stream, weir_stream_stats *stats) 
   *stats = (weir_stream_stats){.attached      = stream->writer != NULL,
                                .steps         = stream->count,
                                .published     = (int64_t)channel.published,
+                               .dropped       = (int64_t)channel.dropped,
+                               .spilled       = (int64_t)channel.spilled,
                                .bytes         = (int64_t)channel.bytes,
                                .attach_ns     = stream->attach_ns,
                                .blocked_ns    = channel.blocked_ns,

@@ -99,11 +99,13 @@ typedef struct weir_array {
 } weir_array;
 
 /** Put the piece of a field (the only one this process has) for this step: what workers want of it is copied.  Local.
- *  Waits while the workers have not taken earlier steps and the channel is full, up to the time-out in the recipe.
+ *  When the channel is full because the workers are behind, the recipe says what happens: the call waits up to a time-out,
+ *  the step goes to a local disk, or it is left out (which is WEIR_OK, and counted in weir_stream_stats).
  *  @retval WEIR_ERR_ARGUMENT  no such field or piece, other type or shape than defined
  *  @retval WEIR_ERR_STATE     outside a step, twice in a step, several pieces (use weir_put_piece), or static and too
  * late
- *  @retval WEIR_ERR_TIMEOUT   the channel stayed full; WEIR_ERR_GONE: the worker died: no analysis from now on */
+ *  @retval WEIR_ERR_TIMEOUT   the channel stayed full; WEIR_ERR_GONE: the worker died and is not replaced, or the
+ *          analysis was given up: no analysis from now on */
 WEIR_API weir_status weir_put(weir_stream *stream, const char *field, const weir_array *array);
 /** The same for piece number `piece` of several.  Local. */
 WEIR_API weir_status weir_put_piece(weir_stream *stream, const char *field, int piece, const weir_array *array);
@@ -126,10 +128,13 @@ WEIR_API bool weir_wanted(const weir_stream *stream, const char *field);
 /** End the step and hand it to the worker.  Local.
  *  @retval WEIR_ERR_STATE    no step has begun; or a piece that was asked for was not put (rightly): workers discard
  * the step
+ *  @retval WEIR_ERR_IO       the step could not be written to the local disk: workers discard it
  *  @retval WEIR_ERR_TIMEOUT, WEIR_ERR_GONE  as weir_put() */
 WEIR_API weir_status weir_step_end(weir_stream *stream);
 
-/** End the stream and set `*stream` to NULL; a step that has begun is ended. Waits at most 5 s for its worker.  Local.
+/** End the stream and set `*stream` to NULL; a step that has begun is ended. Waits at most 5 s for its worker; in a
+ *  run whose workers are replaced when they die (`weir run`), until all steps are safe with them, up to the time-out in the
+ *  recipe.  Local.
  *  @retval as weir_step_end() for that step */
 WEIR_API weir_status weir_stream_close(weir_stream **stream);
 
@@ -139,7 +144,9 @@ WEIR_API const char *weir_stream_error(const weir_stream *stream);
 typedef struct weir_stream_stats {
   bool    attached;      /**< workers are analysing this stream */
   int64_t steps;         /**< begun */
-  int64_t published;     /**< of these, handed to the worker (others nobody asked for) */
+  int64_t published;     /**< of these, handed to the worker (others nobody asked for) ... */
+  int64_t dropped;       /**< ... of these, left out because there was no room, as the recipe wants */
+  int64_t spilled;       /**< ... or written to a local disk until the worker reads them */
   int64_t bytes;         /**< copied or written in place */
   int64_t attach_ns;     /**< the first step waited for workers */
   int64_t blocked_ns;    /**< steps waited because the channel was full */

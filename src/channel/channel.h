@@ -2,8 +2,12 @@
  *
  * Life of a channel, the worker's calls in brackets: the simulation process publishes its definitions [list, attach,
  * definitions]; the worker answers with what it wants of each piece [demand] or that it cannot [refuse]; the process
- * makes the data segment [map, when it returns WEIR_OK]; steps arrive [next, piece, release] until the end [next says
- * END], a disabled writer [next says LOST] or a dead one [alive]; [detach]. None of these calls ever waits.
+ * makes the data segment [map, when it returns WEIR_OK]; steps arrive [next, piece, done, acknowledge] until the end
+ * [next says END], a disabled writer [next says LOST] or a dead one [alive]; [detach]. None of these calls ever waits.
+ *
+ * A step lies in its place until it is *acknowledged*: until its results are durable, or its effect is in a checkpoint.
+ * A worker that dies leaves the channel as it is; another one attaches, posts the same demands, and reads on from the
+ * first step that was not acknowledged. Meanwhile the process goes on as far as there is room.
  *
  * A worker sleeps on its doorbell, which all its processes and the other workers of the node may ring. */
 #ifndef WEIR_CHANNEL_CHANNEL_H
@@ -19,7 +23,11 @@ enum {
   WEIR__CHANNEL_TRIGGERS_MAX  = 64,  /* a uint64_t holds one bit for each */
   WEIR__CHANNEL_NAME_MAX      = 63,  /* bytes of a stream's name */
   WEIR__DOORBELL_STREAMS_MAX  = 16,  /* streams of one worker */
-  WEIR__CHANNEL_SLOTS_DEFAULT = 4
+  WEIR__CHANNEL_SLOTS_DEFAULT = 4,
+  WEIR__CHANNEL_HELD_DEFAULT  = 4,
+  WEIR__CHANNEL_HELD_MAX      = 64,
+  WEIR__CHANNEL_LAG_MAX       = 1024, /* of a feedback field */
+  WEIR__CHANNEL_PATH_MAX      = 255   /* bytes of the spill directory */
 };
 
 /* ---- definitions: what a process said before its first step ---- */
@@ -35,6 +43,13 @@ typedef struct weir__channel_piece_of {
   weir_region region; /* in global indices; may be empty */
 } weir__channel_piece_of;
 
+/* A parameter of the simulation, which decisions may change between its limits. */
+typedef struct weir__channel_parameter {
+  const char *name;
+  double      value; /* at the start */
+  double      least, most;
+} weir__channel_parameter;
+
 typedef struct weir__channel_definitions {
   const char                   *stream;
   int                           rank, size; /* of the process in the stream */
@@ -43,6 +58,11 @@ typedef struct weir__channel_definitions {
   int                           fields, pieces;
   const weir__channel_field    *field;
   const weir__channel_piece_of *piece;
+  /* what comes back */
+  int                            parameters, feedbacks, feedback_pieces;
+  const weir__channel_parameter *parameter;
+  const weir__channel_field     *feedback;       /* fields that the process will get (never static) */
+  const weir__channel_piece_of  *feedback_piece; /* the regions of them it wants; `field` is an index in `feedback` */
 } weir__channel_definitions;
 
 /* ---- finding and attaching ---- */
@@ -82,28 +102,73 @@ typedef struct weir__channel_trigger {
 /* `previous`: physical time of the simulation's step before this one, published or not; NaN: none. */
 bool weir__channel_trigger_fires(const weir__channel_trigger *trigger, int64_t step, double time, double previous);
 
-/* What is wanted of a piece. */
+/* What is wanted of a piece: in a step, the hull of the regions whose triggers fire. */
+typedef struct weir__channel_want {
+  uint64_t    triggers; /* bit t: in steps in which trigger t fires. Static fields: any bit; copied once */
+  weir_region region;   /* inside the piece, not empty */
+} weir__channel_want;
+
 typedef struct weir__channel_demand {
-  weir_region region;   /* inside the piece; a count of 0 (or triggers 0): nothing */
-  uint64_t    triggers; /* bit t: copied in steps in which trigger t fires. Static fields: any bit; copied once */
+  int                       wants; /* 0: nothing of this piece */
+  const weir__channel_want *want;
 } weir__channel_demand;
 
+/* What a writer does when there is no free slot for a step. */
+typedef enum weir__channel_policy {
+  WEIR__POLICY_BLOCK,       /* wait; after the time-out, the fallback */
+  WEIR__POLICY_DROP_NEWEST, /* leave this step out */
+  WEIR__POLICY_DROP_OLDEST, /* take the place of the oldest step that no worker has begun to read */
+  WEIR__POLICY_SPILL        /* write the step to the spill file; when that is full: wait, then the fallback */
+} weir__channel_policy;
+
+typedef enum weir__channel_fallback {
+  WEIR__FALLBACK_STOP, /* go on without analysis */
+  WEIR__FALLBACK_DROP  /* as DROP_NEWEST, until there is a slot again */
+} weir__channel_fallback;
+
+/* What a process finds when it asks for a field that has not come yet. */
+typedef enum weir__channel_late { WEIR__LATE_HOLD, WEIR__LATE_ZERO, WEIR__LATE_WAIT } weir__channel_late;
+
+typedef struct weir__channel_feedback {
+  bool               given; /* false: this run has no such field; the process gets nothing */
+  int64_t            lag;   /* computed from the published step so many before; at least 1 */
+  weir__channel_late when_late;
+  int64_t            timeout_ns; /* of WAIT */
+} weir__channel_feedback;
+
 typedef struct weir__channel_terms {
-  int                          slots;      /* steps in the ring; 0: WEIR__CHANNEL_SLOTS_DEFAULT */
-  int64_t                      timeout_ns; /* how long a writer waits for a slot before it gives up; 0: 600 s */
-  const weir__channel_trigger *trigger;    /* a step is published when any of them fires, and only then. The same list
-                                              for all processes of a stream: their sequence numbers must agree */
-  int             triggers;
-  weir__doorbell *doorbell; /* of this worker */
-  int             door;     /* number of this stream at the doorbell, as in weir__doorbell_expect */
+  int                    slots;      /* steps in shared memory; 0: WEIR__CHANNEL_SLOTS_DEFAULT */
+  int                    held;       /* spilled steps that the worker reads at once; 0: 4 */
+  int64_t                timeout_ns; /* how long a writer waits for a slot before it gives up; 0: 600 s */
+  weir__channel_policy   policy;
+  weir__channel_fallback fallback;
+  uint64_t               spill_bytes;     /* bound of the spill file of this process */
+  const char            *spill_directory; /* for SPILL: exists; at most 255 bytes */
+  bool                   supervised;      /* a worker that dies is replaced: a process waits for the new one, up
+                                             to the time-out or until the channel is abandoned, and does not end
+                                             before all its steps are acknowledged */
+  const weir__channel_trigger *trigger;   /* a step is published when any of them fires, and only then. The same list
+                                             for all processes of a stream: their sequence numbers must agree */
+  int                           triggers;
+  bool                          steering; /* a process begins step `sequence` only below the horizon */
+  const weir__channel_feedback *feedback; /* one per feedback field of the definitions */
+  weir__doorbell               *doorbell; /* of this worker */
+  int                           door;     /* number of this stream at the doorbell, as in weir__doorbell_expect */
 } weir__channel_terms;
 
-/* Post what is wanted, one demand per piece in the order of the definitions, and say ready. Once per channel.
- * WEIR_ERR_STATE: demands were posted already (by another worker: a mistake in who serves whom). */
+/* Post what is wanted, one demand per piece in the order of the definitions, and say ready. Once per channel; after
+ * the death of a worker that had posted them, once more by another, which must want the same on the same terms (only
+ * the doorbell differs): it goes on with the first step not acknowledged.
+ * WEIR_ERR_STATE: demands were posted already by a worker that lives (a mistake in who serves whom), or other ones. */
 weir_status weir__channel_demand_post(weir__channel *channel, const weir__channel_demand *demand,
                                       const weir__channel_terms *terms);
+/* Was the channel taken over from a worker that died? Then the doorbell rings at every arrival. */
+bool weir__channel_taken_over(const weir__channel *channel);
 /* Instead of demands: the process goes on without analysis, and weir_stream_error() there gives `message`. */
 weir_status weir__channel_refuse(weir__channel *channel, const char *message);
+/* By the supervisor: no worker will come (any more). The process goes on without analysis; `message` says why. Does
+ * nothing to a channel with a living worker. */
+void weir__channel_abandon(weir__channel *channel, const char *message);
 
 /* Map the data segment. WEIR_END: the process has not made it yet (it rings the doorbell when it has); WEIR_OK: mapped
  * (also when it was already); WEIR_ERR_GONE: the process could not make it, or has ended: the message says why. */
@@ -122,23 +187,39 @@ typedef struct weir__channel_record {
   uint64_t    sequence; /* 0, 1, 2 ...: the same step in all channels of a stream */
   int64_t     step;     /* the simulation's number */
   double      time;
-  uint64_t    fired;      /* bit t: trigger t fired */
-  bool        tombstone;  /* a wanted piece was not put, or wrongly: discard the step */
-  const char *why;        /* of a tombstone; valid until release */
-  int64_t     blocked_ns; /* how long the process waited for this slot */
+  uint64_t    fired;     /* bit t: trigger t fired */
+  bool        tombstone; /* a wanted piece was not put, or wrongly, or the step was dropped: discard it everywhere */
+  bool        dropped;   /* for want of room */
+  bool        spilled;   /* it comes from the spill file */
+  const char *why;       /* of a tombstone; valid until it is acknowledged */
+  uint64_t    more;      /* of a tombstone: it stands for so many further steps, up to number `last_step` and sequence
+                            number sequence + more (a long time without a worker) */
+  int64_t last_step;
+  int64_t blocked_ns; /* how long the process waited for this slot */
 } weir__channel_record;
 
-/* The next step not read yet. Never waits. The step stays in its slot until released. */
+/* The next step not read yet. Never waits (but for the disk, when it was spilled). The step stays where it is until
+ * it is acknowledged. */
 weir__channel_event weir__channel_next(weir__channel *channel, weir__channel_record *record);
 
-/* The demanded region of a piece in a step that was read and not released: a dense view in the slot. Static fields:
- * valid once any step was read, until detach; `sequence` is ignored. `view->data` is NULL (and `missing` set) when the
- * piece is not in that step: not wanted then, or a tombstone. */
+/* A piece in a step that was read and is not done: a dense view of the hull of all its wants, in which the hull of
+ * those whose triggers fired was written. Static fields: valid once any step was read, until detach; `sequence` is
+ * ignored. `view->data` is NULL (and `missing` set) when the piece is not in that step: not wanted then, or a
+ * tombstone. */
 weir_status weir__channel_piece(const weir__channel *channel, uint64_t sequence, int piece, weir_view *view);
 
-/* Give a slot back, in any order; wakes the writer if it waits for it. Call it only once the step has arrived from all
- * processes (or one of them is lost): the arrival counters of the doorbell rely on that. */
-void weir__channel_release(weir__channel *channel, uint64_t sequence);
+/* This worker has read enough of the step; its place stays as it is until it is acknowledged. In any order. */
+void weir__channel_done(weir__channel *channel, uint64_t sequence);
+/* All steps with sequence numbers below `before` are acknowledged: their places are free; wakes a writer that waits for
+ * one. Call it only for steps that have arrived from all processes (or one of them is lost). Never goes back. */
+void weir__channel_acknowledge(weir__channel *channel, uint64_t before);
+/* The first sequence number not acknowledged when this worker attached; what `next` gives first. */
+uint64_t weir__channel_first(const weir__channel *channel);
+/* Read again from the first step that is not acknowledged. */
+void weir__channel_rewind(weir__channel *channel);
+/* DROP_NEWEST: a process publishes steps below `before` and leaves out the others. All workers of a stream agree on it,
+ * so that all processes leave out the same ones. At the start: the number of slots. */
+void weir__channel_grant(weir__channel *channel, uint64_t before);
 
 /* Is the process still there? Reads /proc (about 10 us): for now and then, not for every step. A process that has
  * closed the stream may live or not. */
@@ -147,8 +228,9 @@ bool weir__channel_alive(const weir__channel *channel);
 const char *weir__channel_message(const weir__channel *channel);
 
 typedef struct weir__channel_stats {
-  uint64_t published;     /* steps */
-  uint64_t released;      /* steps given back so far */
+  uint64_t published;    /* steps */
+  uint64_t acknowledged; /* steps */
+  uint64_t dropped, spilled;
   uint64_t bytes;         /* copied into slots */
   int64_t  blocked_ns;    /* waited for slots */
   int64_t  copying_ns;    /* in copies */
@@ -156,8 +238,12 @@ typedef struct weir__channel_stats {
 } weir__channel_stats;
 void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats);
 
-/* Leave: a writer that waits, or comes to wait, goes on without analysis. Sets `*channel` to NULL; NULL is fine. */
+/* Leave for good: a writer that waits, or comes to wait, goes on without analysis. Sets `*channel` to NULL; NULL is
+ * fine. (A worker that dies does not come here.) */
 void weir__channel_detach(weir__channel **channel);
+
+/* As if this worker had died: the channel is left as it is, for another one. Sets `*channel` to NULL. */
+void weir__channel_forget(weir__channel **channel);
 
 /* Execute the invariants of the ring (for tests and debug builds): WEIR_ERR_INTERNAL and what is wrong. */
 weir_status weir__channel_check(const weir__channel *channel);

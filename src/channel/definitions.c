@@ -45,6 +45,17 @@ static void put_field(weir__text *out, const weir__channel_field *field) {
   }
 }
 
+static void put_pieces(weir__text *out, int pieces, const weir__channel_piece_of *list) {
+  put_i64(out, pieces);
+  for (int p = 0; p < pieces; p++) {
+    put_i64(out, list[p].field);
+    for (int a = 0; a < list[p].region.rank; a++) {
+      put_i64(out, list[p].region.start[a]);
+      put_i64(out, list[p].region.count[a]);
+    }
+  }
+}
+
 weir_status weir__definitions_pack(const weir__channel_definitions *d, weir__text *out) {
   put_text(out, d->stream);
   put_i64(out, d->rank);
@@ -53,15 +64,17 @@ weir_status weir__definitions_pack(const weir__channel_definitions *d, weir__tex
   put_text(out, d->calendar);
   put_i64(out, d->fields);
   for (int f = 0; f < d->fields; f++) put_field(out, &d->field[f]);
-  put_i64(out, d->pieces);
-  for (int p = 0; p < d->pieces; p++) {
-    const weir__channel_piece_of *piece = &d->piece[p];
-    put_i64(out, piece->field);
-    for (int a = 0; a < piece->region.rank; a++) {
-      put_i64(out, piece->region.start[a]);
-      put_i64(out, piece->region.count[a]);
-    }
+  put_pieces(out, d->pieces, d->piece);
+  put_i64(out, d->parameters);
+  for (int k = 0; k < d->parameters; k++) {
+    put_text(out, d->parameter[k].name);
+    put_real(out, d->parameter[k].value);
+    put_real(out, d->parameter[k].least);
+    put_real(out, d->parameter[k].most);
   }
+  put_i64(out, d->feedbacks);
+  for (int f = 0; f < d->feedbacks; f++) put_field(out, &d->feedback[f]);
+  put_pieces(out, d->feedback_pieces, d->feedback_piece);
   return weir__text_status(out);
 }
 
@@ -162,10 +175,21 @@ static weir_status get_field(reader *in, weir__channel_field *field) {
   return get_attributes(in, type);
 }
 
-static weir_status get_piece(reader *in, const weir__channel_definitions *d, weir__channel_piece_of *piece) {
+static weir_status get_fields(reader *in, int *fields, const weir__channel_field **list) {
+  weir__channel_field *field;
+  int64_t              count = 0;
+  WEIR_TRY(get_int(in, "number of fields", 0, INT32_MAX, &count));
+  WEIR_TRY(get_list(in, "number of fields", count, 8 * sizeof(int64_t), sizeof *field, &field));
+  for (int64_t f = 0; f < count; f++) WEIR_TRY(get_field(in, &field[f]));
+  *fields = (int)count;
+  *list   = field;
+  return WEIR_OK;
+}
+
+static weir_status get_piece(reader *in, int fields, const weir__channel_field *list, weir__channel_piece_of *piece) {
   int64_t field = 0;
-  WEIR_TRY(get_int(in, "field of a piece", 0, (int64_t)d->fields - 1, &field));
-  const weir_field_type *type = &d->field[field].type;
+  WEIR_TRY(get_int(in, "field of a piece", 0, (int64_t)fields - 1, &field));
+  const weir_field_type *type = &list[field].type;
   piece->field                = (int)field;
   piece->region.rank          = type->rank;
   for (int a = 0; a < type->rank; a++) {
@@ -175,12 +199,46 @@ static weir_status get_piece(reader *in, const weir__channel_definitions *d, wei
   return WEIR_OK;
 }
 
+static weir_status get_pieces(reader *in, int fields, const weir__channel_field *of, int *pieces,
+                              const weir__channel_piece_of **list) {
+  weir__channel_piece_of *piece;
+  int64_t                 count = 0;
+  WEIR_TRY(get_int(in, "number of pieces", 0, INT32_MAX, &count));
+  WEIR_TRY(get_list(in, "number of pieces", count, sizeof(int64_t), sizeof *piece, &piece));
+  for (int64_t p = 0; p < count; p++) WEIR_TRY(get_piece(in, fields, of, &piece[p]));
+  *pieces = (int)count;
+  *list   = piece;
+  return WEIR_OK;
+}
+
+static weir_status get_parameters(reader *in, weir__channel_definitions *d) {
+  weir__channel_parameter *list;
+  int64_t                  count = 0;
+  WEIR_TRY(get_int(in, "number of parameters", 0, INT32_MAX, &count));
+  WEIR_TRY(get_list(in, "number of parameters", count, 4 * sizeof(int64_t), sizeof *list, &list));
+  for (int64_t k = 0; k < count; k++) {
+    WEIR_TRY(get_text(in, "name of a parameter", true, &list[k].name));
+    WEIR_TRY(get_bytes(in, &list[k].value, sizeof list[k].value));
+    WEIR_TRY(get_bytes(in, &list[k].least, sizeof list[k].least));
+    WEIR_TRY(get_bytes(in, &list[k].most, sizeof list[k].most));
+    if (!isfinite(list[k].value) || !(list[k].least <= list[k].value && list[k].value <= list[k].most))
+      return damaged("value of a parameter");
+  }
+  d->parameters = (int)count;
+  d->parameter  = list;
+  return WEIR_OK;
+}
+
+static weir_status no_static(const weir__channel_definitions *d) {
+  for (int f = 0; f < d->feedbacks; f++)
+    if (d->feedback[f].is_static) return damaged("a feedback field is static");
+  return WEIR_OK;
+}
+
 weir_status weir__definitions_unpack(const char *bytes, size_t length, weir__arena *arena,
                                      weir__channel_definitions *d) {
-  reader                    in   = {.at = bytes, .end = bytes + length, .arena = arena};
-  weir__channel_definitions self = {0};
-  weir__channel_field      *field;
-  weir__channel_piece_of   *piece;
+  reader                    in    = {.at = bytes, .end = bytes + length, .arena = arena};
+  weir__channel_definitions self  = {0};
   int64_t                   value = 0;
 
   WEIR_TRY(get_text(&in, "name of the stream", true, &self.stream));
@@ -190,16 +248,12 @@ weir_status weir__definitions_unpack(const char *bytes, size_t length, weir__are
   self.size = (int)value;
   WEIR_TRY(get_text(&in, "units of time", false, &self.time_units));
   WEIR_TRY(get_text(&in, "calendar", false, &self.calendar));
-  WEIR_TRY(get_int(&in, "number of fields", 0, INT32_MAX, &value));
-  WEIR_TRY(get_list(&in, "number of fields", value, 8 * sizeof(int64_t), sizeof *field, &field));
-  self.fields = (int)value;
-  self.field  = field;
-  for (int f = 0; f < self.fields; f++) WEIR_TRY(get_field(&in, &field[f]));
-  WEIR_TRY(get_int(&in, "number of pieces", 0, INT32_MAX, &value));
-  WEIR_TRY(get_list(&in, "number of pieces", value, sizeof(int64_t), sizeof *piece, &piece));
-  self.pieces = (int)value;
-  self.piece  = piece;
-  for (int p = 0; p < self.pieces; p++) WEIR_TRY(get_piece(&in, &self, &piece[p]));
+  WEIR_TRY(get_fields(&in, &self.fields, &self.field));
+  WEIR_TRY(get_pieces(&in, self.fields, self.field, &self.pieces, &self.piece));
+  WEIR_TRY(get_parameters(&in, &self));
+  WEIR_TRY(get_fields(&in, &self.feedbacks, &self.feedback));
+  WEIR_TRY(no_static(&self));
+  WEIR_TRY(get_pieces(&in, self.feedbacks, self.feedback, &self.feedback_pieces, &self.feedback_piece));
   if (in.at != in.end) return damaged("something follows them");
   *d = self;
   return WEIR_OK;

@@ -16,7 +16,7 @@
 enum {
   ASLEEP   = 1,
   RING     = 2,
-  ARRIVALS = 1024, /* steps counted apart: more than a ring can hold, so two steps of one counter never overlap */
+  ARRIVALS = 1024, /* steps counted apart: more than there are slots, so that counters rarely overlap */
 };
 _Static_assert(ARRIVALS > WEIR__CHANNEL_SLOTS_MAX + 1, "a counter must be at rest before its next step");
 static const int64_t POLL_NS = 50000; /* after the last event; then the core belongs to the simulation */
@@ -26,6 +26,7 @@ struct weir__door {
   _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
   struct {
     _Alignas(WEIR__LINE) _Atomic uint32_t expected;
+    _Atomic uint32_t every; /* 1: the counters say nothing, since a channel was taken over: each arrival rings */
     /* of step s: arrived[s % ARRIVALS], which every process raises once in each round of ARRIVALS steps; never set back
      */
     _Atomic uint64_t arrived[ARRIVALS];
@@ -43,10 +44,14 @@ struct weir__doorbell {
 /* ---- as the processes see it ---- */
 
 weir_status weir__door_open(int64_t pid, int fd, weir__door **door) {
-  return weir__shared_open("doorbell of the worker", pid, fd, WEIR__DOOR_MAGIC, sizeof **door, door);
+  size_t bytes;
+  WEIR_TRY(weir__shared_open("doorbell of the worker", pid, fd, WEIR__DOOR_MAGIC, sizeof **door, door, &bytes));
+  if (bytes == sizeof **door) return WEIR_OK;
+  weir__shared_unmap(door, bytes);
+  return WEIR_FAIL(WEIR_ERR_INPUT, "doorbell of the worker: it has %zu bytes, expected %zu", bytes, sizeof **door);
 }
 
-void weir__door_close(weir__door **door) { weir__shared_unmap(door); }
+void weir__door_close(weir__door **door) { weir__shared_unmap(door, sizeof **door); }
 
 void weir__door_ring(weir__door *door) {
   uint32_t seen = atomic_load_explicit(&door->bell, memory_order_relaxed), next;
@@ -56,11 +61,16 @@ void weir__door_ring(weir__door *door) {
 }
 
 void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
-  uint32_t expected = atomic_load_explicit(&door->stream[stream].expected, memory_order_relaxed);
+  uint64_t expected = atomic_load_explicit(&door->stream[stream].expected, memory_order_relaxed);
   /* acquire-release: the last to arrive has seen, and by ringing passes on, what all others published */
   uint64_t arrived =
       atomic_fetch_add_explicit(&door->stream[stream].arrived[sequence % ARRIVALS], 1, memory_order_acq_rel) + 1;
-  if (expected <= 1 || arrived % expected == 0) weir__door_ring(door);
+  /* A process may be rounds ahead of another (it leaves out steps that the other one publishes); then counts are above
+   * those of this round, and whoever sees that rings: the last one at a step always does. */
+  bool ahead = arrived > expected * (sequence / ARRIVALS + 1);
+  if (expected <= 1 || arrived % expected == 0 || ahead ||
+      atomic_load_explicit(&door->stream[stream].every, memory_order_relaxed))
+    weir__door_ring(door);
 }
 
 /* ---- as the worker sees it ---- */
@@ -97,8 +107,10 @@ weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__door
   char            name[320];
   note_name(worker, name);
   WEIR_TRY(weir__note_read(run_dir, name, &note));
-  if (!weir__process_alive(note.pid, note.start))
+  if (!weir__process_alive(note.pid, note.start)) {
+    weir__note_remove(run_dir, name, note.pid);
     return WEIR_FAIL(WEIR_ERR_GONE, "worker %d of this host (process %" PRId64 ") has ended", worker, note.pid);
+  }
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, WEIR__LINE, &self));
   self->fd = -1;
   WEIR_TRY_GOTO(out, weir__door_open(note.pid, note.fd, &self->door));
@@ -128,6 +140,10 @@ int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t se
       (int64_t)atomic_load_explicit(&doorbell->door->stream[door].arrived[sequence % ARRIVALS], memory_order_acquire) -
       expected * (int64_t)(sequence / ARRIVALS);
   return arrived < 0 ? 0 : arrived > expected ? (int)expected : (int)arrived;
+}
+
+void weir__doorbell_every(weir__doorbell *doorbell, int door) {
+  atomic_store_explicit(&doorbell->door->stream[door].every, 1, memory_order_relaxed);
 }
 
 void weir__doorbell_ring(weir__doorbell *doorbell) { weir__door_ring(doorbell->door); }

@@ -1,6 +1,12 @@
-/* Where everything lies in the data segment: a pure function of definitions, demands and slots, computed on both sides.
+/* Where everything lies in the data segment: a pure function of definitions, demands and terms, computed on both sides.
  */
 #include "channel/segment.h"
+
+enum {
+  TOMBSTONES      = 256,    /* entries of the log beside those of steps with a place ... */
+  DROPPED         = 4096,   /* ... and for steps that were dropped after they had been published */
+  SPILLED_AT_MOST = 1 << 15 /* steps: bounds the log when steps are tiny */
+};
 
 /* Move `*offset` past `bytes` to the next cache line; false: too large. */
 static bool advance(size_t *offset, size_t bytes) {
@@ -17,69 +23,94 @@ static bool region_bytes(const weir_region *region, weir_dtype dtype, size_t *by
   return true;
 }
 
-static weir_status place_piece(const weir__channel_definitions *definitions, const weir__channel_demand *demand, int p,
-                               weir__layout_piece *piece) {
-  const weir__channel_piece_of *defined = &definitions->piece[p];
-  const weir__channel_field    *field   = &definitions->field[defined->field];
-  char                          wanted[200], is[200];
-
-  *piece = (weir__layout_piece){.is_static = field->is_static, .region = demand->region, .triggers = demand->triggers};
-  if (demand->region.rank != field->type.rank)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "demand on field '%s': rank %d, but the field has %d", field->name,
-                     demand->region.rank, field->type.rank);
-  for (int a = 0; a < demand->region.rank; a++)
-    if (demand->region.count[a] <= 0) return WEIR_OK;
-  if (!demand->triggers) return WEIR_OK;
-  if (!weir__region_contains(&defined->region, &demand->region))
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "demand on field '%s': region %s is not inside the piece %s", field->name,
-                     weir__region_text(&demand->region, wanted), weir__region_text(&defined->region, is));
-  if (!region_bytes(&demand->region, field->type.dtype, &piece->bytes))
-    return WEIR_FAIL(WEIR_ERR_OVERFLOW, "demand on field '%s': region %s is too large", field->name,
-                     weir__region_text(&demand->region, wanted));
-  piece->wanted = true;
-  return WEIR_OK;
+static bool place_piece(const weir__channel_definitions *definitions, const weir__channel_demand *demand, int p,
+                        weir__layout_piece *piece) {
+  const weir__channel_field *field = &definitions->field[definitions->piece[p].field];
+  *piece        = (weir__layout_piece){.is_static = field->is_static, .wants = demand->wants, .want = demand->want};
+  piece->wanted = demand->wants > 0;
+  piece->region.rank = field->type.rank;
+  for (int w = 0; w < demand->wants; w++) {
+    piece->triggers |= demand->want[w].triggers;
+    if (w) weir__hull_extend(&piece->region, &demand->want[w].region);
+    else piece->region = demand->want[w].region;
+  }
+  return !piece->wanted || region_bytes(&piece->region, field->type.dtype, &piece->bytes);
 }
 
-weir_status weir__layout_create(const weir__channel_definitions *definitions, const weir__channel_demand *demand,
-                                int slots, weir__layout *layout) {
-  weir_status  status = WEIR_OK;
-  weir__layout self   = {.slots = slots, .pieces = definitions->pieces};
-  size_t       all;
-  bool         fits = true;
+/* A field comes for the step after the one it was computed from by `lag`, and the process may still hold the one
+ * before: lag + 2 buffers. */
+static bool place_feedback(const weir__channel_definitions *definitions, const weir__channel_feedback *feedback, int p,
+                           weir__layout_feedback *back, size_t *total) {
+  const weir__channel_piece_of *piece = &definitions->feedback_piece[p];
+  const weir_field_type        *type  = &definitions->feedback[piece->field].type;
+  size_t                        all;
+  *back = (weir__layout_feedback){.given = feedback[piece->field].given, .at = *total};
+  if (!back->given) return true;
+  back->depth  = (int)feedback[piece->field].lag + 2;
+  back->stride = sizeof(weir__feedback_buffer);
+  return region_bytes(&piece->region, type->dtype, &back->bytes) && advance(&back->stride, back->bytes) &&
+         !__builtin_mul_overflow(back->stride, (size_t)back->depth, &all) && advance(total, all);
+}
 
-  if (slots < 1 || slots > WEIR__CHANNEL_SLOTS_MAX)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d slots in a channel, expected 1 to %d", slots, WEIR__CHANNEL_SLOTS_MAX);
-  WEIR_TRY(weir__alloc_array((size_t)definitions->pieces, sizeof *self.piece, &self.piece));
-  for (int p = 0; p < definitions->pieces; p++)
-    WEIR_TRY_GOTO(out, place_piece(definitions, &demand[p], p, &self.piece[p]));
+/* How many steps the spill file may hold. */
+static int count_places(const weir__terms *terms, size_t place_bytes) {
+  if (terms->policy != WEIR__POLICY_SPILL) return 0;
+  uint64_t places = terms->spill_bytes / place_bytes;
+  return places > SPILLED_AT_MOST ? SPILLED_AT_MOST : (int)places;
+}
 
-  self.slot_bytes = 0;
-  fits            = fits && advance(&self.slot_bytes, sizeof(weir__slot));
-  self.present_at = self.slot_bytes;
-  fits            = fits && advance(&self.slot_bytes, (size_t)self.pieces);
-  self.words_at = self.total = (sizeof(weir__data) + WEIR__LINE - 1) & ~(size_t)(WEIR__LINE - 1);
-  fits                       = fits && advance(&self.total, (size_t)slots * sizeof(weir__slot_word));
-  self.statics_at            = self.total;
-  for (int p = 0; p < self.pieces && fits; p++) {
-    weir__layout_piece *piece = &self.piece[p];
-    if (!piece->wanted) continue;
-    size_t *end = piece->is_static ? &self.total : &self.slot_bytes;
-    piece->at   = *end;
-    fits        = advance(end, piece->bytes);
+static bool place_all(const weir__channel_definitions *definitions, const weir__demands *demands,
+                      const weir__terms *terms, weir__layout *self) {
+  size_t all;
+  self->total = sizeof(weir__data);
+  bool fits   = advance(&self->total, 0) && advance(&self->slot_bytes, (size_t)self->pieces);
+  for (int p = 0; p < self->pieces && fits; p++) {
+    weir__layout_piece *piece = &self->piece[p];
+    fits                      = place_piece(definitions, &demands->piece[p], p, piece);
+    if (!fits || !piece->wanted || piece->is_static) continue;
+    piece->at = self->slot_bytes;
+    fits      = advance(&self->slot_bytes, piece->bytes);
   }
-  self.slots_at = self.total;
-  if (!fits || __builtin_mul_overflow((size_t)slots, self.slot_bytes, &all) || !advance(&self.total, all)) {
-    status = WEIR_FAIL(WEIR_ERR_OVERFLOW, "%d slots of the demanded pieces are more than memory can hold", slots);
+  if (!fits) return false;
+  self->place_bytes  = (self->slot_bytes + WEIR__PAGE - 1) & ~(size_t)(WEIR__PAGE - 1);
+  self->spill_places = count_places(terms, self->place_bytes);
+  self->log_entries  = (size_t)self->slots + (size_t)self->spill_places + TOMBSTONES +
+                      (terms->policy == WEIR__POLICY_DROP_OLDEST ? DROPPED : 0);
+  self->log_at     = self->total;
+  fits             = advance(&self->total, self->log_entries * sizeof(weir__entry));
+  self->statics_at = self->total;
+  for (int p = 0; p < self->pieces && fits; p++) {
+    weir__layout_piece *piece = &self->piece[p];
+    if (!piece->wanted || !piece->is_static) continue;
+    piece->at = self->total;
+    fits      = advance(&self->total, piece->bytes);
+  }
+  self->feedback_at = self->total;
+  for (int p = 0; p < definitions->feedback_pieces && fits; p++)
+    fits = place_feedback(definitions, demands->feedback, p, &self->feedback[p], &self->total);
+  self->slots_at = self->total;
+  return fits && !__builtin_mul_overflow((size_t)self->slots, self->slot_bytes, &all) && advance(&self->total, all);
+}
+
+weir_status weir__layout_create(const weir__channel_definitions *definitions, const weir__demands *demands,
+                                const weir__terms *terms, weir__layout *layout) {
+  weir_status  status = WEIR_OK;
+  weir__layout self   = {.slots = terms->slots, .pieces = definitions->pieces};
+  WEIR_TRY(weir__alloc_array((size_t)definitions->pieces, sizeof *self.piece, &self.piece));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)definitions->feedback_pieces, sizeof *self.feedback, &self.feedback));
+  if (!place_all(definitions, demands, terms, &self)) {
+    status = WEIR_FAIL(WEIR_ERR_OVERFLOW, "%d slots of the demanded pieces are more than memory can hold", self.slots);
     goto out;
   }
-  *layout    = self;
-  self.piece = NULL;
+  *layout = self;
+  self    = (weir__layout){0};
 out:
-  weir__free(self.piece);
+  weir__layout_clear(&self);
   return status;
 }
 
 void weir__layout_clear(weir__layout *layout) {
   weir__free(layout->piece);
+  weir__free(layout->feedback);
   *layout = (weir__layout){0};
 }

@@ -1,71 +1,180 @@
-/* The ring of a channel: steps from one process to one worker, each in a slot of shared memory.
+/* The ring of a channel: steps from one process to one worker. This file is the writer's side, reader.c the other.
  *
  * Requirements
  *   - the writer copies a step once, into its place; the reader computes from that place; neither makes a system call
- * per step unless the other one sleeps;
- *   - slots may be given back in any order (several steps are analysed at once);
+ *     per step unless the other one sleeps;
+ *   - a step stays readable until it is acknowledged: a worker that takes over reads it again;
  *   - either side may be killed between any two instructions: the other one never hangs and never reads half a step;
- *   - the order on every weakly ordered machine follows from acquire and release alone; there are no fences (thread
- * sanitizers do not understand them).
+ *   - the order on every weakly ordered machine follows from the atomic accesses alone; there are no fences (thread
+ *     sanitizers do not understand them).
  *
- *      sequence     0    1    2    3    4    5            slots = 4: sequence s is in slot s % 4
- *      word        full free full full  -    -            released = 1   (a count: 1 came back before 0)
- *                                       ^ published = 4   next for the writer: s = 4, slot 0, which is full: it waits
+ *     places   slot 0 | slot 1 | slot 2 | spill 0 | spill 1 ...       where the numbers of a step lie
+ *     log      entry 5: step, slot 0 | 6: step, slot 2 | 7: tombstone, + 3 more | 8: step, slot 1 | (9)
+ *                    ^ released = 5                                                               ^ published = 9
  *
- * Phases of a slot, and who may touch it
- *   FREE     the writer fills header, presence and pieces; nobody looks.
- *            Publish: word = FULL, then published = s + 1 (release). What was written is visible to whoever loads
- * `published` (acquire) and finds it above s. FULL     the worker reads, from any thread; nobody writes. Release: word
- * exchanged to FREE (acquire-release: the worker's reads are over before the writer, which loads the word with acquire,
- * writes again). AWAITED  as FULL, but the writer sleeps on the word: it turned FULL into AWAITED by compare-and-swap,
- * so the exchange of the release sees either FULL (and the swap fails: the slot is free already) or AWAITED (and wakes
- * it). No wake-up can fall between looking and sleeping, because the kernel compares the word again. A writer that
- * gives up leaves AWAITED behind: the release then wakes nobody, which is harmless.
+ * The log is a ring of entries, one per step or tombstone, in the order of their sequence numbers. Entry n is at n
+ * modulo its size. Entries below `released` and their places are the writer's; it knows privately which entry held each
+ * place last, so a place is free when that entry is below `released`. Tombstones have no place.
  *
- * The writer sleeps at most LOOK_NS at a time, and then looks whether the worker lives. */
+ * Who may touch what
+ *   writer   fills a free place and entry `published`, then stores `published` + 1 (release). From then on it only
+ *            - lets the last entry grow if that is a tombstone (`more`), when the log is all but full: so tombstones
+ *              never wait. A step is published only while an entry is left over for a tombstone behind it;
+ *            - takes back the place of a step nobody has begun to read (policy DROP_OLDEST): it swaps its state from
+ *              READY to DROPPED.
+ *   reader   reads entries below `published` (acquire); swaps the state of a step from READY to TAKEN before it looks
+ *            at its place. It moves past a tombstone only when another entry follows it (then it has its last size),
+ *            and `released` never beyond where it has moved.
+ *            Acknowledges: stores `acknowledged`, a sequence number, then `released` (release), then adds to `turn`.
+ *            A worker that died between the two leaves `released` too small, which the next one mends.
+ *
+ * `turn` is the futex on which the writer sleeps: it sets bit 0 by compare-and-swap, which fails if the reader has
+ * added to the word since the writer loaded it, before looking at `released`. So no wake-up is lost. The reader takes
+ * the bit away as it adds, and only then makes the system call. The writer sleeps at most LOOK_NS at a time, and then
+ * looks whether the worker lives. */
 #include "channel/segment.h"
 #include "core/clock.h"
 #include <limits.h>
 #include <inttypes.h>
+#include <string.h>
 
 static const int64_t LOOK_NS = 100000000; /* a dead worker is noticed this late, at most */
 
-/* One turn of waiting for a slot: true when it is free now. */
-static bool await_slot(_Atomic uint32_t *word, int64_t timeout_ns) {
-  uint32_t seen = atomic_load_explicit(word, memory_order_acquire);
-  if (seen == WEIR__SLOT_FREE) return true;
-  if (seen == WEIR__SLOT_FULL && !atomic_compare_exchange_strong_explicit(word, &seen, WEIR__SLOT_AWAITED,
-                                                                          memory_order_acquire, memory_order_acquire))
-    return true; /* only the worker changes a full slot, and only to free */
-  weir__futex_wait(word, WEIR__SLOT_AWAITED, timeout_ns, true);
-  return atomic_load_explicit(word, memory_order_acquire) == WEIR__SLOT_FREE;
+weir_status weir__ring_create(weir__control *control, weir__data *data, const weir__layout *layout,
+                              const weir__terms *terms, weir__spill *spill, weir__ring *ring) {
+  weir__ring self = {.control = control, .data = data, .layout = layout, .terms = terms, .spill = spill};
+  WEIR_TRY(weir__alloc_array((size_t)(layout->slots + layout->spill_places), sizeof *self.last, &self.last));
+  *ring = self;
+  return WEIR_OK;
 }
 
-weir_status weir__ring_claim(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence,
-                             int64_t *blocked_ns) {
-  _Atomic uint32_t *word = &weir__ring_word(data, layout, sequence)->word;
-  *blocked_ns            = 0;
-  if (atomic_load_explicit(word, memory_order_acquire) == WEIR__SLOT_FREE) return WEIR_OK;
+void weir__ring_clear(weir__ring *ring) {
+  weir__free(ring->last);
+  ring->last = NULL;
+}
 
-  weir_status status = WEIR_OK;
-  int64_t     begin = weir__clock_ns(), now = begin;
+/* ---- sleeping and waking ---- */
+
+void weir__ring_sleep(weir__control *control, uint32_t seen, int64_t timeout_ns) {
+  if (!(seen & 1)) {
+    if (!atomic_compare_exchange_strong_explicit(&control->turn, &seen, seen | 1, memory_order_acq_rel,
+                                                 memory_order_acquire))
+      return;
+    seen |= 1;
+  }
+  weir__futex_wait(&control->turn, seen, timeout_ns, true);
+}
+
+void weir__ring_wake(weir__control *control) {
+  uint32_t seen = atomic_load_explicit(&control->turn, memory_order_relaxed), next;
+  do next = (seen + 2) & ~1u;
+  while (
+      !atomic_compare_exchange_weak_explicit(&control->turn, &seen, next, memory_order_acq_rel, memory_order_relaxed));
+  if (seen & 1) weir__futex_wake(&control->turn, INT_MAX, true);
+}
+
+weir_status weir__ring_look(weir__ring *ring) {
+  weir__control *control = ring->control;
+  uint32_t       state   = weir__answer_state(atomic_load_explicit(&control->answer, memory_order_acquire));
+  uint64_t       holder  = atomic_load_explicit(&control->holder, memory_order_relaxed);
+  ring->looked_ns        = weir__clock_ns();
+  switch (state) {
+  case WEIR__ANSWER_READY:
+    if (ring->terms->supervised || weir__holder_alive(holder)) return WEIR_OK;
+    return WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has died", weir__holder_pid(holder));
+  case WEIR__ANSWER_LEFT:
+    return WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has left", weir__holder_pid(holder));
+  default: return WEIR_FAIL(WEIR_ERR_GONE, "the analysis was given up: %.*s", WEIR__MESSAGE_MAX - 1, control->refusal);
+  }
+}
+
+/* ---- places ---- */
+
+static uint64_t refresh(weir__ring *ring) {
+  uint64_t released = atomic_load_explicit(&ring->control->released, memory_order_acquire);
+  /* it only grows, and not beyond what was published: anything else is damage, and changes nothing */
+  if (released > ring->released && released <= ring->published) ring->released = released;
+  return ring->released;
+}
+
+static uint64_t free_entries(const weir__ring *ring) {
+  return ring->layout->log_entries - (ring->published - ring->released);
+}
+
+/* A free place of `count` from `first` on, the one after `*next` most likely; or none. */
+static int find_free(const weir__ring *ring, int first, int count, int *next) {
+  for (int i = 0; i < count; i++) {
+    int k = *next + i < count ? *next + i : *next + i - count;
+    if (ring->last[first + k] > ring->released) continue;
+    *next = k + 1 < count ? k + 1 : 0;
+    return first + k;
+  }
+  return WEIR__PLACE_NONE;
+}
+
+static int find_spill(weir__ring *ring) {
+  int place = find_free(ring, ring->layout->slots, ring->spill->reserved, &ring->next_spill);
+  if (place != WEIR__PLACE_NONE) return ring->spill->message[0] ? WEIR__PLACE_NONE : place;
+  return weir__spill_reserve(ring->spill) ? ring->layout->slots + ring->spill->reserved - 1 : WEIR__PLACE_NONE;
+}
+
+/* Take the place of the oldest step that nobody has begun to read. */
+static int drop_oldest(weir__ring *ring) {
+  weir__control *control = ring->control;
+  if (ring->undroppable < ring->released) ring->undroppable = ring->released;
+  for (; ring->undroppable < ring->published; ring->undroppable++) {
+    weir__entry *entry = weir__log_entry(ring->data, ring->layout, ring->undroppable);
+    uint32_t     ready = WEIR__ENTRY_READY;
+    int          place = entry->place; /* our own words, but they lie where others could write */
+    if (place < 0 || place >= ring->layout->slots || ring->last[place] != ring->undroppable + 1) continue;
+    if (!atomic_compare_exchange_strong_explicit(&entry->state, &ready, WEIR__ENTRY_DROPPED, memory_order_acq_rel,
+                                                 memory_order_acquire))
+      continue;
+    uint64_t dropped = atomic_load_explicit(&control->dropped, memory_order_relaxed);
+    atomic_store_explicit(&control->dropped, dropped + 1, memory_order_relaxed);
+    ring->last[place] = 0;
+    ring->undroppable++;
+    return place;
+  }
+  return WEIR__PLACE_NONE;
+}
+
+static int try_place(weir__ring *ring, uint64_t sequence) {
+  const weir__terms *terms = ring->terms;
+  refresh(ring);
+  if (free_entries(ring) < 2) return WEIR__PLACE_NONE;
+  if (terms->policy == WEIR__POLICY_DROP_NEWEST &&
+      sequence >= atomic_load_explicit(&ring->control->granted, memory_order_acquire))
+    return WEIR__PLACE_NONE;
+  int place = find_free(ring, 0, ring->layout->slots, &ring->next_slot);
+  if (place == WEIR__PLACE_NONE && terms->policy == WEIR__POLICY_DROP_OLDEST) place = drop_oldest(ring);
+  if (place == WEIR__PLACE_NONE && terms->policy == WEIR__POLICY_SPILL) place = find_spill(ring);
+  return place;
+}
+
+/* ---- claiming ---- */
+
+static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
+  weir__control *control = ring->control;
+  weir_status    status  = WEIR_OK;
+  int64_t        begin = weir__clock_ns(), now = begin, timeout_ns = ring->terms->timeout_ns;
   for (;;) {
-    int64_t left = control->timeout_ns - (now - begin);
-    if (await_slot(word, left < LOOK_NS ? (left > 0 ? left : 0) : LOOK_NS)) break;
-    now = weir__clock_ns();
-    if (atomic_load_explicit(&control->answer, memory_order_acquire) == WEIR__ANSWER_LEFT) {
-      status = WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has left", control->worker_pid);
-      break;
-    }
-    if (!weir__process_alive(control->worker_pid, control->worker_start)) {
-      status = WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has died", control->worker_pid);
-      break;
-    }
-    if (now - begin >= control->timeout_ns) {
+    uint32_t seen = atomic_load_explicit(&control->turn, memory_order_acquire);
+    *place        = try_place(ring, sequence);
+    if (*place != WEIR__PLACE_NONE) break;
+    int64_t left = timeout_ns - (now - begin);
+    weir__ring_sleep(control, seen, left < LOOK_NS ? (left > 0 ? left : 0) : LOOK_NS);
+    now    = weir__clock_ns();
+    *place = try_place(ring, sequence);
+    if (*place != WEIR__PLACE_NONE) break;
+    status = weir__ring_look(ring);
+    if (status) break;
+    if (now - begin < timeout_ns) continue;
+    if (ring->terms->fallback == WEIR__FALLBACK_DROP) ring->dropping = true;
+    else
       status = WEIR_FAIL(WEIR_ERR_TIMEOUT, "waited %.3g s for the worker to take one of %d steps",
-                         (double)control->timeout_ns * 1e-9, layout->slots);
-      break;
-    }
+                         (double)timeout_ns * 1e-9, ring->layout->slots + ring->layout->spill_places);
+    break;
   }
   *blocked_ns = weir__clock_ns() - begin;
   /* one writer, so a plain sum; atomic because the worker reads it at any time */
@@ -74,61 +183,53 @@ weir_status weir__ring_claim(weir__control *control, weir__data *data, const wei
   return status;
 }
 
-void weir__ring_publish(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence) {
-  atomic_store_explicit(&weir__ring_word(data, layout, sequence)->word, WEIR__SLOT_FULL, memory_order_release);
-  atomic_store_explicit(&control->published, sequence + 1, memory_order_release);
-}
-
-bool weir__ring_published(const weir__control *control, uint64_t sequence) {
-  return atomic_load_explicit(&control->published, memory_order_acquire) > sequence;
-}
-
-bool weir__ring_release(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence) {
-  weir__slot_word  *slot = weir__ring_word(data, layout, sequence);
-  const weir__slot *held = weir__ring_slot(data, layout, sequence);
-  if (!weir__ring_published(control, sequence) ||
-      atomic_load_explicit(&slot->word, memory_order_acquire) == WEIR__SLOT_FREE || held->sequence != sequence)
-    return false;
-  /* counted first, so that `released` never lags behind the words (see the check) */
-  atomic_fetch_add_explicit(&control->released, 1, memory_order_relaxed);
-  if (atomic_exchange_explicit(&slot->word, WEIR__SLOT_FREE, memory_order_acq_rel) == WEIR__SLOT_AWAITED)
-    weir__futex_wake(&slot->word, INT_MAX, true);
-  return true;
-}
-
-/* True at any time in the worker's thread, whatever the writer is doing, as long as no other thread releases. */
-weir_status weir__ring_check(const weir__control *control, const weir__data *data, const weir__layout *layout) {
-  uint64_t slots = (uint64_t)layout->slots, full = 0;
-  uint64_t released = atomic_load_explicit(&control->released, memory_order_acquire);
-  uint64_t before   = atomic_load_explicit(&control->published, memory_order_acquire);
-  if (data->slots != slots || data->slot_bytes != layout->slot_bytes || data->slots_at != layout->slots_at ||
-      data->header.total_bytes != layout->total)
-    return WEIR_FAIL(WEIR_ERR_INTERNAL,
-                     "ring: the geometry changed: %" PRIu64 " slots of %" PRIu64 " bytes, expected %" PRIu64 " of %zu",
-                     data->slots, data->slot_bytes, slots, layout->slot_bytes);
-  if (released > before || before - released > slots)
-    return WEIR_FAIL(WEIR_ERR_INTERNAL,
-                     "ring: %" PRIu64 " steps released of %" PRIu64 " published, with %" PRIu64 " slots", released,
-                     before, slots);
-  for (uint64_t s = 0; s < slots; s++) {
-    uint32_t word = atomic_load_explicit(&weir__ring_word(data, layout, s)->word, memory_order_acquire);
-    if (word > WEIR__SLOT_AWAITED)
-      return WEIR_FAIL(WEIR_ERR_INTERNAL, "ring: the word of slot %" PRIu64 " is %u", s, (unsigned)word);
-    full += word != WEIR__SLOT_FREE;
+weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
+  *blocked_ns = 0;
+  *place      = try_place(ring, sequence);
+  if (*place != WEIR__PLACE_NONE) {
+    ring->dropping = false;
+    return WEIR_OK;
   }
-  uint64_t after = atomic_load_explicit(&control->published, memory_order_acquire);
-  /* a word is FULL just before it is counted in `published`, and the writer may publish while we count */
-  if (full < before - released || full > after + 1 - released)
-    return WEIR_FAIL(WEIR_ERR_INTERNAL,
-                     "ring: %" PRIu64 " full slots, but %" PRIu64 " to %" PRIu64 " steps are not released", full,
-                     before - released, after - released);
-  /* slots of steps surely published and not free still hold them */
-  for (uint64_t s = before > slots ? before - slots : 0; s < before; s++) {
-    if (atomic_load_explicit(&weir__ring_word(data, layout, s)->word, memory_order_acquire) == WEIR__SLOT_FREE)
-      continue;
-    if (!weir__ring_published(control, s + slots) && weir__ring_slot(data, layout, s)->sequence % slots != s % slots)
-      return WEIR_FAIL(WEIR_ERR_INTERNAL, "ring: the slot of step %" PRIu64 " holds step %" PRIu64, s,
-                       weir__ring_slot(data, layout, s)->sequence);
+  bool waits = ring->terms->policy == WEIR__POLICY_BLOCK || ring->terms->policy == WEIR__POLICY_SPILL;
+  if (waits && !ring->dropping) return wait_for_place(ring, sequence, place, blocked_ns);
+  if (weir__clock_ns() - ring->looked_ns < LOOK_NS) return WEIR_OK;
+  return weir__ring_look(ring);
+}
+
+/* ---- publishing ---- */
+
+/* A log that is full ends with a tombstone: it becomes larger by one. */
+static void grow_last(weir__ring *ring, const weir__entry *entry) {
+  weir__entry *last = weir__log_entry(ring->data, ring->layout, ring->published - 1);
+  uint64_t     more = atomic_load_explicit(&last->more, memory_order_relaxed) + 1;
+  atomic_store_explicit(&last->last_step[more & 1], entry->step, memory_order_release);
+  atomic_store_explicit(&last->more, more, memory_order_release);
+}
+
+void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {
+  weir__control *control   = ring->control;
+  bool           tombstone = entry->flags & WEIR__ENTRY_TOMBSTONE;
+  refresh(ring);
+  if (tombstone && !free_entries(ring)) {
+    grow_last(ring, entry);
+  } else {
+    weir__entry *to = weir__log_entry(ring->data, ring->layout, ring->published);
+    to->sequence    = entry->sequence;
+    to->step        = entry->step;
+    to->time        = entry->time;
+    to->fired       = entry->fired;
+    to->blocked_ns  = entry->blocked_ns;
+    to->place       = entry->place;
+    to->flags       = entry->flags;
+    memcpy(to->why, entry->why, sizeof to->why);
+    atomic_store_explicit(&to->state, WEIR__ENTRY_READY, memory_order_relaxed);
+    atomic_store_explicit(&to->more, 0, memory_order_relaxed);
+    atomic_store_explicit(&to->last_step[0], entry->step, memory_order_relaxed);
+    ring->published++;
+    if (!tombstone) ring->last[entry->place] = ring->published;
+    /* sequentially consistent, as the load of `answer` that follows: either this process sees the worker that takes
+     * over and rings its bell, or that worker, which stores its answer before it looks here, sees this step */
+    atomic_store_explicit(&control->published, ring->published, memory_order_seq_cst);
   }
-  return WEIR_OK;
+  atomic_store_explicit(&control->steps, entry->sequence + 1, memory_order_release);
 }

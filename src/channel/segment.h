@@ -4,15 +4,18 @@
  * demands)
  *   +--------------------------------------------+                   +--------------------------------------------+
  *   | header, who the process is                 |                   | header, geometry                           |
- *   | answer of the worker: terms, triggers      |                   | words:   one cache line per slot           |
- *   | state of the process, message              |                   | statics: demanded regions, written once    |
- *   | ring control: published, released, figures |                   | slot 0:  slot header, present[], regions   |
- *   | demands: one per piece                     |                   | slot 1:  ...                               |
+ *   | answer of the worker: terms, triggers      |                   | log:      one entry per step or tombstone  |
+ *   | state of the process, message              |                   | statics:  demanded regions, written once   |
+ *   | ring control: published, released, figures |                   | feedback: buffers for fields coming back   |
+ *   | changes and horizon of steering            |                   | slot 0:   present[], regions               |
+ *   | demands, packed                            |                   | slot 1:   ...                              |
  *   | definitions, packed                        |                   | ...                                        |
  *   +--------------------------------------------+                   +--------------------------------------------+
  *
  * Everything that is not _Atomic has one writer, and is written before the atomic that announces it (`answer`, `state`,
- * `published`, a slot's word) is stored with release and read after that atomic was loaded with acquire. */
+ * `published`, `released`) is stored with release and read after that atomic was loaded with acquire.
+ *
+ * Neither end trusts the other: what it takes from here is copied once and checked before it is used. */
 #ifndef WEIR_CHANNEL_SEGMENT_H
 #define WEIR_CHANNEL_SEGMENT_H
 #include "channel/channel.h"
@@ -23,15 +26,42 @@
 #define WEIR__DATA_MAGIC    UINT64_C(0x3141544144524957) /* "WIRDATA1" */
 #define WEIR__DOOR_MAGIC    UINT64_C(0x31524f4f44524957) /* "WIRDOOR1" */
 
-enum { WEIR__LINE = 64, WEIR__MESSAGE_MAX = 512, WEIR__WHY_MAX = 192 };
+enum { WEIR__LINE = 64, WEIR__PAGE = 4096, WEIR__MESSAGE_MAX = 512, WEIR__WHY_MAX = 168, WEIR__CHANGES_MAX = 1024 };
 
-enum weir__answer { /* of the worker: NONE -> CLAIMED -> READY -> LEFT, or CLAIMED -> REFUSED */
-                    WEIR__ANSWER_NONE,
-                    WEIR__ANSWER_CLAIMED,
-                    WEIR__ANSWER_READY,
-                    WEIR__ANSWER_REFUSED,
-                    WEIR__ANSWER_LEFT
+/* ---- the answer of a worker ---- */
+
+/* NONE -> READY -> (READY of the next worker ...) -> LEFT; or to REFUSED or ABANDONED from NONE, and from a READY whose
+ * worker has died. */
+enum weir__answer {
+  WEIR__ANSWER_NONE,
+  WEIR__ANSWER_READY,
+  WEIR__ANSWER_REFUSED,
+  WEIR__ANSWER_LEFT,
+  WEIR__ANSWER_ABANDONED
 };
+/* The word in the segment: which worker it is, counted from 1, and what it says. */
+static inline uint32_t weir__answer_word(uint32_t epoch, enum weir__answer state) { return epoch << 8 | state; }
+static inline uint32_t weir__answer_epoch(uint32_t word) { return word >> 8; }
+static inline uint32_t weir__answer_state(uint32_t word) { return word & 255; }
+
+/* A process in one word, pid and time of its start: whoever swaps himself in for 0, or for a process that is dead, has
+ * the channel. (Linux: pids are below 2^22; 42 bits of clock ticks are 1400 years.) */
+static inline uint64_t weir__holder_word(int64_t pid, int64_t start) { return (uint64_t)start << 22 | (uint64_t)pid; }
+static inline int64_t  weir__holder_pid(uint64_t word) { return (int64_t)(word & ((1u << 22) - 1)); }
+static inline bool     weir__holder_alive(uint64_t word) {
+      return word && weir__process_alive(weir__holder_pid(word), (int64_t)(word >> 22));
+}
+
+/* Compared as bytes by a worker that takes over: no holes, and zeros where nothing is said. */
+typedef struct weir__terms {
+  int64_t               timeout_ns;
+  uint64_t              spill_bytes;
+  int32_t               slots, held, policy, fallback, supervised, triggers;
+  weir__channel_trigger trigger[WEIR__CHANNEL_TRIGGERS_MAX];
+  char                  spill_directory[WEIR__CHANNEL_PATH_MAX + 1];
+} weir__terms;
+
+/* ---- the control segment ---- */
 
 enum weir__state { /* of the process: OPEN -> MAPPED -> CLOSED, or to LOST from OPEN or MAPPED */
                    WEIR__STATE_OPEN,
@@ -40,85 +70,147 @@ enum weir__state { /* of the process: OPEN -> MAPPED -> CLOSED, or to LOST from 
                    WEIR__STATE_LOST
 };
 
+typedef struct weir__change {
+  uint64_t number, sequence;
+  int32_t  kind, index;
+  double   value[3];
+} weir__change;
+
 typedef struct weir__control {
   weir__shared_header header;
   /* by the process, constant once published */
   int64_t  pid, start;
   int32_t  pieces, triggers_max;
-  uint64_t demands_at, definitions_at, definitions_bytes;
+  uint64_t demands_at, demands_room, definitions_at, definitions_bytes;
 
-  /* by the worker, constant once `answer` is READY or REFUSED */
+  /* by the worker that holds the channel: the terms constant once `answer` was READY, the door for one epoch, the
+   * refusal once REFUSED or ABANDONED */
   _Alignas(WEIR__LINE) _Atomic uint32_t answer; /* futex: the process waits on it */
-  int32_t               slots, triggers, door_fd, door;
-  int64_t               worker_pid, worker_start, timeout_ns;
-  weir__channel_trigger trigger[WEIR__CHANNEL_TRIGGERS_MAX];
-  char                  refusal[WEIR__MESSAGE_MAX];
+  _Atomic uint64_t holder;
+  _Atomic int32_t  door_fd, door;
+  uint64_t         demands_bytes;
+  weir__terms      terms;
+  char             refusal[WEIR__MESSAGE_MAX];
 
-  /* by the process; data_* constant once MAPPED, message once LOST */
+  /* by the process; descriptors constant once MAPPED, message once LOST */
   _Alignas(WEIR__LINE) _Atomic uint32_t state;
-  int32_t data_fd;
+  int32_t data_fd, spill_fd; /* -1: no spill file */
   char    message[WEIR__MESSAGE_MAX];
 
   /* ring control, by the process ... */
-  _Alignas(WEIR__LINE) _Atomic uint64_t published; /* steps; sequence numbers below it exist */
-  _Atomic uint64_t bytes;
+  _Alignas(WEIR__LINE) _Atomic uint64_t published; /* entries of the log */
+  _Atomic uint64_t steps;                          /* sequence numbers given so far */
+  _Atomic uint64_t dropped, spilled, bytes;
   _Atomic int64_t  blocked_ns, copying_ns;
   /* ... and by the worker */
-  _Alignas(WEIR__LINE) _Atomic uint64_t released; /* steps, in any order */
-  _Atomic uint32_t mapped;                        /* futex: 1 once the worker has mapped the data segment */
+  _Alignas(WEIR__LINE) _Atomic uint64_t released; /* entries of the log that the process may use again */
+  _Atomic uint64_t acknowledged;                  /* sequence numbers below it are */
+  _Atomic uint64_t granted;                       /* with DROP_NEWEST only steps below it are published */
+  _Atomic uint32_t turn;                          /* futex: bit 0: the process sleeps; the rest counts */
+  _Atomic uint32_t mapped;                        /* futex: the epoch of the worker that has mapped the data segment */
+
+  /* the way back, by the worker; a change is constant from when it is counted until `changes_taken` has passed it */
+  _Alignas(WEIR__LINE) _Atomic uint64_t changes_posted;
+  _Atomic uint64_t horizon;      /* what is decided for steps below it has been posted */
+  _Atomic uint32_t horizon_turn; /* futex, as `turn` */
+  weir__change     change[WEIR__CHANGES_MAX];
+  _Alignas(WEIR__LINE) _Atomic uint64_t changes_taken; /* by the process */
 } weir__control;
 
-/* Of the word of a slot. */
-enum { WEIR__SLOT_FREE, WEIR__SLOT_FULL, WEIR__SLOT_AWAITED /* full, and the writer sleeps until it is free */ };
-
-typedef struct weir__slot_word {
-  _Alignas(WEIR__LINE) _Atomic uint32_t word; /* futex */
-} weir__slot_word;
+/* ---- the data segment ---- */
 
 typedef struct weir__data {
   weir__shared_header header;
-  uint64_t            slots, words_at, statics_at, slots_at, slot_bytes;
+  uint64_t            slots, spill_places, log_entries, log_at, statics_at, feedback_at, slots_at, slot_bytes;
 } weir__data;
 
-typedef struct weir__slot {
-  uint64_t sequence;
-  int64_t  step;
-  double   time;
-  uint64_t fired;
-  int64_t  blocked_ns;
-  uint32_t tombstone, unused;
-  char     why[WEIR__WHY_MAX];
-} weir__slot;
+enum weir__entry_state { /* of a step: READY -> TAKEN by the reader, or READY -> DROPPED by the writer */
+                         WEIR__ENTRY_READY,
+                         WEIR__ENTRY_TAKEN,
+                         WEIR__ENTRY_DROPPED
+};
+enum { WEIR__ENTRY_TOMBSTONE = 1, WEIR__ENTRY_LEFT_OUT = 2 /* a tombstone for want of room */ };
+enum { WEIR__PLACE_NONE = -1 }; /* places are counted through: the slots first, then those of the spill file */
+
+typedef struct weir__entry {
+  _Alignas(WEIR__LINE) uint64_t sequence;
+  int64_t          step;
+  double           time;
+  uint64_t         fired;
+  int64_t          blocked_ns;
+  int32_t          place;
+  uint32_t         flags;
+  _Atomic uint32_t state;
+  /* Of a tombstone, which may grow as long as it is the last entry: so many further steps; and the number of the last
+   * of them in element more % 2, so that a reader sees both as they belong together, or that they changed. */
+  _Atomic uint64_t more;
+  _Atomic int64_t  last_step[2];
+  char             why[WEIR__WHY_MAX];
+} weir__entry;
+
+typedef struct weir__feedback_buffer { /* its elements follow */
+  _Alignas(WEIR__LINE) _Atomic uint64_t tag;
+} weir__feedback_buffer;
+
+/* ---- demands in their simplest form, and as bytes (demands.c) ---- */
+
+typedef struct weir__demands {
+  const weir__channel_demand   *piece;    /* one per piece: at most one want for each trigger */
+  const weir__channel_feedback *feedback; /* one per feedback field */
+} weir__demands;
+
+/* Make `hull` contain the region as well; neither is empty. */
+void weir__hull_extend(weir_region *hull, const weir_region *region);
+/* Bytes that the demands on these pieces may need. */
+weir_status weir__demands_room(const weir__channel_definitions *definitions, size_t *bytes);
+/* Check and simplify. Into the arena. WEIR_ERR_ARGUMENT: a demand outside its piece. */
+weir_status weir__demands_simplify(const weir__channel_definitions *definitions, const weir__channel_demand *demand,
+                                   const weir__channel_feedback *feedback, weir__arena *arena, weir__demands *demands);
+weir_status weir__demands_pack(const weir__channel_definitions *definitions, const weir__demands *demands,
+                               weir__text *bytes);
+/* WEIR_ERR_INPUT: damaged. */
+weir_status weir__demands_unpack(const weir__channel_definitions *definitions, const char *bytes, size_t length,
+                                 weir__arena *arena, weir__demands *demands);
+/* As the worker gives them, with the defaults filled in. WEIR_ERR_ARGUMENT. */
+weir_status weir__terms_make(const weir__channel_terms *given, weir__terms *terms);
+/* Is everything in its limits? `code` otherwise. */
+weir_status weir__terms_check(weir_status code, const weir__terms *terms);
 
 /* ---- layout of the data segment: the same function on both sides (layout.c) ---- */
 
 typedef struct weir__layout_piece {
-  bool        wanted, is_static;
-  weir_region region; /* demanded */
-  uint64_t    triggers;
-  size_t      at, bytes; /* from the start of the slot, or of the segment when static */
+  bool                      wanted, is_static;
+  int                       wants;
+  const weir__channel_want *want;   /* belongs to the demands */
+  weir_region               region; /* hull of the wants */
+  uint64_t                  triggers;
+  size_t                    at, bytes; /* from the start of the slot, or of the segment when static */
 } weir__layout_piece;
 
+typedef struct weir__layout_feedback {
+  bool   given;
+  int    depth;             /* buffers */
+  size_t at, stride, bytes; /* of buffer 0; from one to the next; of the elements behind the head of each */
+} weir__layout_feedback;
+
 typedef struct weir__layout {
-  int                 slots, pieces;
-  size_t              words_at, statics_at, slots_at, present_at, slot_bytes, total;
-  weir__layout_piece *piece; /* owned */
+  int                    slots, spill_places, pieces;
+  size_t                 log_entries, log_at, statics_at, feedback_at, slots_at, slot_bytes, place_bytes, total;
+  weir__layout_piece    *piece;    /* owned */
+  weir__layout_feedback *feedback; /* owned; one per feedback piece */
 } weir__layout;
 
-/* WEIR_ERR_ARGUMENT: a demand outside its piece, bad number of slots; WEIR_ERR_OVERFLOW: more than memory can hold. */
-weir_status weir__layout_create(const weir__channel_definitions *definitions, const weir__channel_demand *demand,
-                                int slots, weir__layout *layout);
+/* The demands must outlive the layout. WEIR_ERR_OVERFLOW: more than memory can hold. */
+weir_status weir__layout_create(const weir__channel_definitions *definitions, const weir__demands *demands,
+                                const weir__terms *terms, weir__layout *layout);
 void        weir__layout_clear(weir__layout *layout);
 
-static inline void *weir__at(const void *segment, size_t offset) { return (char *)(uintptr_t)segment + offset; }
-static inline weir__slot_word *weir__ring_word(const weir__data *data, const weir__layout *layout, uint64_t sequence) {
-  return (weir__slot_word *)weir__at(data, layout->words_at) + sequence % (uint64_t)layout->slots;
+static inline void        *weir__at(const void *segment, size_t offset) { return (char *)(uintptr_t)segment + offset; }
+static inline weir__entry *weir__log_entry(const weir__data *data, const weir__layout *layout, uint64_t number) {
+  return (weir__entry *)weir__at(data, layout->log_at) + number % layout->log_entries;
 }
-static inline weir__slot *weir__ring_slot(const weir__data *data, const weir__layout *layout, uint64_t sequence) {
-  return weir__at(data, layout->slots_at + layout->slot_bytes * (sequence % (uint64_t)layout->slots));
-}
-static inline uint8_t *weir__slot_present(const weir__slot *slot, const weir__layout *layout) {
-  return weir__at(slot, layout->present_at);
+static inline void *weir__slot_at(const weir__data *data, const weir__layout *layout, int slot) {
+  return weir__at(data, layout->slots_at + layout->slot_bytes * (size_t)slot);
 }
 
 /* ---- definitions as bytes (definitions.c) ---- */
@@ -134,19 +226,58 @@ typedef struct weir__door weir__door;
 weir_status               weir__door_open(int64_t pid, int fd, weir__door **door);
 void                      weir__door_close(weir__door **door);
 void                      weir__door_ring(weir__door *door);
-void weir__door_arrive(weir__door *door, int stream, uint64_t sequence); /* and ring, if it is the last one */
+void weir__door_arrive(weir__door *door, int stream, uint64_t sequence); /* and ring, if it may be the last one */
 void weir__doorbell_location(const weir__doorbell *doorbell, int *fd);
+void weir__doorbell_every(weir__doorbell *doorbell, int door); /* from now on every arrival rings */
 
-/* ---- the ring (ring.c) ---- */
+/* ---- the spill file of a process (spill.c) ---- */
 
-/* The writer's side: wait until the slot of `sequence` is free. WEIR_ERR_TIMEOUT, WEIR_ERR_GONE (the worker died or
- * left). */
-weir_status weir__ring_claim(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence,
-                             int64_t *blocked_ns);
-/* Make the filled slot of `sequence`, the next one, visible. */
-void weir__ring_publish(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence);
-/* The reader's side: is `sequence` there? */
-bool        weir__ring_published(const weir__control *control, uint64_t sequence);
-bool        weir__ring_release(weir__control *control, weir__data *data, const weir__layout *layout, uint64_t sequence);
-weir_status weir__ring_check(const weir__control *control, const weir__data *data, const weir__layout *layout);
+typedef struct weir__spill {
+  int    fd;                         /* -1: none */
+  int    places, reserved;           /* the bound; those with space on the disk */
+  size_t place_bytes;                /* whole pages */
+  void  *staging;                    /* owned; a slot in private memory, while a step is written */
+  char   message[WEIR__MESSAGE_MAX]; /* why nothing is spilled any more; "" */
+} weir__spill;
+
+weir_status weir__spill_open(const char *directory, const weir__layout *layout, weir__spill *spill);
+/* Space for one more place; false: the bound is reached, or the disk is full, or spilling has ended. */
+bool weir__spill_reserve(weir__spill *spill);
+/* Write what is present of the staged step. A failure ends spilling. */
+weir_status weir__spill_write(weir__spill *spill, const weir__layout *layout, int place, const uint8_t *present);
+/* The worker's end: read it into `memory` of one slot. */
+weir_status weir__spill_read(int fd, const weir__layout *layout, int place, void *memory);
+void        weir__spill_close(weir__spill *spill);
+
+/* ---- the writer's side of the ring (ring.c) ---- */
+
+typedef struct weir__ring {
+  weir__control      *control;
+  weir__data         *data;
+  const weir__layout *layout;
+  const weir__terms  *terms; /* private copy */
+  weir__spill        *spill;
+  uint64_t            published, released; /* entries; `released` as last seen */
+  uint64_t            undroppable;         /* no entry below can be dropped */
+  uint64_t           *last;                /* owned; per place, the entry that held it last, + 1; 0: none */
+  int                 next_slot, next_spill;
+  bool                dropping; /* after a time-out, until there is a slot again */
+  int64_t             looked_ns;
+} weir__ring;
+
+weir_status weir__ring_create(weir__control *control, weir__data *data, const weir__layout *layout,
+                              const weir__terms *terms, weir__spill *spill, weir__ring *ring);
+void        weir__ring_clear(weir__ring *ring);
+/* Where the step of `sequence` goes; waits as the policy says. WEIR__PLACE_NONE: it is left out. WEIR_ERR_TIMEOUT,
+ * WEIR_ERR_GONE: no analysis any more. */
+weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns);
+/* Make a step visible (its place filled), or a tombstone (without a place). */
+void weir__ring_publish(weir__ring *ring, const weir__entry *entry);
+/* Does a worker serve this channel? WEIR_ERR_GONE: it has left, or died and will not be replaced. */
+weir_status weir__ring_look(weir__ring *ring);
+/* Sleep until the worker has acknowledged something, was lost, or `timeout_ns` have passed; `seen` was loaded from
+ * `turn` before whatever the caller waits for was looked at. */
+void weir__ring_sleep(weir__control *control, uint32_t seen, int64_t timeout_ns);
+/* By the worker: wake the process if it sleeps. */
+void weir__ring_wake(weir__control *control);
 #endif

@@ -29,8 +29,7 @@ static weir_status check_limits(const char *what, size_t bytes) {
   return WEIR_OK;
 }
 
-/* A descriptor above 2: a host that closed its standard streams must not find us in their place. */
-static int above_standard(int fd) {
+int weir__above_standard(int fd) {
   if (fd < 0 || fd > 2) return fd;
   int moved = fcntl(fd, F_DUPFD_CLOEXEC, 3), saved = errno;
   close(fd);
@@ -41,7 +40,7 @@ static int above_standard(int fd) {
 weir_status weir__shared_create(const char *what, uint64_t magic, size_t header_bytes, size_t total_bytes, int *fd_out,
                                 void *memory_out) {
   WEIR_TRY(check_limits(what, total_bytes));
-  int fd = above_standard(memfd_create("weir", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  int fd = weir__above_standard(memfd_create("weir", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "%s: memfd_create: %s", what, strerror(errno));
   weir_status status = WEIR_OK;
   void       *memory = MAP_FAILED;
@@ -93,7 +92,8 @@ weir_status weir__shared_check(const char *what, const weir__shared_header *head
   return WEIR_OK;
 }
 
-static weir_status map_checked(const char *what, int fd, uint64_t magic, size_t header_bytes, void *memory_out) {
+static weir_status map_checked(const char *what, int fd, uint64_t magic, size_t header_bytes, void *memory_out,
+                               size_t *bytes_out) {
   struct stat status;
   int         seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &status) || status.st_size < (off_t)header_bytes)
@@ -108,12 +108,14 @@ static weir_status map_checked(const char *what, int fd, uint64_t magic, size_t 
     return result;
   }
   memcpy(memory_out, &memory, sizeof memory);
+  *bytes_out = bytes;
   return WEIR_OK;
 }
 
 weir_status weir__shared_open(const char *what, int64_t pid, int remote, uint64_t magic, size_t header_bytes,
-                              void *memory) {
+                              void *memory, size_t *bytes) {
   char path[64];
+  WEIR_TRY(weir__process_ours(what, pid));
   snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%d", pid, remote);
   int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK); /* not to hang should the number mean a pipe by now */
   if (fd < 0) {
@@ -121,15 +123,15 @@ weir_status weir__shared_open(const char *what, int64_t pid, int remote, uint64_
     return WEIR_FAIL(WEIR_ERR_IO, "%s: %s: %s (the same user, and the same container, is needed)", what, path,
                      strerror(errno));
   }
-  weir_status status = map_checked(what, fd, magic, header_bytes, memory);
+  weir_status status = map_checked(what, fd, magic, header_bytes, memory, bytes);
   close(fd);
   return status;
 }
 
-void weir__shared_unmap(void *memory) {
-  weir__shared_header *header, *none = NULL;
-  memcpy(&header, memory, sizeof header);
-  if (header) munmap(header, header->total_bytes);
+void weir__shared_unmap(void *memory, size_t bytes) {
+  void *mapped, *none = NULL;
+  memcpy(&mapped, memory, sizeof mapped);
+  if (mapped) munmap(mapped, bytes);
   memcpy(memory, &none, sizeof none);
 }
 
@@ -153,6 +155,17 @@ int64_t weir__process_start(int64_t pid) {
     if (p) p++;
   }
   return p ? strtoll(p, NULL, 10) : -1;
+}
+
+weir_status weir__process_ours(const char *what, int64_t pid) {
+  char        path[48];
+  struct stat status;
+  snprintf(path, sizeof path, "/proc/%" PRId64, pid);
+  if (stat(path, &status)) return WEIR_FAIL(WEIR_ERR_GONE, "%s: process %" PRId64 " has ended", what, pid);
+  if (status.st_uid == geteuid()) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_INPUT,
+                   "%s: process %" PRId64 " belongs to user %ld, this is user %ld: the same user is needed", what, pid,
+                   (long)status.st_uid, (long)geteuid());
 }
 
 /* ---- notes ---- */
@@ -191,18 +204,23 @@ weir_status weir__note_write(const char *run_dir, const char *name, const weir__
   return WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path, strerror(saved));
 }
 
-weir_status weir__note_read(const char *run_dir, const char *name, weir__note *note) {
-  char path[PATH_MAX], text[256];
-  int  version, end = 0;
-  WEIR_TRY(note_path(run_dir, name, "", path));
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+/* The text of a note, which must be a file of this user. */
+static weir_status read_text(const char *path, char *text, size_t size) {
+  struct stat status;
+  int         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) {
     if (errno == ENOENT) return WEIR_FAIL(WEIR_ERR_GONE, "%s: nothing is published there", path);
     return WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path, strerror(errno));
   }
-  ssize_t length = read(fd, text, sizeof text - 1);
+  bool    ours   = !fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_uid == geteuid();
+  ssize_t length = ours ? read(fd, text, size - 1) : 0;
   close(fd);
   text[length < 0 ? 0 : length] = 0;
+  return ours ? WEIR_OK : WEIR_FAIL(WEIR_ERR_INPUT, "%s: not a file of this user (%ld)", path, (long)geteuid());
+}
+
+static weir_status parse_note(const char *path, const char *text, weir__note *note) {
+  int version, end = 0;
   if (sscanf(text, "weir-channel %d", &version) == 1 && version != WEIR__SHARED_VERSION)
     return WEIR_FAIL(WEIR_ERR_INPUT,
                      "%s: version %d of the channel, this is version %d: link the simulation and run the "
@@ -215,9 +233,22 @@ weir_status weir__note_read(const char *run_dir, const char *name, weir__note *n
   return WEIR_OK;
 }
 
+weir_status weir__note_read(const char *run_dir, const char *name, weir__note *note) {
+  char path[PATH_MAX], text[256];
+  WEIR_TRY(note_path(run_dir, name, "", path));
+  WEIR_TRY(read_text(path, text, sizeof text));
+  return parse_note(path, text, note);
+}
+
+/* Between reading and removing, the next process may have put its note there: so it is taken aside, looked at again,
+ * and put back if it is not the one that was meant. */
 void weir__note_remove(const char *run_dir, const char *name, int64_t pid) {
-  char       path[PATH_MAX];
+  char       path[PATH_MAX], aside[PATH_MAX], suffix[64], text[256];
   weir__note note;
   if (weir__note_read(run_dir, name, &note) || note.pid != pid) return;
-  if (!note_path(run_dir, name, "", path)) unlink(path);
+  snprintf(suffix, sizeof suffix, ".old%ld", (long)getpid());
+  if (note_path(run_dir, name, "", path) || note_path(run_dir, name, suffix, aside) || rename(path, aside)) return;
+  if (!read_text(aside, text, sizeof text) && !parse_note(aside, text, &note) && note.pid != pid)
+    (void)!link(aside, path); /* fails where a still newer one is there already, which stays */
+  unlink(aside);
 }

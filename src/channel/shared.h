@@ -29,13 +29,17 @@ enum { WEIR__SHARED_VERSION = 1 };
 weir_status weir__shared_create(const char *what, uint64_t magic, size_t header_bytes, size_t total_bytes, int *fd,
                                 void *memory);
 
-/* Map the segment `fd` of process `pid` and check the header. WEIR_ERR_GONE: no such process; WEIR_ERR_IO: no access;
- * WEIR_ERR_INPUT: not such a segment, or of another version. */
-weir_status weir__shared_open(const char *what, int64_t pid, int fd, uint64_t magic, size_t header_bytes, void *memory);
+/* Map the segment `fd` of process `pid` and check the header. `*bytes`: of the mapping. WEIR_ERR_GONE: no such process;
+ * WEIR_ERR_IO: no access; WEIR_ERR_INPUT: not such a segment, of another version, or of another user. */
+weir_status weir__shared_open(const char *what, int64_t pid, int fd, uint64_t magic, size_t header_bytes, void *memory,
+                              size_t *bytes);
 weir_status weir__shared_check(const char *what, const weir__shared_header *header, uint64_t magic, size_t header_bytes,
                                size_t mapped_bytes);
-/* Unmap; takes the address of a pointer to memory that starts with a header, sets it to NULL. */
-void weir__shared_unmap(void *memory);
+/* Unmap; takes the address of a pointer, which may be NULL, sets it to NULL. */
+void weir__shared_unmap(void *memory, size_t bytes);
+/* The descriptor, or another for the same file above 2: a host that closed its standard streams must not find us in
+ * their place. */
+int weir__above_standard(int fd);
 
 /* Bytes that this process may still allocate: what the machine and the control groups leave. (room.c) */
 uint64_t weir__shared_room(void);
@@ -46,6 +50,9 @@ uint64_t weir__shared_room(void);
  * it is dead and not waited for yet. */
 int64_t            weir__process_start(int64_t pid);
 static inline bool weir__process_alive(int64_t pid, int64_t start) { return weir__process_start(pid) == start; }
+
+/* WEIR_ERR_INPUT: the process is another user's; WEIR_ERR_GONE: there is none. */
+weir_status weir__process_ours(const char *what, int64_t pid);
 
 /* ---- notes: tiny files RUN/channel/NAME that say where a segment is ---- */
 

@@ -1,5 +1,7 @@
-/* The worker's end of a channel. */
-#include "channel/segment.h"
+/* The worker's end of a channel: attaching, answering, leaving. */
+#include "channel/reader.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -7,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const int64_t TIMEOUT_NS = 600000000000;
-
-struct weir__channel {
-  int64_t                   pid, start; /* of the process */
-  weir__control            *control;
-  weir__data               *data; /* NULL before it is mapped */
-  weir__arena               arena;
-  weir__channel_definitions definitions;
-  weir__layout              layout; /* empty before the demands are posted */
-  uint64_t                  next;   /* sequence number not read yet */
-  bool                      posted, refused, ended;
-  char                      message[WEIR__MESSAGE_MAX];
-};
 
 /* ---- triggers ---- */
 
@@ -38,21 +26,27 @@ bool weir__channel_trigger_fires(const weir__channel_trigger *trigger, int64_t s
 
 /* ---- attaching ---- */
 
-/* The definitions are copied before they are read: the process cannot change them under our hands. */
+/* The definitions are copied before they are read, as are the numbers that say where they are: the process cannot
+ * change them under our hands. */
 static weir_status read_definitions(weir__channel *self, const char *what) {
   const weir__control *control = self->control;
-  uint64_t             total   = control->header.total_bytes, room;
+  int32_t              pieces  = control->pieces;
+  uint64_t             total = self->control_bytes, head = sizeof *control, room = control->demands_room, at, bytes;
+  size_t               expected;
   char                *copy;
-  if (control->pieces < 0 || __builtin_mul_overflow((uint64_t)control->pieces, sizeof(weir__channel_demand), &room) ||
-      control->demands_at != sizeof *control || room > total - sizeof *control ||
-      control->definitions_at != control->demands_at + room ||
-      control->definitions_bytes != total - control->definitions_at)
+  at    = control->definitions_at;
+  bytes = control->definitions_bytes;
+  if (control->demands_at != head || room > total - head || at != head + room || bytes != total - at)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: damaged header", what);
-  WEIR_TRY(weir__arena_alloc(&self->arena, control->definitions_bytes, &copy));
-  memcpy(copy, weir__at(control, control->definitions_at), control->definitions_bytes);
-  weir_status status = weir__definitions_unpack(copy, control->definitions_bytes, &self->arena, &self->definitions);
+  WEIR_TRY(weir__arena_alloc(&self->arena, WEIR__MESSAGE_MAX, &self->message));
+  WEIR_TRY(weir__arena_alloc(&self->arena, bytes, &copy));
+  if (bytes) memcpy(copy, weir__at(control, at), bytes);
+  weir_status status = weir__definitions_unpack(copy, bytes, &self->arena, &self->definitions);
   if (status) return weir__error_prefix(status, "%s", what);
-  if (self->definitions.pieces != control->pieces) return WEIR_FAIL(WEIR_ERR_INPUT, "%s: damaged header", what);
+  WEIR_TRY(weir__demands_room(&self->definitions, &expected));
+  if (self->definitions.pieces != pieces || expected != room)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: damaged header", what);
+  self->demands_room = room;
   return WEIR_OK;
 }
 
@@ -66,16 +60,20 @@ weir_status weir__channel_attach(const char *run_dir, const char *stream, int ra
   snprintf(what, sizeof what, "stream '%.63s', rank %d", stream, rank);
   snprintf(name, sizeof name, "%s.%.*s.%d", host, WEIR__CHANNEL_NAME_MAX, stream, rank);
   WEIR_TRY(weir__note_read(run_dir, name, &note));
-  if (!weir__process_alive(note.pid, note.start))
+  if (!weir__process_alive(note.pid, note.start)) {
+    weir__note_remove(run_dir, name, note.pid);
     return WEIR_FAIL(WEIR_ERR_GONE, "%s: process %" PRId64 " has ended", what, note.pid);
+  }
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  self->pid   = note.pid;
-  self->start = note.start;
-  WEIR_TRY_GOTO(out,
-                weir__shared_open(what, note.pid, note.fd, WEIR__CONTROL_MAGIC, sizeof *self->control, &self->control));
-  if (self->control->pid != note.pid || self->control->start != note.start) {
+  self->pid      = note.pid;
+  self->start    = note.start;
+  self->spill_fd = -1;
+  WEIR_TRY_GOTO(out, weir__shared_open(what, note.pid, note.fd, WEIR__CONTROL_MAGIC, sizeof *self->control,
+                                       &self->control, &self->control_bytes));
+  int64_t pid = self->control->pid;
+  if (pid != note.pid || self->control->start != note.start) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: the control segment belongs to process %" PRId64 ", expected %" PRId64,
-                       what, self->control->pid, note.pid);
+                       what, pid, note.pid);
     goto out;
   }
   WEIR_TRY_GOTO(out, read_definitions(self, what));
@@ -97,74 +95,152 @@ const weir__channel_definitions *weir__channel_definitions_of(const weir__channe
 
 /* ---- answering ---- */
 
-static weir_status take(weir__channel *self) {
-  uint32_t none = WEIR__ANSWER_NONE;
-  if (atomic_load_explicit(&self->control->state, memory_order_acquire) == WEIR__STATE_LOST)
+/* Become the one who answers, unless a living worker has. `*before` is who it was (0: nobody), `*answer` what it said.
+ */
+static weir_status take(weir__channel *self, uint64_t *before, uint32_t *answer) {
+  weir__control *control = self->control;
+  int64_t        pid     = getpid();
+  uint64_t       me      = weir__holder_word(pid, weir__process_start(pid));
+  if (atomic_load_explicit(&control->state, memory_order_acquire) == WEIR__STATE_LOST)
     return WEIR_FAIL(WEIR_ERR_GONE, "stream '%s', rank %d: the process gave up: %s", self->definitions.stream,
                      self->definitions.rank, weir__channel_message(self));
-  if (atomic_compare_exchange_strong_explicit(&self->control->answer, &none, WEIR__ANSWER_CLAIMED, memory_order_acq_rel,
-                                              memory_order_acquire))
+  *before = atomic_load_explicit(&control->holder, memory_order_acquire);
+  do
+    if (weir__holder_alive(*before))
+      return WEIR_FAIL(WEIR_ERR_STATE,
+                       "stream '%s', rank %d: another worker (process %" PRId64 ") has answered already",
+                       self->definitions.stream, self->definitions.rank, weir__holder_pid(*before));
+  while (!atomic_compare_exchange_strong_explicit(&control->holder, before, me, memory_order_acq_rel,
+                                                  memory_order_acquire));
+  *answer = atomic_load_explicit(&control->answer, memory_order_acquire);
+  if (weir__answer_state(*answer) == WEIR__ANSWER_NONE || weir__answer_state(*answer) == WEIR__ANSWER_READY)
     return WEIR_OK;
-  return WEIR_FAIL(WEIR_ERR_STATE, "stream '%s', rank %d: another worker has answered already",
+  atomic_store_explicit(&control->holder, *before, memory_order_release);
+  return WEIR_FAIL(WEIR_ERR_STATE, "stream '%s', rank %d: a worker has left it or refused already",
                    self->definitions.stream, self->definitions.rank);
 }
 
-static void answer(weir__control *control, uint32_t value) {
-  atomic_store_explicit(&control->answer, value, memory_order_release);
+static void say(weir__control *control, uint32_t answer) {
+  /* sequentially consistent: see weir__ring_publish */
+  atomic_store_explicit(&control->answer, answer, memory_order_seq_cst);
   weir__futex_wake(&control->answer, INT_MAX, true);
+  weir__futex_wake(&control->mapped, INT_MAX, true);
+  weir__ring_wake(control);
+}
+
+/* The first worker writes what it wants; one that takes over must want the same. */
+static weir_status write_demands(weir__channel *self, uint32_t answer, const weir__text *packed) {
+  weir__control *control = self->control;
+  void          *at      = weir__at(control, sizeof *control);
+  if (weir__answer_state(answer) == WEIR__ANSWER_READY) {
+    if (control->demands_bytes == packed->length && !memcmp(&control->terms, &self->terms, sizeof self->terms) &&
+        (!packed->length || !memcmp(at, packed->data, packed->length)))
+      return WEIR_OK;
+    return WEIR_FAIL(WEIR_ERR_STATE, "stream '%s', rank %d: the worker before this one wanted something else",
+                     self->definitions.stream, self->definitions.rank);
+  }
+  if (packed->length > self->demands_room)
+    return WEIR_FAIL(WEIR_ERR_INTERNAL, "demands of %zu bytes, but room for %" PRIu64, packed->length,
+                     self->demands_room);
+  if (packed->length) memcpy(at, packed->data, packed->length);
+  control->demands_bytes = packed->length;
+  control->terms         = self->terms;
+  atomic_store_explicit(&control->granted, (uint64_t)self->terms.slots, memory_order_relaxed);
+  return WEIR_OK;
+}
+
+static weir_status post(weir__channel *self, const weir__text *packed, const weir__channel_terms *terms) {
+  weir__control *control = self->control;
+  uint64_t       before;
+  uint32_t       answer;
+  int            door_fd;
+  WEIR_TRY(take(self, &before, &answer));
+  weir_status status = write_demands(self, answer, packed);
+  if (status) {
+    atomic_store_explicit(&control->holder, before, memory_order_release);
+    return status;
+  }
+  self->taken_over = weir__answer_state(answer) == WEIR__ANSWER_READY;
+  self->posted     = true;
+  self->epoch      = weir__answer_epoch(answer) + 1;
+  if (self->taken_over) weir__doorbell_every(terms->doorbell, terms->door);
+  weir__doorbell_location(terms->doorbell, &door_fd);
+  atomic_store_explicit(&control->door_fd, door_fd, memory_order_relaxed);
+  atomic_store_explicit(&control->door, terms->door, memory_order_relaxed);
+  say(control, weir__answer_word(self->epoch, WEIR__ANSWER_READY));
+  return WEIR_OK;
 }
 
 weir_status weir__channel_demand_post(weir__channel *self, const weir__channel_demand *demand,
                                       const weir__channel_terms *terms) {
-  weir__layout   layout;
-  weir__control *control = self->control;
-  int            slots   = terms->slots ? terms->slots : WEIR__CHANNEL_SLOTS_DEFAULT;
+  weir_status   status = WEIR_OK;
+  weir__text    packed = {0};
+  weir__layout  layout = {0};
+  weir__demands demands;
 
-  if (terms->triggers < 0 || terms->triggers > WEIR__CHANNEL_TRIGGERS_MAX)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d triggers, expected at most %d", terms->triggers,
-                     WEIR__CHANNEL_TRIGGERS_MAX);
   if (!terms->doorbell || terms->door < 0 || terms->door >= WEIR__DOORBELL_STREAMS_MAX)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "demands need a doorbell and a stream number from 0 to %d",
                      WEIR__DOORBELL_STREAMS_MAX - 1);
-  if (terms->timeout_ns < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "a time-out of %" PRId64 " ns", terms->timeout_ns);
-  WEIR_TRY(weir__layout_create(&self->definitions, demand, slots, &layout));
-  weir_status status = take(self);
-  if (status) {
-    weir__layout_clear(&layout);
-    return status;
-  }
+  if (self->posted) return WEIR_FAIL(WEIR_ERR_STATE, "demands are posted once");
+  WEIR_TRY(weir__terms_make(terms, &self->terms));
+  WEIR_TRY(weir__demands_simplify(&self->definitions, demand, terms->feedback, &self->arena, &demands));
+  WEIR_TRY_GOTO(out, weir__demands_pack(&self->definitions, &demands, &packed));
+  WEIR_TRY_GOTO(out, weir__layout_create(&self->definitions, &demands, &self->terms, &layout));
+  WEIR_TRY_GOTO(out, post(self, &packed, terms));
   self->layout = layout;
-  self->posted = true;
-  memcpy(weir__at(control, control->demands_at), demand, (size_t)self->definitions.pieces * sizeof *demand);
-  for (int t = 0; t < terms->triggers; t++) control->trigger[t] = terms->trigger[t];
-  control->slots        = slots;
-  control->triggers     = terms->triggers;
-  control->timeout_ns   = terms->timeout_ns ? terms->timeout_ns : TIMEOUT_NS;
-  control->door         = terms->door;
-  control->worker_pid   = getpid();
-  control->worker_start = weir__process_start(control->worker_pid);
-  weir__doorbell_location(terms->doorbell, &control->door_fd);
-  answer(control, WEIR__ANSWER_READY);
-  return WEIR_OK;
+  layout       = (weir__layout){0};
+out:
+  weir__layout_clear(&layout);
+  weir__text_clear(&packed);
+  return status;
 }
+
+bool weir__channel_taken_over(const weir__channel *channel) { return channel->taken_over; }
 
 weir_status weir__channel_refuse(weir__channel *self, const char *message) {
-  WEIR_TRY(take(self));
-  self->refused = true;
+  uint64_t before;
+  uint32_t answer;
+  WEIR_TRY(take(self, &before, &answer));
   snprintf(self->control->refusal, sizeof self->control->refusal, "%s", message);
-  answer(self->control, WEIR__ANSWER_REFUSED);
+  say(self->control, weir__answer_word(weir__answer_epoch(answer), WEIR__ANSWER_REFUSED));
   return WEIR_OK;
 }
 
+void weir__channel_abandon(weir__channel *self, const char *message) {
+  uint64_t before;
+  uint32_t answer;
+  if (take(self, &before, &answer)) return;
+  snprintf(self->control->refusal, sizeof self->control->refusal, "%s", message);
+  say(self->control, weir__answer_word(weir__answer_epoch(answer), WEIR__ANSWER_ABANDONED));
+}
+
+/* ---- mapping ---- */
+
 static weir_status map_data(weir__channel *self, const char *what) {
-  WEIR_TRY(
-      weir__shared_open(what, self->pid, self->control->data_fd, WEIR__DATA_MAGIC, sizeof *self->data, &self->data));
-  if (self->data->header.total_bytes == self->layout.total && self->data->slots == (uint64_t)self->layout.slots &&
-      self->data->slots_at == self->layout.slots_at && self->data->slot_bytes == self->layout.slot_bytes &&
-      self->data->words_at == self->layout.words_at && self->data->statics_at == self->layout.statics_at)
+  const weir__layout *layout = &self->layout;
+  size_t              bytes;
+  WEIR_TRY(weir__shared_open(what, self->pid, self->control->data_fd, WEIR__DATA_MAGIC, sizeof *self->data, &self->data,
+                             &bytes));
+  const weir__data *data = self->data;
+  if (bytes == layout->total && data->slots == (uint64_t)layout->slots &&
+      data->spill_places == (uint64_t)layout->spill_places && data->log_entries == layout->log_entries &&
+      data->log_at == layout->log_at && data->statics_at == layout->statics_at &&
+      data->feedback_at == layout->feedback_at && data->slots_at == layout->slots_at &&
+      data->slot_bytes == layout->slot_bytes)
     return WEIR_OK;
-  weir__shared_unmap(&self->data);
+  weir__shared_unmap(&self->data, bytes);
   return WEIR_FAIL(WEIR_ERR_INPUT, "%s: the process has laid out the data segment otherwise than this worker", what);
+}
+
+/* Opened at once: it must outlive the process. */
+static weir_status open_spill(weir__channel *self) {
+  char path[64];
+  if (!self->layout.spill_places || self->spill_fd >= 0) return WEIR_OK;
+  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%d", self->pid, (int)self->control->spill_fd);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "spill file of process %" PRId64 ": %s", self->pid, strerror(errno));
+  self->spill_fd = fd;
+  return WEIR_OK;
 }
 
 weir_status weir__channel_map(weir__channel *self) {
@@ -173,113 +249,70 @@ weir_status weir__channel_map(weir__channel *self) {
   if (!self->posted) return WEIR_FAIL(WEIR_ERR_STATE, "a channel is mapped after its demands are posted");
   snprintf(what, sizeof what, "data segment of stream '%s', rank %d", self->definitions.stream, self->definitions.rank);
   uint32_t state = atomic_load_explicit(&self->control->state, memory_order_acquire);
-  if (state == WEIR__STATE_LOST && !weir__ring_published(self->control, 0))
+  bool     steps = atomic_load_explicit(&self->control->published, memory_order_acquire);
+  if (state == WEIR__STATE_LOST && !steps)
     return WEIR_FAIL(WEIR_ERR_GONE, "%s: the process gave up: %s", what, weir__channel_message(self));
   if (state == WEIR__STATE_OPEN) {
     if (weir__channel_alive(self)) return WEIR_END;
     return WEIR_FAIL(WEIR_ERR_GONE, "%s: process %" PRId64 " has ended", what, self->pid);
   }
-  if (state == WEIR__STATE_CLOSED && !weir__ring_published(self->control, 0)) { /* closed without a step */
+  if (state == WEIR__STATE_CLOSED && !steps) { /* closed without a step */
     self->ended = true;
     return WEIR_OK;
   }
-  WEIR_TRY(map_data(self, what));
-  atomic_store_explicit(&self->control->mapped, 1, memory_order_release);
+  weir_status status = map_data(self, what);
+  if (!status) status = open_spill(self);
+  if (!status) status = weir__reader_start(self);
+  if (status) {
+    weir__shared_unmap(&self->data, self->layout.total);
+    return status;
+  }
+  atomic_store_explicit(&self->control->mapped, self->epoch, memory_order_release);
   weir__futex_wake(&self->control->mapped, INT_MAX, true);
   return WEIR_OK;
-}
-
-/* ---- steps ---- */
-
-weir__channel_event weir__channel_next(weir__channel *self, weir__channel_record *record) {
-  if (self->ended) return WEIR__CHANNEL_END;
-  if (!self->data) return WEIR__CHANNEL_NOTHING;
-  /* the state first: a step published before the stream was closed must not be overlooked */
-  uint32_t state = atomic_load_explicit(&self->control->state, memory_order_acquire);
-  if (!weir__ring_published(self->control, self->next)) {
-    if (state == WEIR__STATE_CLOSED) return WEIR__CHANNEL_END;
-    return state == WEIR__STATE_LOST ? WEIR__CHANNEL_LOST : WEIR__CHANNEL_NOTHING;
-  }
-  const weir__slot *slot = weir__ring_slot(self->data, &self->layout, self->next++);
-  *record                = (weir__channel_record){.sequence   = slot->sequence,
-                                                  .step       = slot->step,
-                                                  .time       = slot->time,
-                                                  .fired      = slot->fired,
-                                                  .tombstone  = slot->tombstone,
-                                                  .why        = slot->why,
-                                                  .blocked_ns = slot->blocked_ns};
-  return WEIR__CHANNEL_STEP;
-}
-
-weir_status weir__channel_piece(const weir__channel *self, uint64_t sequence, int piece, weir_view *view) {
-  if (!self->data || piece < 0 || piece >= self->layout.pieces)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "piece %d of a channel with %d", piece, self->data ? self->layout.pieces : 0);
-  const weir__layout_piece *p    = &self->layout.piece[piece];
-  const weir_field_type    *type = &self->definitions.field[self->definitions.piece[piece].field].type;
-  void                     *memory;
-  bool                      present;
-  if (p->is_static) {
-    if (!self->next) return WEIR_FAIL(WEIR_ERR_STATE, "static pieces can be read once a step was read");
-    memory  = weir__at(self->data, p->at);
-    present = p->wanted;
-  } else {
-    const weir__slot *slot = weir__ring_slot(self->data, &self->layout, sequence);
-    if (sequence >= self->next ||
-        atomic_load_explicit(&weir__ring_word(self->data, &self->layout, sequence)->word, memory_order_acquire) ==
-            WEIR__SLOT_FREE ||
-        slot->sequence != sequence)
-      return WEIR_FAIL(WEIR_ERR_ARGUMENT, "step with sequence number %" PRIu64 " is not held", sequence);
-    memory  = weir__at(slot, p->at);
-    present = p->wanted && weir__slot_present(slot, &self->layout)[piece];
-  }
-  *view         = weir__view_dense(present ? memory : NULL, type, &p->region);
-  view->missing = !present;
-  return WEIR_OK;
-}
-
-void weir__channel_release(weir__channel *self, uint64_t sequence) {
-  if (self->data && sequence < self->next) weir__ring_release(self->control, self->data, &self->layout, sequence);
 }
 
 bool weir__channel_alive(const weir__channel *channel) { return weir__process_alive(channel->pid, channel->start); }
 
 const char *weir__channel_message(const weir__channel *channel) {
-  weir__control *control = channel->control;
+  const weir__control *control = channel->control;
+  if (!channel->message) return "";
+  if (channel->broken) return channel->message;
   if (atomic_load_explicit(&control->state, memory_order_acquire) != WEIR__STATE_LOST) return "";
-  control->message[WEIR__MESSAGE_MAX - 1] = 0;
-  return control->message;
+  memcpy(channel->message, control->message, WEIR__MESSAGE_MAX);
+  channel->message[WEIR__MESSAGE_MAX - 1] = 0;
+  return channel->message;
 }
 
 void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats) {
   const weir__control *control = channel->control;
   *stats                       = (weir__channel_stats){
-                            .published     = atomic_load_explicit(&control->published, memory_order_relaxed),
-                            .released      = atomic_load_explicit(&control->released, memory_order_relaxed),
+                            .published     = atomic_load_explicit(&control->steps, memory_order_relaxed),
+                            .acknowledged  = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
+                            .dropped       = atomic_load_explicit(&control->dropped, memory_order_relaxed),
+                            .spilled       = atomic_load_explicit(&control->spilled, memory_order_relaxed),
                             .bytes         = atomic_load_explicit(&control->bytes, memory_order_relaxed),
                             .blocked_ns    = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
                             .copying_ns    = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
-                            .segment_bytes = control->header.total_bytes + (channel->data ? channel->data->header.total_bytes : 0),
+                            .segment_bytes = channel->control_bytes + (channel->data ? channel->layout.total : 0),
   };
-}
-
-weir_status weir__channel_check(const weir__channel *channel) {
-  if (!channel->data) return WEIR_OK;
-  return weir__ring_check(channel->control, channel->data, &channel->layout);
 }
 
 void weir__channel_detach(weir__channel **channel) {
   weir__channel *self = *channel;
   if (!self) return;
-  if (self->posted) {
-    answer(self->control, WEIR__ANSWER_LEFT);
-    weir__futex_wake(&self->control->mapped, INT_MAX, true);
-    for (int s = 0; self->data && s < self->layout.slots; s++)
-      weir__futex_wake(&weir__ring_word(self->data, &self->layout, (uint64_t)s)->word, INT_MAX, true);
-  }
-  weir__shared_unmap(&self->data);
-  weir__shared_unmap(&self->control);
+  if (self->posted) say(self->control, weir__answer_word(self->epoch, WEIR__ANSWER_LEFT));
+  weir__reader_clear(self);
+  weir__shared_unmap(&self->data, self->layout.total);
+  weir__shared_unmap(&self->control, self->control_bytes);
+  if (self->spill_fd >= 0) close(self->spill_fd);
   weir__layout_clear(&self->layout);
   weir__arena_clear(&self->arena);
   weir__free(self);
   *channel = NULL;
+}
+
+void weir__channel_forget(weir__channel **channel) {
+  if (*channel) (*channel)->posted = false;
+  weir__channel_detach(channel);
 }

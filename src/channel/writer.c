@@ -17,11 +17,22 @@ struct weir__writer {
   int                              control_fd, data_fd; /* -1: none */
   weir__control                   *control;
   weir__data                      *data; /* NULL before the demands are known */
-  weir__door                      *door;
+  size_t                           control_bytes;
+  weir__door                      *door;  /* NULL: that worker is dead */
+  uint32_t                         epoch; /* of the worker whose door it is */
+  int                              stream_door;
+  weir__arena                      arena; /* demands */
+  weir__terms                      terms;
   weir__layout                     layout;
-  uint8_t                         *static_present; /* owned; one per piece */
-  uint64_t                         sequence;       /* of the step begun or, between steps, of the next */
+  weir__ring                       ring;
+  weir__spill                      spill;
+  uint8_t                         *static_present, *present; /* owned; one per piece */
+  weir_region                     *now;                      /* owned; per piece, what this step wants of it ... */
+  uint64_t                        *now_fired;                /* owned; ... when these triggers have fired */
+  uint64_t                         sequence;                 /* of the step begun or, between steps, of the next */
   bool                             active, claimed;
+  int                              place;  /* of the step, once claimed */
+  void                            *memory; /* there; NULL: the step is left out */
   int64_t                          step, blocked_ns;
   double                           time, previous;
   uint64_t                         fired;
@@ -39,21 +50,26 @@ static weir_status check_alone(const weir__writer *self) {
 }
 
 static weir_status make_control(weir__writer *self, const weir__text *packed) {
-  const weir__channel_definitions *d       = self->definitions;
-  size_t                           demands = sizeof(weir__control);
-  size_t                           blob    = demands + (size_t)d->pieces * sizeof(weir__channel_demand);
+  const weir__channel_definitions *d = self->definitions;
+  size_t                           room, blob, demands = sizeof(weir__control);
   char                             what[160];
   snprintf(what, sizeof what, "control segment of stream '%s', rank %d", d->stream, d->rank);
-  WEIR_TRY(weir__shared_create(what, WEIR__CONTROL_MAGIC, sizeof(weir__control), blob + packed->length,
-                               &self->control_fd, &self->control));
+  WEIR_TRY(weir__demands_room(d, &room));
+  if (__builtin_add_overflow(demands, room, &blob) ||
+      __builtin_add_overflow(blob, packed->length, &self->control_bytes))
+    return WEIR_FAIL(WEIR_ERR_OVERFLOW, "%s: %d pieces are more than memory can hold", what, d->pieces);
+  WEIR_TRY(weir__shared_create(what, WEIR__CONTROL_MAGIC, sizeof(weir__control), self->control_bytes, &self->control_fd,
+                               &self->control));
   weir__control *control     = self->control;
   control->pid               = getpid();
   control->start             = weir__process_start(control->pid);
   control->pieces            = d->pieces;
   control->triggers_max      = WEIR__CHANNEL_TRIGGERS_MAX;
   control->demands_at        = demands;
+  control->demands_room      = room;
   control->definitions_at    = blob;
   control->definitions_bytes = packed->length;
+  control->data_fd = control->spill_fd = -1;
   memcpy(weir__at(control, blob), packed->data, packed->length);
   return WEIR_OK;
 }
@@ -67,12 +83,16 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
 
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->definitions = definitions;
-  self->control_fd = self->data_fd = -1;
-  self->previous                   = NAN;
+  self->control_fd = self->data_fd = self->spill.fd = -1;
+  self->previous                                    = NAN;
   weir__channel_host(host);
   snprintf(self->note, sizeof self->note, "%s.%s.%d", host, definitions->stream, definitions->rank);
   WEIR_TRY_GOTO(out, weir__alloc_string(run_dir, &self->run_dir));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)definitions->pieces, 1, &self->static_present));
+  size_t pieces = (size_t)definitions->pieces;
+  WEIR_TRY_GOTO(out, weir__alloc_array(pieces, 1, &self->static_present));
+  WEIR_TRY_GOTO(out, weir__alloc_array(pieces, 1, &self->present));
+  WEIR_TRY_GOTO(out, weir__alloc_array(pieces, sizeof *self->now, &self->now));
+  WEIR_TRY_GOTO(out, weir__alloc_array(pieces, sizeof *self->now_fired, &self->now_fired));
   WEIR_TRY_GOTO(out, check_alone(self));
   WEIR_TRY_GOTO(out, weir__definitions_pack(definitions, &packed));
   WEIR_TRY_GOTO(out, make_control(self, &packed));
@@ -94,11 +114,11 @@ static weir_status await_answer(weir__writer *self, int64_t timeout_ns) {
   int64_t        begin = weir__clock_ns(), left = timeout_ns;
   for (;;) {
     uint32_t answer = atomic_load_explicit(&control->answer, memory_order_acquire);
-    switch (answer) {
+    switch (weir__answer_state(answer)) {
     case WEIR__ANSWER_READY: return WEIR_OK;
     case WEIR__ANSWER_REFUSED:
-      control->refusal[WEIR__MESSAGE_MAX - 1] = 0;
-      return WEIR_FAIL(WEIR_ERR_INPUT, "the analysis was refused: %s", control->refusal);
+    case WEIR__ANSWER_ABANDONED:
+      return WEIR_FAIL(WEIR_ERR_INPUT, "the analysis was refused: %.*s", WEIR__MESSAGE_MAX - 1, control->refusal);
     case WEIR__ANSWER_LEFT: return WEIR_FAIL(WEIR_ERR_GONE, "the worker has left before the first step");
     default: break;
     }
@@ -111,26 +131,59 @@ static weir_status await_answer(weir__writer *self, int64_t timeout_ns) {
   }
 }
 
-static weir_status make_data(weir__writer *self) {
+/* Open the door of the worker that answered last. One that has died since has none: then the next one is waited for. */
+static weir_status open_door(weir__writer *self) {
   weir__control *control = self->control;
-  char           what[160];
-  if (control->triggers < 0 || control->triggers > WEIR__CHANNEL_TRIGGERS_MAX || control->door < 0 ||
-      control->door >= WEIR__DOORBELL_STREAMS_MAX)
+  uint32_t       answer  = atomic_load_explicit(&control->answer, memory_order_acquire);
+  int64_t        pid     = weir__holder_pid(atomic_load_explicit(&control->holder, memory_order_acquire));
+  int            fd      = atomic_load_explicit(&control->door_fd, memory_order_relaxed);
+  self->epoch            = weir__answer_epoch(answer);
+  self->stream_door      = atomic_load_explicit(&control->door, memory_order_relaxed);
+  weir__door_close(&self->door);
+  if (weir__answer_state(answer) != WEIR__ANSWER_READY) return WEIR_OK;
+  if (self->stream_door < 0 || self->stream_door >= WEIR__DOORBELL_STREAMS_MAX)
     return WEIR_FAIL(WEIR_ERR_INPUT, "the terms of the worker are damaged");
-  WEIR_TRY(weir__door_open(control->worker_pid, control->door_fd, &self->door));
-  WEIR_TRY(weir__layout_create(self->definitions, weir__at(control, sizeof *control), control->slots, &self->layout));
+  weir_status status = weir__door_open(pid, fd, &self->door);
+  return status == WEIR_ERR_GONE && self->terms.supervised ? WEIR_OK : status;
+}
+
+static weir_status read_demands(weir__writer *self) {
+  const weir__control *control = self->control;
+  uint64_t             bytes   = control->demands_bytes;
+  weir__demands        demands;
+  char                *copy;
+  self->terms = control->terms;
+  WEIR_TRY(weir__terms_check(WEIR_ERR_INPUT, &self->terms));
+  if (bytes > self->control_bytes - sizeof *control) return WEIR_FAIL(WEIR_ERR_INPUT, "the demands are damaged");
+  WEIR_TRY(weir__arena_alloc(&self->arena, bytes, &copy));
+  if (bytes) memcpy(copy, weir__at(control, sizeof *control), bytes);
+  WEIR_TRY(weir__demands_unpack(self->definitions, copy, bytes, &self->arena, &demands));
+  return weir__layout_create(self->definitions, &demands, &self->terms, &self->layout);
+}
+
+static weir_status make_data(weir__writer *self) {
+  weir__control      *control = self->control;
+  const weir__layout *layout  = &self->layout;
+  char                what[160];
+  WEIR_TRY(read_demands(self));
+  WEIR_TRY(open_door(self));
   snprintf(what, sizeof what, "data segment of stream '%s', rank %d", self->definitions->stream,
            self->definitions->rank);
-  WEIR_TRY(
-      weir__shared_create(what, WEIR__DATA_MAGIC, sizeof *self->data, self->layout.total, &self->data_fd, &self->data));
-  self->data->slots      = (uint64_t)self->layout.slots;
-  self->data->words_at   = self->layout.words_at;
-  self->data->statics_at = self->layout.statics_at;
-  self->data->slots_at   = self->layout.slots_at;
-  self->data->slot_bytes = self->layout.slot_bytes;
-  control->data_fd       = self->data_fd;
+  if (layout->spill_places) WEIR_TRY(weir__spill_open(self->terms.spill_directory, layout, &self->spill));
+  WEIR_TRY(weir__shared_create(what, WEIR__DATA_MAGIC, sizeof *self->data, layout->total, &self->data_fd, &self->data));
+  WEIR_TRY(weir__ring_create(control, self->data, layout, &self->terms, &self->spill, &self->ring));
+  self->data->slots        = (uint64_t)layout->slots;
+  self->data->spill_places = (uint64_t)layout->spill_places;
+  self->data->log_entries  = layout->log_entries;
+  self->data->log_at       = layout->log_at;
+  self->data->statics_at   = layout->statics_at;
+  self->data->feedback_at  = layout->feedback_at;
+  self->data->slots_at     = layout->slots_at;
+  self->data->slot_bytes   = layout->slot_bytes;
+  control->data_fd         = self->data_fd;
+  control->spill_fd        = self->spill.fd;
   atomic_store_explicit(&control->state, WEIR__STATE_MAPPED, memory_order_release);
-  weir__door_ring(self->door);
+  if (self->door) weir__door_ring(self->door);
   return WEIR_OK;
 }
 
@@ -142,102 +195,172 @@ weir_status weir__writer_await(weir__writer *self, int64_t timeout_ns) {
 /* ---- steps ---- */
 
 weir_status weir__writer_begin(weir__writer *self, int64_t step, double time, bool *active) {
-  const weir__control *control = self->control;
   /* only a hint here: what it orders is read by nobody */
-  if (atomic_load_explicit(&control->answer, memory_order_relaxed) == WEIR__ANSWER_LEFT)
-    return WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has left", control->worker_pid);
+  uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_relaxed);
+  if (weir__answer_state(answer) != WEIR__ANSWER_READY) return weir__ring_look(&self->ring);
   self->fired = 0;
-  for (int t = 0; t < control->triggers; t++)
-    if (weir__channel_trigger_fires(&control->trigger[t], step, time, self->previous)) self->fired |= UINT64_C(1) << t;
+  for (int t = 0; t < self->terms.triggers; t++)
+    if (weir__channel_trigger_fires(&self->terms.trigger[t], step, time, self->previous))
+      self->fired |= UINT64_C(1) << t;
   self->step     = step;
   self->time     = time;
   self->previous = time;
-  self->claimed  = false;
   *active = self->active = self->fired != 0;
+  if (!self->active) return WEIR_OK;
+  self->claimed    = false;
+  self->blocked_ns = 0;
+  memset(self->present, 0, (size_t)self->layout.pieces);
   return WEIR_OK;
 }
 
-const weir_region *weir__writer_wanted(const weir__writer *self, int piece) {
+/* The hull of the regions whose triggers have fired. */
+static const weir_region *hull_now(weir__writer *self, const weir__layout_piece *p, int piece) {
+  weir_region *hull = &self->now[piece];
+  bool         any  = false;
+  if (self->now_fired[piece] == self->fired) return hull;
+  for (int w = 0; w < p->wants; w++) {
+    if (!(p->want[w].triggers & self->fired)) continue;
+    if (any) weir__hull_extend(hull, &p->want[w].region);
+    else *hull = p->want[w].region;
+    any = true;
+  }
+  self->now_fired[piece] = self->fired;
+  return hull;
+}
+
+const weir_region *weir__writer_wanted(weir__writer *self, int piece) {
   const weir__layout_piece *p = &self->layout.piece[piece];
   if (!p->wanted) return NULL;
-  if (!p->is_static && !(self->active && (p->triggers & self->fired))) return NULL;
-  return &p->region;
+  if (p->is_static) return &p->region;
+  if (!(self->active && (p->triggers & self->fired))) return NULL;
+  return p->wants == 1 ? &p->region : hull_now(self, p, piece);
+}
+
+/* Memory to spill from, at the first step that is. Without it spilling has ended. */
+static bool stage(weir__writer *self) {
+  if (self->spill.staging) return true;
+  if (!weir__alloc_zeroed(self->layout.slot_bytes, WEIR__LINE, &self->spill.staging)) return true;
+  snprintf(self->spill.message, sizeof self->spill.message, "no memory to spill from");
+  return false;
 }
 
 static weir_status claim(weir__writer *self) {
   if (self->claimed) return WEIR_OK;
-  WEIR_TRY(weir__ring_claim(self->control, self->data, &self->layout, self->sequence, &self->blocked_ns));
-  weir__slot *slot = weir__ring_slot(self->data, &self->layout, self->sequence);
-  memset(weir__slot_present(slot, &self->layout), 0, (size_t)self->layout.pieces);
+  do WEIR_TRY(weir__ring_claim(&self->ring, self->sequence, &self->place, &self->blocked_ns));
+  while (self->place >= self->layout.slots && !stage(self));
+  self->memory  = self->place == WEIR__PLACE_NONE    ? NULL
+                  : self->place < self->layout.slots ? weir__slot_at(self->data, &self->layout, self->place)
+                                                     : self->spill.staging;
   self->claimed = true;
   return WEIR_OK;
 }
 
-weir_status weir__writer_region(weir__writer *self, int piece, void **memory) {
-  const weir__layout_piece *p = &self->layout.piece[piece];
-  if (p->is_static) {
-    *memory = weir__at(self->data, p->at);
-    return WEIR_OK;
+weir_status weir__writer_view(weir__writer *self, int piece, weir_view *view) {
+  const weir__layout_piece *p      = &self->layout.piece[piece];
+  const weir_field_type    *type   = &self->definitions->field[self->definitions->piece[piece].field].type;
+  const weir_region        *wanted = weir__writer_wanted(self, piece);
+  void                     *memory = self->data;
+  if (!p->is_static) {
+    WEIR_TRY(claim(self));
+    memory = self->memory;
   }
-  WEIR_TRY(claim(self));
-  *memory = weir__at(weir__ring_slot(self->data, &self->layout, self->sequence), p->at);
+  *view = weir__view_dense(memory ? weir__at(memory, p->at) : NULL, type, &p->region);
+  if (memory && wanted && wanted != &p->region) *view = weir__view_narrow(view, wanted);
   return WEIR_OK;
 }
 
 void weir__writer_present(weir__writer *self, int piece, int64_t copying_ns) {
-  const weir__layout_piece *p       = &self->layout.piece[piece];
-  weir__control            *control = self->control;
-  if (p->is_static) self->static_present[piece] = 1;
-  else weir__slot_present(weir__ring_slot(self->data, &self->layout, self->sequence), &self->layout)[piece] = 1;
+  const weir__layout_piece *p                                  = &self->layout.piece[piece];
+  weir__control            *control                            = self->control;
+  (p->is_static ? self->static_present : self->present)[piece] = 1;
+  if (!p->is_static && !self->memory) return;
+  const weir_region *wanted = weir__writer_wanted(self, piece);
+  size_t             size = weir_dtype_size(self->definitions->field[self->definitions->piece[piece].field].type.dtype);
   /* one writer: load and store suffice */
   uint64_t bytes   = atomic_load_explicit(&control->bytes, memory_order_relaxed);
   int64_t  copying = atomic_load_explicit(&control->copying_ns, memory_order_relaxed);
-  atomic_store_explicit(&control->bytes, bytes + p->bytes, memory_order_relaxed);
+  bytes += wanted == &p->region || !wanted ? p->bytes : (size_t)weir__region_size(wanted) * size;
+  atomic_store_explicit(&control->bytes, bytes, memory_order_relaxed);
   atomic_store_explicit(&control->copying_ns, copying + copying_ns, memory_order_relaxed);
 }
 
 /* The first wanted piece that has not been written; -1: none. */
-static int find_missing(const weir__writer *self, const uint8_t *present) {
+static int find_missing(weir__writer *self) {
   for (int p = 0; p < self->layout.pieces; p++)
-    if (weir__writer_wanted(self, p) && !(self->layout.piece[p].is_static ? self->static_present[p] : present[p]))
+    if (weir__writer_wanted(self, p) && !(self->layout.piece[p].is_static ? self->static_present : self->present)[p])
       return p;
   return -1;
 }
 
+/* Make a tombstone of the step. */
+static void bury(weir__entry *entry, uint32_t flags, const char *why) {
+  entry->flags = WEIR__ENTRY_TOMBSTONE | flags;
+  entry->place = WEIR__PLACE_NONE;
+  snprintf(entry->why, sizeof entry->why, "%s", why);
+}
+
+static void count_one(_Atomic uint64_t *figure) {
+  atomic_store_explicit(figure, atomic_load_explicit(figure, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* What was put of a step lies in its place: announce what it is. */
+static weir_status seal_step(weir__writer *self, weir__entry *entry, const char *why) {
+  int missing = find_missing(self);
+  if (missing >= 0) {
+    char        text[WEIR__WHY_MAX];
+    const char *name = self->definitions->field[self->definitions->piece[missing].field].name;
+    snprintf(text, sizeof text, "field '%.80s' was not put in step %" PRId64, name, self->step);
+    bury(entry, 0, why ? why : text);
+    return WEIR_FAIL(WEIR_ERR_STATE, "%s", why ? why : text);
+  }
+  WEIR_TRY(claim(self));
+  entry->place      = self->place;
+  entry->blocked_ns = self->blocked_ns;
+  if (self->place == WEIR__PLACE_NONE) {
+    bury(entry, WEIR__ENTRY_LEFT_OUT, "no room: dropped");
+    count_one(&self->control->dropped);
+  } else if (self->place < self->layout.slots) {
+    memcpy(self->memory, self->present, (size_t)self->layout.pieces);
+  } else {
+    weir_status status = weir__spill_write(&self->spill, &self->layout, self->place, self->present);
+    if (status) bury(entry, 0, weir_error_last());
+    else count_one(&self->control->spilled);
+    return status;
+  }
+  return WEIR_OK;
+}
+
 weir_status weir__writer_end(weir__writer *self, const char *why) {
   if (!self->active) return WEIR_OK;
-  WEIR_TRY(claim(self));
-  weir__slot *slot    = weir__ring_slot(self->data, &self->layout, self->sequence);
-  int         missing = find_missing(self, weir__slot_present(slot, &self->layout));
-  slot->sequence      = self->sequence;
-  slot->step          = self->step;
-  slot->time          = self->time;
-  slot->fired         = self->fired;
-  slot->blocked_ns    = self->blocked_ns;
-  slot->tombstone     = missing >= 0;
-  slot->why[0]        = 0;
-  if (missing >= 0) {
-    const char *name = self->definitions->field[self->definitions->piece[missing].field].name;
-    if (why) snprintf(slot->why, sizeof slot->why, "%s", why);
-    else snprintf(slot->why, sizeof slot->why, "field '%.80s' was not put in step %" PRId64, name, self->step);
-  }
-  weir__ring_publish(self->control, self->data, &self->layout, self->sequence);
-  weir__door_arrive(self->door, self->control->door, self->sequence);
+  weir__entry entry  = {.sequence   = self->sequence,
+                        .step       = self->step,
+                        .time       = self->time,
+                        .fired      = self->fired,
+                        .blocked_ns = self->blocked_ns,
+                        .place      = WEIR__PLACE_NONE};
+  weir_status status = seal_step(self, &entry, why);
+  if (status && !(entry.flags & WEIR__ENTRY_TOMBSTONE)) return status; /* no analysis any more */
+  weir__ring_publish(&self->ring, &entry);
+  uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_seq_cst);
+  if (weir__answer_epoch(answer) != self->epoch && weir__answer_state(answer) == WEIR__ANSWER_READY && open_door(self))
+    weir__door_close(&self->door); /* what that worker says is damaged: it finds its steps without being rung */
+  if (self->door) weir__door_arrive(self->door, self->stream_door, self->sequence);
   self->sequence++;
   self->active = false;
-  if (missing < 0) return WEIR_OK;
-  return WEIR_FAIL(WEIR_ERR_STATE, "%s", slot->why);
+  return status;
 }
 
 void weir__writer_stats(const weir__writer *self, weir__channel_stats *stats) {
   const weir__control *control = self->control;
   *stats                       = (weir__channel_stats){
-                            .published     = atomic_load_explicit(&control->published, memory_order_relaxed),
-                            .released      = atomic_load_explicit(&control->released, memory_order_relaxed),
+                            .published     = atomic_load_explicit(&control->steps, memory_order_relaxed),
+                            .acknowledged  = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
+                            .dropped       = atomic_load_explicit(&control->dropped, memory_order_relaxed),
+                            .spilled       = atomic_load_explicit(&control->spilled, memory_order_relaxed),
                             .bytes         = atomic_load_explicit(&control->bytes, memory_order_relaxed),
                             .blocked_ns    = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
                             .copying_ns    = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
-                            .segment_bytes = control->header.total_bytes + (self->data ? self->data->header.total_bytes : 0),
+                            .segment_bytes = self->control_bytes + (self->data ? self->layout.total : 0),
   };
 }
 
@@ -248,10 +371,26 @@ static void await_mapping(weir__writer *self) {
   weir__control *control = self->control;
   int64_t        until   = weir__clock_ns() + GOODBYE_NS;
   if (!self->data || !self->sequence) return;
-  while (!atomic_load_explicit(&control->mapped, memory_order_acquire) && weir__clock_ns() < until &&
-         atomic_load_explicit(&control->answer, memory_order_acquire) == WEIR__ANSWER_READY &&
-         weir__process_alive(control->worker_pid, control->worker_start))
-    weir__futex_wait(&control->mapped, 0, LOOK_NS, true);
+  for (;;) {
+    uint32_t mapped = atomic_load_explicit(&control->mapped, memory_order_acquire);
+    uint32_t answer = atomic_load_explicit(&control->answer, memory_order_acquire);
+    uint64_t holder = atomic_load_explicit(&control->holder, memory_order_relaxed);
+    if (mapped == weir__answer_epoch(answer) || weir__answer_state(answer) != WEIR__ANSWER_READY ||
+        weir__clock_ns() >= until || !weir__holder_alive(holder))
+      return;
+    weir__futex_wait(&control->mapped, mapped, LOOK_NS, true);
+  }
+}
+
+/* The workers, or those that replace them, need the steps until they are acknowledged. */
+static void await_acknowledged(weir__writer *self) {
+  weir__control *control = self->control;
+  int64_t        begin   = weir__clock_ns();
+  while (weir__clock_ns() - begin < self->terms.timeout_ns && !weir__ring_look(&self->ring)) {
+    uint32_t seen = atomic_load_explicit(&control->turn, memory_order_acquire);
+    if (atomic_load_explicit(&control->acknowledged, memory_order_acquire) >= self->sequence) return;
+    weir__ring_sleep(control, seen, LOOK_NS);
+  }
 }
 
 void weir__writer_destroy(weir__writer **writer, const char *lost) {
@@ -261,16 +400,23 @@ void weir__writer_destroy(weir__writer **writer, const char *lost) {
     if (lost) snprintf(self->control->message, sizeof self->control->message, "%s", lost);
     atomic_store_explicit(&self->control->state, lost ? WEIR__STATE_LOST : WEIR__STATE_CLOSED, memory_order_release);
     if (self->door) weir__door_ring(self->door);
-    await_mapping(self);
+    if (self->data && self->terms.supervised && !lost) await_acknowledged(self);
+    else await_mapping(self);
     weir__note_remove(self->run_dir, self->note, getpid());
   }
   weir__door_close(&self->door);
-  weir__shared_unmap(&self->data);
-  weir__shared_unmap(&self->control);
+  weir__shared_unmap(&self->data, self->layout.total);
+  weir__shared_unmap(&self->control, self->control_bytes);
+  weir__spill_close(&self->spill);
+  weir__ring_clear(&self->ring);
   if (self->data_fd >= 0) close(self->data_fd);
   if (self->control_fd >= 0) close(self->control_fd);
   weir__layout_clear(&self->layout);
+  weir__arena_clear(&self->arena);
   weir__free(self->static_present);
+  weir__free(self->present);
+  weir__free(self->now);
+  weir__free(self->now_fired);
   weir__free(self->run_dir);
   weir__free(self);
   *writer = NULL;

@@ -11,24 +11,27 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
                                 weir__writer **writer);
 
 /* Wait for the demands of a worker, then make the data segment. WEIR_ERR_TIMEOUT; WEIR_ERR_INPUT: the worker refused,
- * with its message; WEIR_ERR_MEMORY: no room for the data segment. */
+ * with its message; WEIR_ERR_MEMORY: no room for the data segment; WEIR_ERR_IO: no spill file. */
 weir_status weir__writer_await(weir__writer *writer, int64_t timeout_ns);
 
 /* Begin a step: `*active` says whether it will be published. WEIR_ERR_GONE: the worker has left. */
 weir_status weir__writer_begin(weir__writer *writer, int64_t step, double time, bool *active);
-/* Is (a region of) the piece wanted in this step? Static pieces: at all. NULL: no. */
-const weir_region *weir__writer_wanted(const weir__writer *writer, int piece);
-/* Where that region goes, dense. Waits for a free slot if this step has none yet.
- * WEIR_ERR_TIMEOUT, WEIR_ERR_GONE: the ring stayed full. Static pieces never wait. */
-weir_status weir__writer_region(weir__writer *writer, int piece, void **memory);
-/* The region has been written; `copying_ns` and its bytes go into the figures. */
+/* Which region of the piece is wanted in this step? Static pieces: at all. NULL: none. Valid until the next begin. */
+const weir_region *weir__writer_wanted(weir__writer *writer, int piece);
+/* Where that region goes: a view of it (not dense where other steps want more). `data` is NULL when the step is left
+ * out for want of room: then nothing is copied. The first call in a step finds a place for it, and may wait.
+ * WEIR_ERR_TIMEOUT, WEIR_ERR_GONE: there is none any more. Static pieces never wait. */
+weir_status weir__writer_view(weir__writer *writer, int piece, weir_view *view);
+/* The region has been written (or would have been); `copying_ns` and its bytes go into the figures. */
 void weir__writer_present(weir__writer *writer, int piece, int64_t copying_ns);
-/* Publish the step; `why` not NULL: as a tombstone. */
+/* Publish the step. WEIR_ERR_STATE: as a tombstone, a wanted piece is missing: `why`, or if that is NULL, that.
+ * WEIR_ERR_IO: as a tombstone, it could not be spilled. A step left out by policy is WEIR_OK. */
 weir_status weir__writer_end(weir__writer *writer, const char *why);
 
 void weir__writer_stats(const weir__writer *writer, weir__channel_stats *stats);
 
 /* Say good-bye (`lost` not NULL: the analysis lacks the rest, and why), remove what was published, free. Waits at most
- * 5 s for a living worker that has not mapped published steps yet. */
+ * 5 s for a living worker that has not mapped published steps yet; when the workers are supervised and nothing is lost,
+ * until all steps are acknowledged or the channel is abandoned, up to the time-out. */
 void weir__writer_destroy(weir__writer **writer, const char *lost);
 #endif

@@ -156,16 +156,17 @@ static void bad_demands_are_refused(void **state) {
   assert_int_equal(weir__doorbell_create(s.run, 0, &bell), WEIR_OK);
   assert_int_equal(weir__writer_create(s.run, &definitions, &writer), WEIR_OK);
   assert_int_equal(weir__channel_attach(s.run, "ocean", 2, &channel), WEIR_OK);
-  weir__channel_demand demands[4] = {{.region = {.rank = 3}}, {.region = {.rank = 3}}, {.region = {.rank = 1}}};
+  weir__channel_want   want       = {1, {3, {0, 2, 0}, {4, 4, 16}}};
+  weir__channel_demand demands[4] = {{0}};
   weir__channel_terms  terms      = {.doorbell = bell, .slots = WEIR__CHANNEL_SLOTS_MAX + 1};
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_ERR_ARGUMENT);
   terms.slots = 2;
-  demands[0]  = (weir__channel_demand){.region = {3, {0, 2, 0}, {4, 4, 16}}, .triggers = 1};
+  demands[0]  = (weir__channel_demand){1, &want};
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_ERR_ARGUMENT);
   assert_non_null(strstr(weir_error_last(), "field 't': region"));
-  demands[0].region.rank = 2;
+  want.region.rank = 2;
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_ERR_ARGUMENT);
-  demands[0]     = (weir__channel_demand){.region = {.rank = 3}};
+  demands[0]     = (weir__channel_demand){0};
   terms.doorbell = NULL;
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_ERR_ARGUMENT);
   terms.doorbell = bell;
@@ -194,11 +195,12 @@ static void wrong_headers_are_told(void **state) {
       WEIR_OK);
   weir__shared_header  good = control->header, bad;
   weir__shared_header *open;
+  size_t               bytes;
 #define EXPECT(member, value, text)                                                                                    \
   bad             = good;                                                                                              \
   bad.member      = value;                                                                                             \
   control->header = bad;                                                                                               \
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open),             \
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),             \
                    WEIR_ERR_INPUT);                                                                                    \
   assert_non_null(strstr(weir_error_last(), text));
   EXPECT(magic, 1, "no such segment of weir");
@@ -208,16 +210,16 @@ static void wrong_headers_are_told(void **state) {
   EXPECT(total_bytes, 8, "says it has 8 bytes");
 #undef EXPECT
   control->header = good;
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open), WEIR_OK);
-  weir__shared_unmap(&open);
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes), WEIR_OK);
+  weir__shared_unmap(&open, bytes);
   assert_int_equal(ftruncate(fd, 10), -1); /* sealed: nobody can take it away under us */
-  weir__shared_unmap(&control);
+  weir__shared_unmap(&control, bytes);
   close(fd);
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open),
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),
                    WEIR_ERR_GONE);
   fd = memfd_create("unsealed", MFD_CLOEXEC);
   assert_int_equal(ftruncate(fd, 1 << 16), 0);
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open),
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),
                    WEIR_ERR_INPUT);
   close(fd);
   scene_close(&s, 0);
@@ -249,12 +251,15 @@ static void wrong_notes_are_told(void **state) {
   char text[200];
   snprintf(text, sizeof text, "weir-channel 1\npid %d\nstart 1\nfd 0\nsize 3\n", (int)getpid());
   write_note(&s, text); /* this pid, but not this process: pids come back */
-  assert_int_equal(weir__channel_attach(s.run, "ocean", 2, &channel), WEIR_ERR_GONE);
   weir__channel_entry *list;
   int                  count;
   assert_int_equal(weir__channel_list(s.run, "ocean", NULL, &list, &count), WEIR_OK);
   assert_true(count == 1 && !list[0].alive);
   weir__free(list);
+  assert_int_equal(weir__channel_attach(s.run, "ocean", 2, &channel), WEIR_ERR_GONE);
+  assert_int_equal(weir__channel_list(s.run, "ocean", NULL, &list, &count), WEIR_OK);
+  assert_int_equal(count, 0); /* whoever finds such a note removes it */
+  write_note(&s, text);
   assert_int_equal(weir__writer_create(s.run, &definitions, &writer), WEIR_OK); /* takes the place of the dead */
   weir__writer_destroy(&writer, NULL);
   scene_close(&s, 0);

@@ -47,19 +47,19 @@ static int write_steps(const scene *s, const void *argument) {
   weir_status status = WEIR_OK;
   for (int64_t step = 1; step <= j->steps && !status; step++) {
     bool     active;
-    double  *u;
-    int32_t *n;
+    weir_view to;
     status = weir__writer_begin(writer, step, 0.5 * (double)step, &active);
     if (status) break;
     CHILD_CHECK(active);
     const weir_region *wanted = weir__writer_wanted(writer, 0);
     CHILD_CHECK(wanted && wanted->count[0] == NY - 2);
-    status = weir__writer_region(writer, 0, (void **)&u);
+    status = weir__writer_view(writer, 0, &to);
     if (status) break;
+    double *u = to.data;
     for (int i = 0; i < (NY - 2) * (NX - 3); i++) u[i] = value(step, j->rank, i);
     weir__writer_present(writer, 0, 0);
-    CHILD_CHECK(!weir__writer_region(writer, 1, (void **)&n));
-    *n = (int32_t)step;
+    CHILD_CHECK(!weir__writer_view(writer, 1, &to));
+    *(int32_t *)to.data = (int32_t)step;
     weir__writer_present(writer, 1, 0);
     status = weir__writer_end(writer, NULL);
   }
@@ -91,7 +91,8 @@ static int attach(const scene *s, const job *j, weir__doorbell *bell, weir__chan
   CHILD_CHECK(d->fields == 2 && d->pieces == 2 && !strcmp(d->field[0].type.units, "m s-1") &&
               !strcmp(d->time_units, "s"));
   weir__channel_trigger always    = {.period = 1};
-  weir__channel_demand  demands[] = {{.region = {2, {1, 3}, {NY - 2, NX - 3}}, .triggers = 1}, {.triggers = 1}};
+  weir__channel_want    wants[]   = {{1, {2, {1, 3}, {NY - 2, NX - 3}}}, {.triggers = 1}};
+  weir__channel_demand  demands[] = {{1, &wants[0]}, {1, &wants[1]}};
   weir__channel_terms   terms     = {
             .slots = j->slots, .timeout_ns = j->timeout_ns, .trigger = &always, .triggers = 1, .doorbell = bell, .door = 0};
   CHILD_CHECK(!weir__channel_demand_post(*channel, demands, &terms));
@@ -101,7 +102,7 @@ static int attach(const scene *s, const job *j, weir__doorbell *bell, weir__chan
   return 0;
 }
 
-/* Read, check and release all steps (or some), sometimes two at a time and in reverse order. */
+/* Read, check and acknowledge all steps (or some), sometimes two at a time and in reverse order. */
 static int read_steps(const scene *s, const void *argument) {
   const job      *j = argument;
   weir__doorbell *bell;
@@ -128,8 +129,10 @@ static int read_steps(const scene *s, const void *argument) {
     CHILD_CHECK(weir__doorbell_arrived(bell, 0, record.sequence) <= 1);
     if (j->rest_reader_ms) rest_ms(j->rest_reader_ms);
     held[holding++] = record.sequence;
-    if (holding == 2 || !j->out_of_order || step > j->steps)
-      while (holding) weir__channel_release(channel, held[--holding]);
+    if (holding == 2 || !j->out_of_order || step > j->steps) {
+      while (holding) weir__channel_done(channel, held[--holding]);
+      weir__channel_acknowledge(channel, record.sequence + 1);
+    }
     CHILD_CHECK(!weir__channel_check(channel));
     if (j->read_at_most && step > j->read_at_most) break;
   }
@@ -250,18 +253,17 @@ static int publish_and_hang(const scene *s, const void *argument) {
   weir__channel_definitions definitions = define(j);
   weir__writer             *writer;
   bool                      active;
-  double                   *u;
-  int32_t                  *n;
+  weir_view                 to;
   CHILD_CHECK(!weir__writer_create(s->run, &definitions, &writer) && !weir__writer_await(writer, 20000000000));
-  CHILD_CHECK(!weir__writer_begin(writer, 1, 0.5, &active) && !weir__writer_region(writer, 0, (void **)&u));
-  for (int i = 0; i < (NY - 2) * (NX - 3); i++) u[i] = value(1, 0, i);
+  CHILD_CHECK(!weir__writer_begin(writer, 1, 0.5, &active) && !weir__writer_view(writer, 0, &to));
+  for (int i = 0; i < (NY - 2) * (NX - 3); i++) ((double *)to.data)[i] = value(1, 0, i);
   weir__writer_present(writer, 0, 0);
-  CHILD_CHECK(!weir__writer_region(writer, 1, (void **)&n));
-  *n = 1;
+  CHILD_CHECK(!weir__writer_view(writer, 1, &to));
+  *(int32_t *)to.data = 1;
   weir__writer_present(writer, 1, 0);
   CHILD_CHECK(!weir__writer_end(writer, NULL));
-  CHILD_CHECK(!weir__writer_begin(writer, 2, 1.0, &active) && !weir__writer_region(writer, 0, (void **)&u));
-  u[0] = -1; /* half a step */
+  CHILD_CHECK(!weir__writer_begin(writer, 2, 1.0, &active) && !weir__writer_view(writer, 0, &to));
+  *(double *)to.data = -1; /* half a step */
   for (;;) pause();
 }
 
@@ -286,8 +288,9 @@ static void steps_of_a_killed_writer_stay_readable(void **state) {
   assert_int_equal(weir__channel_next(channel, &record), WEIR__CHANNEL_STEP);
   assert_int_equal(check_step(channel, &j, 1, &record), 0);
   assert_int_equal(weir__channel_next(channel, &record), WEIR__CHANNEL_NOTHING); /* never half a step */
-  weir__channel_release(channel, 0);
-  weir__channel_release(channel, 0); /* twice: ignored */
+  weir__channel_acknowledge(channel, 1);
+  weir__channel_acknowledge(channel, 1); /* twice: ignored */
+  weir__channel_acknowledge(channel, 7); /* what was not read is not acknowledged */
   assert_int_equal(weir__channel_check(channel), WEIR_OK);
   weir__channel_detach(&channel);
   weir__doorbell_destroy(&bell);
@@ -323,7 +326,7 @@ static void the_last_process_rings(void **state) {
       assert_int_equal(weir__channel_next(channel[r], &record), WEIR__CHANNEL_STEP);
       assert_int_equal(check_step(channel[r], &j[r], (int64_t)step + 1, &record), 0);
     }
-    for (int r = 0; r < PROCESSES; r++) weir__channel_release(channel[r], step);
+    for (int r = 0; r < PROCESSES; r++) weir__channel_acknowledge(channel[r], step + 1);
   }
   assert_true(rings <= 3000 + 4 * PROCESSES);
   for (int r = 0; r < PROCESSES; r++) {

@@ -22,7 +22,7 @@ static void strided_pieces_arrive(void **state) {
   enum { NY = 12, NX = 20, HALO = 2 };
   scene   s   = scene_open();
   watcher w   = {.slots = 2, .all = true};
-  w.demand[0] = (weir__channel_demand){{2, {1, 3}, {4, 5}}, 1};
+  w.want[0] = (weir__channel_want){1, {2, {1, 3}, {4, 5}}};
   watcher_start(&w, &s, "sim");
   weir_stream *stream = open_stream(&s, "sim");
   int          left, right;
@@ -92,10 +92,10 @@ static void only_what_is_wanted_travels(void **state) {
   (void)state;
   scene   s   = scene_open();
   watcher w   = {.trigger = {{.period = 4, .phase = 2}, {.interval = 10}}, .triggers = 2};
-  w.demand[0] = (weir__channel_demand){{1, {0}, {4}}, 1}; /* early */
-  w.demand[1] = (weir__channel_demand){{1, {1}, {2}}, 1}; /* mask */
-  w.demand[2] = (weir__channel_demand){{1, {0}, {4}}, 1}; /* u */
-  w.demand[3] = (weir__channel_demand){{.rank = 0}, 2};   /* dt */
+  w.want[0] = (weir__channel_want){1, {1, {0}, {4}}}; /* early */
+  w.want[1] = (weir__channel_want){1, {1, {1}, {2}}}; /* mask */
+  w.want[2] = (weir__channel_want){1, {1, {0}, {4}}}; /* u */
+  w.want[3] = (weir__channel_want){2, {.rank = 0}};   /* dt */
   watcher_start(&w, &s, "sim");
   weir_stream *stream = open_stream(&s, "sim");
   assert_int_equal(define_1d(stream, "early", true), WEIR_OK);
@@ -147,7 +147,7 @@ static void acquired_memory_is_published(void **state) {
   scene   s = scene_open();
   watcher w = {.all = true, .slots = 2};
   /* pieces in the order they came to be: grid, u, part */
-  w.demand[2] = (weir__channel_demand){{1, {1}, {2}}, 1}; /* not in place */
+  w.want[2] = (weir__channel_want){1, {1, {1}, {2}}}; /* not in place */
   watcher_start(&w, &s, "sim");
   weir_stream *stream = open_stream(&s, "sim");
   double      *u, *part, *before;

@@ -26,7 +26,8 @@ static void *serve(void *argument) {
   assert_int_equal(weir__doorbell_create(v->s->run, 0, &bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(bell, 0, 1), WEIR_OK);
   while (weir__channel_attach(v->s->run, "sim", 0, &channel)) rest_ms(1);
-  weir__channel_demand demands[3] = {{{1, {0}, {N}}, 1}, {{1, {0}, {N}}, 1}, {{1, {0}, {N}}, 1}};
+  weir__channel_want   want       = {1, {1, {0}, {N}}};
+  weir__channel_demand demands[3] = {{1, &want}, {1, &want}, {1, &want}};
   weir__channel_terms  terms      = {.trigger = &v->trigger, .triggers = 1, .doorbell = bell};
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_OK);
   while (weir__channel_map(channel) == WEIR_END) weir__doorbell_wait(bell, &seen, 1000000000);
@@ -36,7 +37,7 @@ static void *serve(void *argument) {
       continue;
     }
     v->read++;
-    weir__channel_release(channel, record.sequence);
+    weir__channel_acknowledge(channel, record.sequence + record.more + 1);
   }
   weir__channel_detach(&channel);
   weir__doorbell_destroy(&bell);

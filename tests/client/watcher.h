@@ -22,7 +22,7 @@ typedef struct watcher {
   int                   rank, slots;
   weir__channel_trigger trigger[4];
   int                   triggers;
-  weir__channel_demand  demand[SEEN_PIECES]; /* triggers 0 and `all`: the whole piece in every step */
+  weir__channel_want    want[SEEN_PIECES]; /* triggers 0: nothing, or, with `all`, the whole piece in every step */
   bool                  all;
   /* results */
   int                 failed; /* line of this file */
@@ -67,6 +67,7 @@ static void *watch(void *argument) {
   weir_status          status;
   uint32_t             seen = 0;
   weir__channel_record record;
+  weir__channel_demand demand[SEEN_PIECES] = {{0}};
   WATCH(!weir__doorbell_create(w->s->run, w->rank, &bell) && !weir__doorbell_expect(bell, 0, 1));
   for (int i = 0; (status = weir__channel_attach(w->s->run, w->stream, w->rank, &channel)) == WEIR_ERR_GONE && i < 4000;
        i++)
@@ -81,11 +82,11 @@ static void *watch(void *argument) {
   WATCH(d->pieces <= SEEN_PIECES);
   if (!w->triggers) w->trigger[w->triggers++].period = 1;
   for (int p = 0; p < d->pieces; p++) {
-    if (w->all && !w->demand[p].triggers) w->demand[p] = (weir__channel_demand){d->piece[p].region, 1};
-    w->demand[p].region.rank = d->piece[p].region.rank;
+    if (w->all && !w->want[p].triggers) w->want[p] = (weir__channel_want){1, d->piece[p].region};
+    if (w->want[p].triggers) demand[p] = (weir__channel_demand){1, &w->want[p]};
   }
   weir__channel_terms terms = {.slots = w->slots, .trigger = w->trigger, .triggers = w->triggers, .doorbell = bell};
-  WATCH(!weir__channel_demand_post(channel, w->demand, &terms));
+  WATCH(!weir__channel_demand_post(channel, demand, &terms));
   while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 100000000);
   if (status == WEIR_ERR_GONE) {
     w->end = WEIR__CHANNEL_LOST;
@@ -100,7 +101,7 @@ static void *watch(void *argument) {
       continue;
     }
     note_step(w, channel, &record);
-    weir__channel_release(channel, record.sequence);
+    weir__channel_acknowledge(channel, record.sequence + record.more + 1);
   }
   snprintf(w->message, sizeof w->message, "%s", weir__channel_message(channel));
   weir__channel_stats_get(channel, &w->stats);
