@@ -82,12 +82,21 @@ weir_status weir__graph_define(weir__graph *graph, const char *name, const char 
   return status;
 }
 
-weir_status weir__graph_expression(weir__graph *graph, const char *text, weir__place place, weir__edge *edge) {
-  weir__builder    b      = {.graph = graph};
+static weir_status build_expression(weir__graph *graph, const char *text, weir__place place, bool decided,
+                                    weir__edge *edge) {
+  weir__builder    b      = {.graph = graph, .decided = decided};
   weir__script     source = {.text = text, .place = place};
   const weir__ast *ast;
   weir_status      status = weir__expression_parse(&b.arena, &source, &ast);
   if (status >= 0) return build_tree(&b, &source, ast, edge);
   builder_clear(&b);
   return status;
+}
+
+weir_status weir__graph_expression(weir__graph *graph, const char *text, weir__place place, weir__edge *edge) {
+  return build_expression(graph, text, place, false, edge);
+}
+
+weir_status weir__graph_expression_decided(weir__graph *graph, const char *text, weir__place place, weir__edge *edge) {
+  return build_expression(graph, text, place, true, edge);
 }

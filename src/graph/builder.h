@@ -50,6 +50,7 @@ typedef struct weir__builder {
   weir__call  *call;
   size_t       calls, call_capacity;
   const char  *defining; /* the field's name; NULL: none */
+  bool         decided;  /* a steered parameter is what was decided of it, in effect or not */
 } weir__builder;
 
 /* The value of a tree. `name` is that of the field when the tree is all of its definition and a call. */

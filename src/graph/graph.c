@@ -130,6 +130,7 @@ weir_status weir__graph_parameter(weir__graph *graph, const char *name, double v
   WEIR_TRY(weir__grow(&graph->parameter, (size_t)graph->parameters + 1, &graph->parameter_capacity,
                       sizeof(weir__parameter)));
   weir__parameter *p = &graph->parameter[graph->parameters];
+  *p                 = (weir__parameter){.steered = {.node = -1}, .decided = {.node = -1}};
   WEIR_TRY(weir__arena_string(&graph->arena, name, &p->name));
   p->value = value;
   graph->parameters++;
@@ -288,15 +289,19 @@ weir_status weir_expand_add(weir_expand *expand, const weir_operator *op, const 
   return weir__graph_add_operator(e->graph, op, params, edge, count, NULL, e->place, NULL, handle);
 }
 
-weir_status weir_expand_loop(weir_expand *expand, int handle, int input, int from, int64_t lag) {
-  expansion  *e    = expand->engine;
-  weir__node *node = &e->graph->node[handle];
+weir_status weir__graph_close_loop(weir__graph *graph, int at, int input, weir__edge from, int64_t lag) {
+  weir__node *node = &graph->node[at];
   if (input < node->op->inputs || input >= node->inputs || node->input[input].node >= 0 || lag < 1 ||
       !node->op->accepts_missing)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "operator %s: input %d cannot close a loop", node->op->name, input);
-  node->input[input] = (weir__edge){from, 0};
+  node->input[input] = from;
   node->lag[input]   = lag;
-  return stable_type(e->graph, node->input[input], &node->in_type[input]);
+  return stable_type(graph, node->input[input], &node->in_type[input]);
+}
+
+weir_status weir_expand_loop(weir_expand *expand, int handle, int input, int from, int64_t lag) {
+  expansion *e = expand->engine;
+  return weir__graph_close_loop(e->graph, handle, input, (weir__edge){from, 0}, lag);
 }
 
 weir_status weir_expand_result(weir_expand *expand, int result, int handle, int output) {
@@ -474,25 +479,36 @@ weir_status weir__params_set(const weir_operator *op, void *params, const weir_p
 /* ---- finishing ---- */
 
 bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous) {
-  if (trigger->period > 0) { return (step - trigger->phase) % trigger->period == 0; }
-  if (trigger->interval <= 0) return true;
+  if (trigger->period > 0) return (step - trigger->phase) % trigger->period == 0;
+  if (trigger->interval <= 0) return false;
   /* 1e-9 of an interval: a time that should be a multiple but was summed from small steps still counts */
   double now = floor(time / trigger->interval + 1e-9);
   return !(previous == previous) || now > floor(previous / trigger->interval + 1e-9);
 }
 
+static weir_status add_trigger(weir__graph *graph, weir__trigger trigger, int *number) {
+  if (graph->triggers == WEIR__TRIGGERS_MAX)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "more than %d different intervals of outputs", WEIR__TRIGGERS_MAX);
+  graph->trigger[graph->triggers] = trigger;
+  *number                         = graph->triggers++;
+  return WEIR_OK;
+}
+
 weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *number) {
   for (int t = 0; t < graph->triggers; t++) {
     weir__trigger *have = &graph->trigger[t];
+    if (graph->steered_triggers >> t & 1) continue;
     if (have->period == trigger.period && have->phase == trigger.phase && have->interval == trigger.interval) {
       *number = t;
       return WEIR_OK;
     }
   }
-  if (graph->triggers == WEIR__TRIGGERS_MAX)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "more than %d different intervals of outputs", WEIR__TRIGGERS_MAX);
-  graph->trigger[graph->triggers] = trigger;
-  *number                         = graph->triggers++;
+  return add_trigger(graph, trigger, number);
+}
+
+weir_status weir__graph_trigger_steered(weir__graph *graph, weir__trigger trigger, int *number) {
+  WEIR_TRY(add_trigger(graph, trigger, number));
+  graph->steered_triggers |= (uint64_t)1 << *number;
   return WEIR_OK;
 }
 
@@ -501,19 +517,28 @@ void weir__graph_want(weir__graph *graph, int node, int trigger) {
   graph->node[node].wanted = true;
 }
 
+void weir__graph_want_published(weir__graph *graph, int node) {
+  graph->node[node].triggers = ~(uint64_t)0;
+  graph->node[node].wanted   = true;
+}
+
 bool weir__node_reduces(const weir__node *node) { return node->op && node->op->partial_size; }
 
-/* What keeps state, or is looked back at, must see every step, and so must all it is made of. */
-static bool spread(weir__graph *graph, int i) {
+/* What keeps state, or is looked back at, must see every step, and so must all it is made of: then the simulation has
+ * to publish them all (`every`). */
+static bool spread(weir__graph *graph, int i, bool *every) {
   weir__node *node = &graph->node[i];
   if (!node->triggers) return false;
   bool changed = false;
   for (int k = 0; k < node->inputs; k++) {
     if (node->input[k].node < 0) continue;
     weir__node *from  = &graph->node[node->input[k].node];
-    bool        every = (node->always && node->op->state_size) || node->lag[k] > 0 ||
-                 (from->always && from->op && from->op->state_size);
-    uint64_t wanted = from->triggers | (every ? ~(uint64_t)0 : node->triggers);
+    bool        all  = (node->always && node->op->state_size) || node->lag[k] > 0 ||
+               (from->always && from->op && from->op->state_size);
+    uint64_t wanted = from->triggers;
+    if (!node->own_pace) wanted |= all ? ~(uint64_t)0 : node->triggers;
+    else if (node->lag[k]) wanted = ~(uint64_t)0;
+    *every |= all && !node->own_pace;
     int64_t  kept   = from->history > node->lag[k] ? from->history : node->lag[k];
     changed |= wanted != from->triggers || kept != from->history;
     from->triggers = wanted;
@@ -523,7 +548,8 @@ static bool spread(weir__graph *graph, int i) {
 }
 
 weir_status weir__graph_finish(weir__graph *graph) {
-  int every; /* what sees every step needs the stream to publish every step */
+  bool every = false;
+  int  one;
   WEIR_TRY(weir__graph_fuse(graph));
   for (bool changed = true; changed;) {
     changed = false;
@@ -533,14 +559,14 @@ weir_status weir__graph_finish(weir__graph *graph) {
         node->triggers = ~(uint64_t)0;
         changed        = true;
       }
-      changed |= spread(graph, i);
+      if (node->triggers && node->op && node->op->state_size) every |= !node->own_pace;
+      changed |= spread(graph, i, &every);
     }
   }
+  if (every) WEIR_TRY(weir__graph_trigger(graph, (weir__trigger){.period = 1}, &one));
   for (int i = 0; i < graph->nodes; i++) {
     weir__node *node = &graph->node[i];
     if (node->is_static && node->triggers) node->triggers = ~(uint64_t)0; /* read once, in whatever step comes first */
-    else if (node->triggers == ~(uint64_t)0)
-      WEIR_TRY(weir__graph_trigger(graph, (weir__trigger){.period = 1}, &every));
   }
   for (int i = 0; i < graph->nodes; i++) {
     weir__node *node = &graph->node[i];

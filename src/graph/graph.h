@@ -41,6 +41,8 @@ typedef struct weir__node {
   bool                   wanted;   /* asked for itself, whole; else only what its consumers need is computed */
   uint64_t               triggers; /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
   bool                   always;   /* keeps state: computed in every step */
+  bool                   own_pace; /* takes what there is: does not ask its inputs for more than others want of them,
+                                      nor the simulation for steps (that is what rules are decided with) */
   int64_t                history;  /* how many earlier steps of its results are kept for consumers */
 } weir__node;
 
@@ -48,11 +50,13 @@ typedef struct weir__node {
 typedef struct weir__trigger {
   int64_t period, phase; /* fires when step % period == phase; 0: not by step */
   double  interval;      /* > 0: fires at the first step whose time reaches another multiple of it; units of time */
-} weir__trigger;
+} weir__trigger;         /* all 0: never fires */
 
 typedef struct weir__parameter {
   const char *name;
   double      value;
+  weir__edge  steered; /* the scalar that has its value at each step; node -1: `value` holds for the whole run */
+  weir__edge  decided; /* the same with all that was decided before the step, in effect or not yet */
 } weir__parameter;
 
 /* A result of an operator that was expanded into others: "p.values". */
@@ -109,6 +113,7 @@ typedef struct weir__graph {
   size_t                      alias_capacity;
   weir__trigger               trigger[WEIR__TRIGGERS_MAX];
   int                         triggers;
+  uint64_t                    steered_triggers; /* bit t: trigger t may change, so nothing else shares it */
   const weir__chunk_size     *chunk_size; /* borrowed */
   int                         chunk_sizes;
   const char                 *time_units; /* for the units of dt; NULL: unknown */
@@ -140,6 +145,12 @@ weir_status weir__graph_define(weir__graph *graph, const char *name, const char 
 
 /* An unnamed expression (a rule's condition, an output's field): gives its edge. A bare name gives that field. */
 weir_status weir__graph_expression(weir__graph *graph, const char *text, weir__place place, weir__edge *edge);
+/* The same, but a steered parameter stands for what was decided of it so far (the value that a rule sets). */
+weir_status weir__graph_expression_decided(weir__graph *graph, const char *text, weir__place place, weir__edge *edge);
+
+/* Optional input `input` of `node`, not given so far, is `from` of `lag` published steps earlier (at least 1); `from`
+ * may come later in the graph. It is missing in the first steps, so the operator must accept that. */
+weir_status weir__graph_close_loop(weir__graph *graph, int node, int input, weir__edge from, int64_t lag);
 
 weir_status weir__graph_parameter(weir__graph *graph, const char *name, double value);
 
@@ -173,12 +184,16 @@ weir_status weir__params_set(const weir_operator *op, void *params, const weir_p
 
 /* Trigger number for a condition (equal ones are shared). */
 weir_status weir__graph_trigger(weir__graph *graph, weir__trigger trigger, int *number);
+/* A trigger that decisions may change. All 0: it does not fire until one does. */
+weir_status weir__graph_trigger_steered(weir__graph *graph, weir__trigger trigger, int *number);
 /* Ask for a node in the steps of a trigger. */
 void weir__graph_want(weir__graph *graph, int node, int trigger);
 /* Spread wants to inputs, find depths and histories. After it the graph does not change. */
 weir_status weir__graph_finish(weir__graph *graph);
 /* Let reductions compute the arithmetic that only they look at (graph/fuse.c); part of finishing. */
 weir_status weir__graph_fuse(weir__graph *graph);
+/* Ask for a node in every step that is published for whatever reason. */
+void weir__graph_want_published(weir__graph *graph, int node);
 /* Does trigger fire at this step? `previous` is the time of the step before (NaN: none). */
 bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous);
 

@@ -151,6 +151,13 @@ static weir_status bound_name(weir__builder *b, const weir__scope *scope, const 
   return weir__expression_fail(scope->source, ast->at, "'%s' was not given: expected a value", ast->word);
 }
 
+/* A steered parameter is a field; another one is in the kernels. */
+static weir_status parameter(weir__builder *b, int i, int *out) {
+  const weir__parameter *p    = &b->graph->parameter[i];
+  weir__edge             edge = b->decided ? p->decided : p->steered;
+  return edge.node >= 0 ? weir__value_edge(&b->values, edge, out) : weir__value_parameter(&b->values, i, out);
+}
+
 weir_status weir__build_name(weir__builder *b, const weir__scope *scope, const weir__ast *ast, int *out) {
   const weir__binding *bound = weir__scope_find(scope, ast->word);
   const char          *found[2];
@@ -167,7 +174,7 @@ weir_status weir__build_name(weir__builder *b, const weir__scope *scope, const w
     return weir__expression_fail(scope->source, ast->at, "'%s' is in several streams: expected '%.60s' or '%.60s'",
                                  ast->word, found[0], found[1]);
   for (int i = 0; i < b->graph->parameters; i++)
-    if (!strcmp(b->graph->parameter[i].name, ast->word)) return weir__value_parameter(&b->values, i, out);
+    if (!strcmp(b->graph->parameter[i].name, ast->word)) return parameter(b, i, out);
   if (is_dimension(b->graph, ast->word)) return weir__value_coordinate(&b->values, ast->word, out);
   return unknown_name(b, scope, ast);
 }
