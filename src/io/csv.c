@@ -6,12 +6,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct weir__csv {
   char      *path;
   int        fd;
   int        fields;
+  off_t      end;      /* of the whole rows, when the last one is torn */
+  bool       torn;     /* a row was cut short and could not be taken back yet */
   int64_t   *elements; /* of each field */
   weir__text row;      /* reused: no allocation once it has grown */
 };
@@ -115,16 +118,33 @@ static weir_status cut_back(weir__csv *csv, const weir__text *header, int64_t ke
 
 /* ---- rows ---- */
 
-/* One write, so that a row is there or is not; a row that was cut short (disk full) is taken back. */
+/* Take back a row that was cut short. Nothing is written before that has succeeded. */
+static weir_status mend(weir__csv *csv) {
+  if (!csv->torn) return WEIR_OK;
+  if (ftruncate(csv->fd, csv->end)) return WEIR_FAIL(WEIR_ERR_IO, "cannot cut back %s: %s", csv->path, strerror(errno));
+  csv->torn = false;
+  return WEIR_OK;
+}
+
+/* Usually one write. A row that was cut short (disk full) is taken back, now or before the next one. */
 static weir_status append(weir__csv *csv, const weir__text *text) {
-  off_t   start = lseek(csv->fd, 0, SEEK_END);
-  ssize_t n;
-  do n = write(csv->fd, text->data, text->length);
-  while (n < 0 && errno == EINTR);
-  if (n == (ssize_t)text->length) return WEIR_OK;
-  const char *why = n < 0 ? strerror(errno) : "no space left";
-  if (n > 0 && start >= 0 && ftruncate(csv->fd, start)) why = "no space left, and half a row stays at the end";
-  return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", csv->path, why);
+  size_t      done = 0;
+  struct stat file;
+  WEIR_TRY(mend(csv));
+  if (fstat(csv->fd, &file)) return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", csv->path, strerror(errno));
+  if (!file.st_nlink) return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: the file was removed", csv->path);
+  csv->end = file.st_size;
+  while (done < text->length) {
+    ssize_t n = write(csv->fd, text->data + done, text->length - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) break;
+    done += (size_t)n;
+  }
+  if (done == text->length) return WEIR_OK;
+  int why   = errno;
+  csv->torn = done > 0;
+  if (mend(csv) < 0) (void)0; /* before the next row */
+  return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", csv->path, strerror(why));
 }
 
 weir_status weir__csv_open(const char *path, const char *const *names, const weir_field_type *const *types, int fields,

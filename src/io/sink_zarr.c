@@ -57,9 +57,12 @@ const weir_operator weir__sink_zarr = {.api             = WEIR_OPERATOR_API,
 
 /* ---- commit ---- */
 
+/* A missing input: not all chunks of that array could be written. */
 static weir_status commit(const weir_apply *a) {
-  const weir__sink_zarr_commit_params *p = a->params;
-  WEIR_TRY(weir__zarr_commit(p->zarr, a->index, a->step, a->time));
+  const weir__sink_zarr_commit_params *p    = a->params;
+  bool                                 gaps = false;
+  for (int i = 0; i < a->inputs; i++) gaps |= a->in[i].missing;
+  WEIR_TRY(weir__zarr_commit(p->zarr, a->index, a->step, a->time, gaps));
   weir__sink_result(a, (double)a->step);
   return WEIR_OK;
 }

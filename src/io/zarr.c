@@ -37,6 +37,7 @@ void weir__zarr_destroy(weir__zarr **zarr) {
   }
   if (self->directory >= 0) close(self->directory);
   weir__free(self->dimension);
+  weir__free(self->waiting);
   weir__free(self->array);
   weir__free(self->path);
   weir__free(self->time_units);

@@ -84,9 +84,12 @@ size_t weir__zarr_scratch_size(const weir__zarr_array *array);
 weir_status weir__zarr_write(weir__zarr_array *array, int64_t index, const weir_view *view, void *scratch,
                              int64_t *written);
 
-/* All chunks of time index `index` are there: let readers see it. Indices follow one another; one committed already may
- * be committed again (a replay). WEIR_ERR_STATE: an index was left out. */
-weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time);
+/* All chunks of time index `index` are there: let readers see it. With `gaps` some are not and will not come: they are
+ * missing values, or zeros in an array that has no missing value. Indices grow; one committed already may be committed
+ * again (a replay). Those whose commit failed, as on a full disk, become visible with the next commit that succeeds, as
+ * far as their chunks were written; of one that was never committed, time and step are unknown (NaN, -1).
+ * WEIR_ERR_IO: not visible yet. */
+weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps);
 
 int64_t weir__zarr_committed(const weir__zarr *zarr); /* time levels that readers see */
 

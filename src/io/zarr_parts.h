@@ -34,6 +34,13 @@ struct weir__zarr_array {
   unsigned char *levels; /* its bytes; NULL unless time_chunk > 1 */
 };
 
+/* A time index that readers do not see yet. */
+typedef struct weir__zarr_level {
+  int64_t index, step;
+  double  time;
+  bool    gaps;
+} weir__zarr_level;
+
 struct weir__zarr {
   char                 *path, *time_units, *calendar, *attributes; /* attributes: text of .zattrs */
   int                   directory;
@@ -41,6 +48,8 @@ struct weir__zarr {
   weir__zarr_codec      codec;
   int                   level;
   int64_t               committed;
+  weir__zarr_level     *waiting; /* indices from `committed` on whose commit failed, in order */
+  size_t                waiting_count, waiting_capacity;
   weir__zarr_array    **array; /* time, step, then coordinates and fields as they came */
   size_t                arrays, array_capacity;
   weir__zarr_dimension *dimension;

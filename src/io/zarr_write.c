@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,12 +96,16 @@ size_t weir__zarr_scratch_size(const weir__zarr_array *array) {
 
 static weir_status write_chunk(weir__zarr_array *array, int64_t time_index, const int64_t *index, const weir_view *view,
                                char *scratch) {
-  char *room = scratch + level_room(array);
-  if (array->time_chunk <= 1) {
-    fill_level(array, index, view, scratch);
-    return put_chunk(array, time_index, index, scratch, room);
-  }
+  char       *room   = scratch + level_room(array);
   weir_status status = WEIR_OK;
+  if (array->time_chunk <= 1) {
+    bool shared = !array->time_chunk; /* steps in flight write the same chunk of a static array */
+    fill_level(array, index, view, scratch);
+    if (shared) weir__mutex_lock(&array->mutex);
+    status = put_chunk(array, time_index, index, scratch, room);
+    if (shared) weir__mutex_unlock(&array->mutex);
+    return status;
+  }
   weir__mutex_lock(&array->mutex);
   WEIR_TRY_GOTO(out, load_levels(array, time_index / array->time_chunk, index));
   fill_level(array, index, view, array->levels + (size_t)(time_index % array->time_chunk) * array->level_nbytes);
@@ -166,17 +171,60 @@ out:
 
 /* ---- committing ---- */
 
-weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time) {
+/* Zeros for the chunks of time index `index` that are not there. */
+static weir_status fill_gaps(weir__zarr_array *array, int64_t index) {
+  int64_t   at[WEIR_RANK_MAX] = {0}, chunks = weir__zarr_chunks(array);
+  weir_view view = {.dtype = array->dtype, .rank = array->rank, .missing = true};
+  for (int64_t c = 0; c < chunks; c++) {
+    char    name[CHUNK_NAME];
+    int64_t rest = c;
+    for (int a = array->rank - 1; a >= 0; a--) {
+      at[a] = rest % array->chunks[a];
+      rest /= array->chunks[a];
+      view.start[a] = at[a] * array->chunk[a];
+      view.count[a] = array->chunk[a];
+      if (view.start[a] + view.count[a] > array->extent[a]) view.count[a] = array->extent[a] - view.start[a];
+    }
+    chunk_name(array, index / array->time_chunk, at, name);
+    if (faccessat(array->directory, name, F_OK, 0)) WEIR_TRY(weir__zarr_write(array, index, &view, NULL, NULL));
+  }
+  return WEIR_OK;
+}
+
+static weir_status write_level(weir__zarr *zarr, const weir__zarr_level *level) {
+  double    time = level->time;
+  int64_t   step = level->step;
   weir_view t = {.data = &time, .dtype = WEIR_F64}, s = {.data = &step, .dtype = WEIR_I64};
-  if (index < 0 || index > zarr->committed)
-    return WEIR_FAIL(WEIR_ERR_STATE, "%s: time index %lld (step %lld) to be committed, but only %lld are before it",
-                     zarr->path, (long long)index, (long long)step, (long long)zarr->committed);
-  WEIR_TRY(weir__zarr_write(zarr->time, index, &t, NULL, NULL));
-  WEIR_TRY(weir__zarr_write(zarr->step, index, &s, NULL, NULL));
-  if (index < zarr->committed) return WEIR_OK;
+  for (size_t i = 0; level->gaps && i < zarr->arrays; i++)
+    if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i]))
+      WEIR_TRY(fill_gaps(zarr->array[i], level->index));
+  WEIR_TRY(weir__zarr_write(zarr->time, level->index, &t, NULL, NULL));
+  return weir__zarr_write(zarr->step, level->index, &s, NULL, NULL);
+}
+
+/* All indices up to `index` wait, those that nobody spoke of as well. */
+static weir_status add_waiting(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
+  int64_t known = zarr->waiting_count ? zarr->waiting[zarr->waiting_count - 1].index : zarr->committed - 1;
+  if (index <= known) return WEIR_OK; /* tried again */
+  WEIR_TRY(weir__grow(&zarr->waiting, zarr->waiting_count + (size_t)(index - known), &zarr->waiting_capacity,
+                      sizeof *zarr->waiting));
+  for (int64_t i = known + 1; i < index; i++)
+    zarr->waiting[zarr->waiting_count++] = (weir__zarr_level){.index = i, .step = -1, .time = NAN, .gaps = true};
+  zarr->waiting[zarr->waiting_count++] = (weir__zarr_level){.index = index, .step = step, .time = time, .gaps = gaps};
+  return WEIR_OK;
+}
+
+weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
+  weir__zarr_level again  = {.index = index, .step = step, .time = time, .gaps = gaps};
+  int64_t          before = zarr->committed;
+  if (index < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)index);
+  if (index < zarr->committed) return write_level(zarr, &again);
+  WEIR_TRY(add_waiting(zarr, index, step, time, gaps));
+  for (size_t i = 0; i < zarr->waiting_count; i++) WEIR_TRY(write_level(zarr, &zarr->waiting[i]));
   zarr->committed    = index + 1;
   weir_status status = weir__zarr_publish(zarr);
-  if (status < 0) zarr->committed = index; /* to be tried again */
+  if (status < 0) zarr->committed = before; /* to be tried again */
+  else zarr->waiting_count = 0;
   return status;
 }
 
@@ -230,7 +278,8 @@ static weir_status cut_array(weir__zarr_array *array, int64_t count) {
 weir_status weir__zarr_cut(weir__zarr *zarr, int64_t count) {
   if (count < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: cut back to %lld time levels", zarr->path, (long long)count);
   if (count > zarr->committed) count = zarr->committed;
-  zarr->committed = count; /* the metadata first: readers must not see levels that go away */
+  zarr->waiting_count = 0;
+  zarr->committed     = count; /* the metadata first: readers must not see levels that go away */
   WEIR_TRY(weir__zarr_publish(zarr));
   for (size_t i = 0; i < zarr->arrays; i++) WEIR_TRY(cut_array(zarr->array[i], count));
   return WEIR_OK;

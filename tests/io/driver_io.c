@@ -115,7 +115,7 @@ static int write_store(const char *path, const char *codec, long steps, weir__za
   for (int64_t t = first; t < steps; t++) {
     for (int i = 0; i < ARRAYS; i++)
       if (samples[i].time_chunk) write_sample(&samples[i], t);
-    CHECK(weir__zarr_commit(zarr, t, 10 * t, 3600.0 * (double)t));
+    CHECK(weir__zarr_commit(zarr, t, 10 * t, 3600.0 * (double)t, false));
   }
   weir__zarr_destroy(&zarr);
   return 0;

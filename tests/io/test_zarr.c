@@ -79,9 +79,9 @@ static void refuses(void **state) {
   assert_int_equal(file_size("a.zarr/u/0.2.0"), 4 * 6 * sizeof(float));
   view.dtype = WEIR_F64;
   assert_int_equal(weir__zarr_write(array, 0, &view, NULL, NULL), WEIR_ERR_ARGUMENT);
-  assert_int_equal(weir__zarr_commit(zarr, 1, 1, 1.0), WEIR_ERR_STATE);
-  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0), WEIR_OK);
-  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0), WEIR_OK);
+  assert_int_equal(weir__zarr_commit(zarr, -1, 1, 1.0, false), WEIR_ERR_ARGUMENT);
+  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0, false), WEIR_OK);
+  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0, false), WEIR_OK);
   assert_int_equal(weir__zarr_committed(zarr), 1);
   weir__zarr_destroy(&zarr);
   weir__zarr_destroy(&zarr);
@@ -136,7 +136,7 @@ static void many_writers(void **state) {
   for (int w = 0; w < WORKERS; w++) assert_int_equal(weir__thread_start(&thread[w], write_row, &jobs[w]), WEIR_OK);
   for (int w = 0; w < WORKERS; w++) weir__thread_join(&thread[w]);
   for (int w = 0; w < WORKERS; w++) assert_false(jobs[w].failed);
-  for (int t = 0; t < 20; t++) assert_int_equal(weir__zarr_commit(zarr[3], t, t, t), WEIR_OK); /* not the creator */
+  for (int t = 0; t < 20; t++) assert_int_equal(weir__zarr_commit(zarr[3], t, t, t, false), WEIR_OK); /* not the creator */
   for (int w = 0; w < WORKERS; w++) weir__zarr_destroy(&zarr[w]);
   assert_int_equal(weir__zarr_open(path_of("w.zarr"), &options, &zarr[0]), WEIR_OK);
   assert_int_equal(weir__zarr_committed(zarr[0]), 20);
@@ -173,7 +173,7 @@ static void cut_back(void **state) {
       weir_view view  = {.data = &value, .dtype = WEIR_I16};
       assert_int_equal(weir__zarr_write(array, t, &view, NULL, NULL), WEIR_OK);
       assert_int_equal(weir__zarr_write(map, t, &picture, NULL, NULL), WEIR_OK);
-      assert_int_equal(weir__zarr_commit(zarr, t, t, t), WEIR_OK);
+      assert_int_equal(weir__zarr_commit(zarr, t, t, t, false), WEIR_OK);
     }
     weir__zarr_destroy(&zarr);
   }
