@@ -30,6 +30,7 @@ static const char help[] =
     "                     without it COMMAND is run as it stands, and may be a launch line of your own\n"
     "  --dir DIR          the run directory (default: the run's name with .run, here)\n"
     "  --report           a longer summary at the end\n"
+    "  --trace FILE       write what every thread did when, for ui.perfetto.dev or chrome://tracing\n"
     "\n"
     "Paths in the recipe are relative to the folder weir is started in. The run directory keeps the recipe,\n"
     "schema.yaml (the fields that were seen) and report.json.\n"
@@ -45,7 +46,7 @@ static const char help[] =
 enum { SETS_MAX = 256, TICK_MS = 200, LATE_S = 3 };
 
 typedef struct run {
-  const char         *recipe_path, *directory_path;
+  const char         *recipe_path, *directory_path, *trace;
   const char         *set[SETS_MAX];
   int                 sets, workers, threads, ranks;
   bool                report;
@@ -73,6 +74,10 @@ static int read_option(run *r, int argc, char **argv, int *i) {
   if (cli_option(argc, argv, i, "--dir", &value)) {
     r->directory_path = value;
     return value && *value ? 0 : cli_misuse("run", "--dir: expected a directory");
+  }
+  if (cli_option(argc, argv, i, "--trace", &value)) {
+    r->trace = value;
+    return value && *value ? 0 : cli_misuse("run", "--trace: expected a file");
   }
   if (cli_option(argc, argv, i, "--set", &value)) {
     if (!value || r->sets == SETS_MAX) return cli_misuse("run", "--set: expected name=number");
@@ -127,7 +132,7 @@ static weir_status make_directory(run *r) {
     sprintf(path, "%s.run", r->recipe->run);
     r->directory_path = path;
   }
-  weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets};
+  weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets, r->trace ? r->trace : ""};
   return weir__run_directory_make(r->directory_path, &settings, &r->directory);
 }
 

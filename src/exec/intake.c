@@ -488,4 +488,16 @@ int64_t weir__intake_bytes(const weir__intake *in) {
 
 int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
 
+const char *weir__intake_stream(const weir__intake *in) { return in->stream; }
+
+int64_t weir__intake_queued(const weir__intake *in) {
+  uint64_t most = in->next;
+  for (int i = 0; i < in->channels && in->mapped; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    if (stats.published > most) most = stats.published;
+  }
+  return (int64_t)(most - in->next);
+}
+
 int weir__intake_channels(const weir__intake *in) { return in->channels; }

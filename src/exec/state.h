@@ -3,10 +3,11 @@
 #define WEIR_EXEC_STATE_H
 #include "channel/channel.h"
 #include "exec/pool.h"
+#include "exec/trace.h"
 #include "exec/worker.h"
 #include "plan/plan.h"
 
-enum { WEIR__TURNS = 16 };
+enum { WEIR__TURNS = 16, WEIR__LATENCIES = 4096 };
 
 /* One step in flight. There is one more of these than steps in flight, because a step that completes counts down tasks
  * of the next one, which may not have begun. */
@@ -62,6 +63,11 @@ struct weir__worker {
   int64_t             *latency;
   int                  latencies;
   weir__worker_stats   stats;
+  weir__trace         *trace;        /* NULL: none */
+  int64_t              beat_ns;      /* clock when the next beat is due */
+  int64_t              retired_step; /* number and time of the last one retired */
+  double               retired_time;
+  unsigned             turns; /* of the owner's loop */
   weir__mutex          failure_lock;
   _Atomic uint64_t     failures;
   char                 failure[1024]; /* the first one */
@@ -74,6 +80,17 @@ void weir__worker_fire(weir__worker *w, weir__step *s, int emitter,
                        int thread);      /* count down what waits for an emitter */
 void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */
 void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node);
+
+/* ---- sight.c: what others see of a worker ---- */
+weir__step *weir__step_in_slot(weir__worker *w, int64_t slot); /* in flight, whose messages use the slot; NULL: none */
+void        weir__worker_trace_message(weir__worker *w, weir__trace_kind kind, int message, const weir__step *s,
+                                       int64_t began);
+void        weir__worker_note_retired(weir__worker *w, const weir__step *s, int64_t now);
+/* A sign of life, about once a second: looks at the clock when there is nothing to do, and in one turn of 16. A
+ * `*timeout` is cut short where the next beat is due earlier. */
+void weir__worker_beat(weir__worker *w, bool idle, int64_t *timeout);
+/* When something that is traced begins; 0 without a trace. */
+static inline int64_t weir__worker_watch(const weir__worker *w) { return w->trace ? weir__clock_ns() : 0; }
 
 /* ---- intake, as the worker uses it ---- */
 typedef struct weir__arrival {
@@ -91,8 +108,10 @@ void            weir__intake_pieces_of(weir__intake *intake, uint64_t sequence, 
 void            weir__intake_release(weir__intake *intake, uint64_t sequence);
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
-int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
-int64_t         weir__intake_blocked_ns(const weir__intake *intake);
-int64_t         weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
-int64_t         weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
+const char     *weir__intake_stream(const weir__intake *intake);
+int64_t weir__intake_queued(const weir__intake *intake);   /* steps published and not read, of the slowest reader */
+int     weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
+int64_t weir__intake_blocked_ns(const weir__intake *intake);
+int64_t weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
+int64_t weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
 #endif

@@ -325,14 +325,26 @@ static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
   return complete(w, s, (int)t, thread);
 }
 
+/* One reading of the clock ends a task and begins the next. */
+static uint32_t run_traced(weir__worker *w, int thread, uint32_t entry, int64_t *now) {
+  uint32_t task  = entry & ((UINT32_C(1) << w->task_bits) - 1);
+  int64_t  step  = w->step[entry >> w->task_bits].step; /* the instance may serve another step once the task is done */
+  int64_t  began = *now;
+  uint32_t next  = run_task(w, thread, entry);
+  *now           = weir__clock_ns();
+  weir__trace_add(w->trace, thread, WEIR__TRACE_TASK, task, began, *now, step);
+  return next;
+}
+
 /* A task and, without detour through the queues, one that it made ready, and so on. The owner has steps and messages to
  * look after: it goes on only while there are no messages and nobody waits for work. */
 void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
   enum { OWNER_TASKS = 16 };
   weir__worker *w    = worker;
   bool          owns = thread == w->options.threads;
+  int64_t       now  = weir__worker_watch(w);
   for (int n = 1; entry != NONE; n++) {
-    entry = run_task(w, thread, entry);
+    entry = w->trace ? run_traced(w, thread, entry, &now) : run_task(w, thread, entry);
     if (owns && entry != NONE && (w->requests || n >= OWNER_TASKS || !weir__pool_busy(w->pool))) {
       ready(w, entry, thread);
       return;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATENCIES = 4096, ANNOUNCED = -1, END_SENT = -2 };
+enum { ANNOUNCED = -1, END_SENT = -2 };
 
 /* What a worker with processes tells one that serves none. */
 typedef struct announcement {
@@ -55,8 +55,10 @@ static weir_status send_packed(weir__worker *w, bool *some) {
     int64_t              slot  = entry / (uint32_t)p->messages_out;
     const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
     head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
+    int64_t began              = weir__worker_watch(w);
     WEIR_TRY(weir__request_send(w->requests, request_base(w, slot) + p->messages_in + (int)(m - p->out),
                                 m->buffer + (size_t)slot * m->stride, m->bytes, m->peer, tag_of(w, m, slot)));
+    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), weir__step_in_slot(w, slot), began);
     w->stats.messages++;
     w->stats.message_bytes += (int64_t)m->bytes;
     *some = true;
@@ -94,11 +96,13 @@ static weir_status receive_some(weir__worker *w, bool *some) {
       continue;
     }
     if (done == END_SENT) continue;
-    weir__step *s = NULL; /* the step in flight of that slot */
-    for (int64_t n = w->retired; n < w->begun; n++)
-      if (n % p->flight == done / stride) s = weir__step_of(w, n);
+    weir__step *s = weir__step_in_slot(w, done / stride);
     if (!s) return WEIR_FAIL(WEIR_ERR_INTERNAL, "a message completed for a step that is not in flight");
-    if (done % stride < p->messages_in) WEIR_TRY(arrived(w, s, done % stride));
+    int64_t began = weir__worker_watch(w);
+    if (done % stride < p->messages_in) {
+      WEIR_TRY(arrived(w, s, done % stride));
+      weir__worker_trace_message(w, WEIR__TRACE_RECEIVE, done % stride, s, began);
+    }
     count_off(s);
   }
   if (count && w->intake) weir__intake_ring_peers(w->intake); /* a large message may wait for our answer to be seen */
@@ -231,11 +235,13 @@ static void retire_some(weir__worker *w, bool *some) {
     weir__step *s = weir__step_of(w, w->retired);
     if (atomic_load_explicit(&s->remaining, memory_order_acquire)) return;
     if (w->intake) weir__intake_release(w->intake, s->sequence);
-    int64_t latency                        = weir__clock_ns() - s->arrived_ns;
-    w->latency[w->latencies++ % LATENCIES] = latency;
+    int64_t now                                  = weir__clock_ns();
+    int64_t latency                              = now - s->arrived_ns;
+    w->latency[w->latencies++ % WEIR__LATENCIES] = latency;
     w->retired++;
     *some          = true;
     w->stats.steps = w->retired;
+    weir__worker_note_retired(w, s, now);
     if (!w->options.progress) continue;
     weir__progress progress = {w->retired, s->step, s->time, latency,
                                w->intake ? weir__intake_blocked_ns(w->intake) : 0};
@@ -255,6 +261,16 @@ void weir__worker_wake(weir__worker *w) {
   if (atomic_load(&w->asleep)) weir__futex_wake(&w->bell, 1, false);
 }
 
+static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, uint32_t bell) {
+  if (w->intake) {
+    weir__doorbell_wait(weir__intake_doorbell(w->intake), seen, timeout);
+    return;
+  }
+  atomic_store(&w->asleep, 1);
+  if (atomic_load(&w->bell) == bell) weir__futex_wait(&w->bell, bell, timeout, false);
+  atomic_store(&w->asleep, 0);
+}
+
 /* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
@@ -266,13 +282,10 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
     sched_yield();
     return;
   }
-  if (w->intake) {
-    weir__doorbell_wait(weir__intake_doorbell(w->intake), seen, timeout);
-    return;
-  }
-  atomic_store(&w->asleep, 1);
-  if (atomic_load(&w->bell) == bell) weir__futex_wait(&w->bell, bell, timeout, false);
-  atomic_store(&w->asleep, 0);
+  weir__worker_beat(w, true, &timeout);
+  int64_t began = weir__worker_watch(w);
+  sleep_until_rung(w, timeout, seen, bell);
+  if (w->trace) weir__trace_add(w->trace, w->options.threads, WEIR__TRACE_WAIT, 0, began, weir__clock_ns(), 0);
 }
 
 weir_status weir__worker_run(weir__worker *w) {
@@ -293,6 +306,7 @@ weir_status weir__worker_run(weir__worker *w) {
       WEIR_TRY(weir__agreement_test(w->ends, &agreed, &end));
       if (agreed) w->end = *end;
     }
+    weir__worker_beat(w, false, NULL);
     if (some) rounds = 0;
     else if (!agreed || w->retired < w->end) idle(w, rounds++, &seen, bell);
   }
@@ -350,7 +364,7 @@ static weir_status allocate(weir__worker *w) {
   WEIR_TRY(allocate_steps(w));
   WEIR_TRY(allocate_requests(w));
   WEIR_TRY(weir__alloc_array((size_t)w->graph->nodes + 1, sizeof *w->active_count, &w->active_count));
-  WEIR_TRY(weir__alloc_array(LATENCIES, sizeof *w->latency, &w->latency));
+  WEIR_TRY(weir__alloc_array(WEIR__LATENCIES, sizeof *w->latency, &w->latency));
   WEIR_TRY(weir__alloc_zeroed(all * sizeof *w->memory, 64, &w->memory));
   for (size_t i = 0; i < all; i++) WEIR_TRY(weir__alloc_zeroed(w->plan->scratch_bytes + 64, 64, &w->memory[i].scratch));
   return weir__pool_create(w->options.threads, (size_t)w->plan->tasks * (size_t)w->steps, w->first_core,
@@ -370,11 +384,13 @@ static weir_status compile(weir__worker *w) {
   weir__plan_options plan = {
       .flight = w->options.steps_in_flight, .forwarders = w->options.forwarders, .holes = w->options.holes};
   WEIR_TRY(settle_options(w));
-  if (w->intake) WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
+  if (w->intake)
+    WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
   WEIR_TRY(weir__plan_create(w->graph, w->comm, &plan, &w->plan));
   WEIR_TRY(relay_create(w));
   WEIR_TRY(weir__agreement_create(w->comm, 1, &w->ends));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
+  WEIR_TRY(weir__trace_create(w->comm, w->options.threads, w->options.trace_events, &w->trace));
   count_plan(w);
   return w->intake ? weir__comm_agree(w->comm, weir__intake_demand(w->intake, w->plan, &w->options)) : WEIR_OK;
 }
@@ -417,8 +433,8 @@ void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
     stats->intake_bytes  = weir__intake_bytes(w->intake);
     stats->dropped_steps = weir__intake_dropped(w->intake);
   }
-  int64_t sorted[LATENCIES];
-  int     n = w->latencies < LATENCIES ? w->latencies : LATENCIES;
+  int64_t sorted[WEIR__LATENCIES];
+  int     n = w->latencies < WEIR__LATENCIES ? w->latencies : WEIR__LATENCIES;
   if (!n) return;
   memcpy(sorted, w->latency, (size_t)n * sizeof *sorted);
   qsort(sorted, (size_t)n, sizeof *sorted, by_value);
@@ -444,6 +460,7 @@ void weir__worker_destroy(weir__worker **worker) {
     weir__free(w->relay);
   }
   weir__agreement_destroy(&w->ends);
+  weir__trace_destroy(&w->trace);
   weir__plan_destroy(&w->plan);
   weir__mutex_destroy(&w->failure_lock);
   weir__free(w->step);

@@ -38,7 +38,8 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
 int         weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields);
 const char *weir__intake_time_units(const weir__intake *intake); /* NULL: unknown */
 const char *weir__intake_calendar(const weir__intake *intake);
-/* Collective. The chunk grid made of the pieces themselves, into the arena. WEIR_ERR_INPUT: they form no rectilinear grid. */
+/* Collective. The chunk grid made of the pieces themselves, into the arena. WEIR_ERR_INPUT: they form no rectilinear
+ * grid. */
 weir_status weir__intake_grid(weir__intake *intake, int field, weir__arena *arena, weir__grid *grid);
 /* Tell the simulation that there will be no analysis and why; it goes on. */
 void weir__intake_refuse(weir__intake *intake, const char *message);
@@ -54,6 +55,8 @@ typedef struct weir__progress {
   int64_t blocked_ns; /* the simulation's processes on this worker waited so long for free slots, summed, so far */
 } weir__progress;
 
+enum { WEIR__TRACE_EVENTS = 1 << 17 }; /* for trace_events: 4 MiB of memory for each thread */
+
 typedef struct weir__worker_options {
   int     threads;          /* -1: one per core of the process; 0: none, everything in one loop */
   int     steps_in_flight;  /* 0: 2 */
@@ -64,10 +67,14 @@ typedef struct weir__worker_options {
   int     forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
+  void (*beat)(void *self); /* about once a second, in the calling thread, also while no step comes; NULL: none */
+  void   *beat_self;
+  int64_t trace_events; /* of each thread are kept, a power of two; 0: no trace */
 } weir__worker_options;
 
 typedef struct weir__worker_stats {
-  int64_t steps, dropped_steps;
+  int64_t steps, dropped_steps;                          /* dropped: not published by all processes */
+  int64_t dropped, spilled;                              /* steps, by the stream's policy */
   int64_t tasks, messages, message_bytes;                /* executed and sent, in all steps */
   int64_t plan_bytes;                                    /* buffers of the plan */
   int64_t plan_tasks, plan_messages, plan_message_bytes; /* per step, as compiled */
@@ -83,6 +90,25 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
 /* Collective: ends when the stream has ended on all workers and every step is retired. */
 weir_status weir__worker_run(weir__worker *worker);
 void        weir__worker_stats_get(const weir__worker *worker, weir__worker_stats *stats);
+
+/* How a worker is just now, for `beat`: copies of counters, nothing is sorted or summed up. */
+typedef struct weir__worker_pulse {
+  int64_t        steps, step; /* retired so far; number of the last one */
+  double         time;        /* its time */
+  int64_t        tasks, queued, blocked_ns, dropped_steps, dropped, spilled; /* queued: published, not yet begun */
+  const char    *stream;                                                     /* "" for files */
+  int64_t        checkpoints;
+  int            threads;    /* the owner is one */
+  int            processes;  /* of the simulation, served here */
+  const int64_t *latency_ns; /* of the last steps: the newest is latency_ns[(seen - 1) % latencies], `seen` so far;
+                                valid while the worker lives */
+  int seen, latencies;
+} weir__worker_pulse;
+void weir__worker_pulse_get(const weir__worker *worker, weir__worker_pulse *pulse);
+
+/* Collective, after the run: the trace as a file that viewers of Chrome's trace events open. Every worker leaves its
+ * part in `directory` meanwhile. Nothing without `trace_events`. */
+weir_status weir__worker_trace_write(const weir__worker *worker, const char *directory, const char *path);
 void        weir__worker_destroy(weir__worker **worker);
 
 /* Share of a plan, for `weir check`: compiled as if there were `size` workers, without communication or buffers. */

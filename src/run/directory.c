@@ -1,5 +1,6 @@
 #include "run/directory.h"
 #include "io/file.h"
+#include "run/live.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -43,25 +44,26 @@ static weir_status write_settings(const char *directory, const weir__run_setting
   json_t *set = json_array();
   for (int i = 0; i < settings->sets; i++) json_array_append_new(set, json_string(settings->set[i]));
   return write_json(directory, "run.json",
-                    json_pack("{s:s, s:i, s:i, s:o}", "recipe", settings->recipe, "workers", settings->workers,
-                              "threads", settings->threads, "set", set));
+                    json_pack("{s:s, s:i, s:i, s:s, s:o}", "recipe", settings->recipe, "workers", settings->workers,
+                              "threads", settings->threads, "trace", settings->trace, "set", set));
 }
 
 static weir_status read_settings(const char *directory, weir__arena *arena, weir__run_settings *settings) {
   weir__text   path = {0};
   json_error_t error;
-  const char  *recipe;
+  const char  *recipe, *trace;
   json_t      *set;
   WEIR_TRY(weir__run_path(&path, directory, "run.json"));
   json_t     *json   = json_load_file(path.data, 0, &error);
   weir_status status = WEIR_OK;
-  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:o}", "recipe", &recipe, "workers", &settings->workers,
-                              "threads", &settings->threads, "set", &set)) {
+  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:s, s:o}", "recipe", &recipe, "workers",
+                              &settings->workers, "threads", &settings->threads, "trace", &trace, "set", &set)) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, error.text);
     goto out;
   }
   const char **sets;
   WEIR_TRY_GOTO(out, weir__arena_string(arena, recipe, &settings->recipe));
+  WEIR_TRY_GOTO(out, weir__arena_string(arena, trace, &settings->trace));
   WEIR_TRY_GOTO(out, weir__arena_alloc(arena, json_array_size(set) * sizeof *sets, &sets));
   settings->sets = (int)json_array_size(set);
   settings->set  = sets;
@@ -87,6 +89,7 @@ weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, 
   for (int i = 0; i < have.sets; i++) WEIR_TRY_GOTO(out, weir__recipe_set(self, have.set[i]));
   if (have.threads != -2) self->threads = have.threads;
   self->workers = have.workers;
+  if (*have.trace) WEIR_TRY_GOTO(out, weir__arena_string(&self->arena, have.trace, &self->trace));
   if (settings) WEIR_TRY_GOTO(out, read_settings(path, &self->arena, settings));
   *recipe = self;
   self    = NULL;
@@ -137,6 +140,7 @@ static weir_status claim(const char *path, bool fresh, weir__run_directory *self
                                 : WEIR_FAIL(WEIR_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
   if (fresh) return WEIR_OK;
   for (const char *const *name = own_files; *name; name++) WEIR_TRY(remove_own(self->path, *name));
+  WEIR_TRY(weir__live_remove(self->path));
   return remove_channels(self->path);
 }
 
@@ -176,7 +180,8 @@ out:
 
 void weir__run_directory_leave(weir__run_directory *directory) {
   if (!directory->path) return;
-  if (remove_own(directory->path, "status") < 0 || remove_channels(directory->path) < 0)
+  if (remove_own(directory->path, "status") < 0 || weir__live_remove(directory->path) < 0 ||
+      remove_channels(directory->path) < 0)
     (void)0; /* a left-over is cleared by the next run; the result of this one stands */
   weir__free(directory->path);
   if (directory->lock >= 0) close(directory->lock);

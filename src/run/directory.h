@@ -12,6 +12,7 @@ typedef struct weir__run_settings {
   int                threads; /* -1: one per core; -2: as the recipe says */
   const char *const *set;     /* name=value */
   int                sets;
+  const char        *trace; /* file for the trace; "": none, or as the recipe says */
 } weir__run_settings;
 
 typedef struct weir__run_directory {

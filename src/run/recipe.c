@@ -167,10 +167,15 @@ static weir_status read_pin(void *context, const weir__yaml *value) {
   return weir__yaml_to_bool(value, "pin", &((weir__recipe *)context)->pin);
 }
 
+static weir_status read_trace(void *context, const weir__yaml *value) {
+  return weir__yaml_to_text(value, "trace", &((weir__recipe *)context)->trace);
+}
+
 static weir_status read_execution(void *context, const weir__yaml *value) {
   static const weir__yaml_key keys[] = {
       {"workers", read_workers}, {"threads", read_threads}, {"steps_in_flight", read_in_flight},
-      {"pin", read_pin},         {"placement", NULL},       {0}};
+      {"pin", read_pin},         {"trace", read_trace},     {"placement", NULL},
+      {0}};
   return weir__yaml_read(value, "execution", keys, context);
 }
 

@@ -105,6 +105,7 @@ typedef struct weir__recipe {
   int                       threads;         /* -1: one per core */
   int                       steps_in_flight; /* 0: default */
   bool                      pin;
+  const char               *trace; /* file for the trace; NULL: none */
   weir__recipe_text         launch_workers, launch_simulation; /* launch lines given in full */
 } weir__recipe;
 

@@ -1,7 +1,5 @@
 #include "run/report.h"
-#include "run/directory.h"
 #include <glob.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,9 +118,8 @@ static weir_status count_output(const weir__recipe_output *out, counting *count)
 
 weir_status weir__report_outputs(const weir__recipe *recipe, int64_t since_ns, weir__report *report) {
   static const char *const kinds[] = {"zarr", "csv", "plot"};
-  for (int i = 0; i < recipe->outputs && report->outputs < WEIR__REPORT_OUTPUTS_MAX; i++) {
+  for (int i = 0; i < recipe->outputs; i++) {
     const weir__recipe_output *from  = &recipe->output[i];
-    weir__report_output       *out   = &report->output[report->outputs];
     counting                   count = {.since_ns = since_ns};
     weir__text                 shown = {0};
     WEIR_TRY(count_output(from, &count));
@@ -131,107 +128,14 @@ weir_status weir__report_outputs(const weir__recipe *recipe, int64_t since_ns, w
       else weir__text_add_bytes(&shown, c, 1);
     }
     weir_status status = weir__text_status(&shown);
-    if (status >= 0) status = weir__arena_string(&report->arena, shown.data, &out->path);
+    if (status >= 0)
+      status = weir__report_add_output(report,
+                                       &(weir__report_output){kinds[from->kind], shown.data, count.files, count.bytes});
     weir__text_clear(&shown);
     WEIR_TRY(status);
-    out->kind  = kinds[from->kind];
-    out->files = count.files;
-    out->bytes = count.bytes;
-    report->outputs++;
   }
   return WEIR_OK;
 }
-
-/* ---- the file ---- */
-
-static json_t *outputs_json(const weir__report *report) {
-  json_t *list = json_array();
-  for (int i = 0; i < report->outputs; i++) {
-    const weir__report_output *o = &report->output[i];
-    json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "kind", o->kind, "path", o->path, "files",
-                                          (json_int_t)o->files, "bytes", (json_int_t)o->bytes));
-  }
-  return list;
-}
-
-weir_status weir__report_write(const char *directory, const weir__report *r) {
-  json_t *json = json_pack(
-      "{s:s, s:b, s:b, s:s, s:I, s:I, s:i, s:i, s:f, s:f, s:f, s:{s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o}", "run",
-      r->run, "complete", (int)r->complete, "simulation", (int)r->simulated, "message", r->message ? r->message : "",
-      "steps", (json_int_t)r->steps, "dropped_steps", (json_int_t)r->dropped_steps, "workers", r->workers, "threads",
-      r->threads, "wall_s", r->wall_s, "compile_s", r->compile_s, "blocked_s", r->blocked_s, "latency_s", "median",
-      r->latency_median_s, "p99", r->latency_p99_s, "max", r->latency_max_s, "tasks", (json_int_t)r->tasks, "messages",
-      (json_int_t)r->messages, "message_bytes", (json_int_t)r->message_bytes, "plan_bytes", (json_int_t)r->plan_bytes,
-      "intake_bytes", (json_int_t)r->intake_bytes, "outputs", outputs_json(r));
-  char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-  json_decref(json);
-  if (!text) return WEIR_FAIL(WEIR_ERR_MEMORY, "out of memory");
-  weir_status status = weir__run_write(directory, "report.json", text, strlen(text));
-  free(text); /* jansson's */
-  return status;
-}
-
-static weir_status read_outputs(weir__report *report, const json_t *list) {
-  for (size_t i = 0; i < json_array_size(list) && report->outputs < WEIR__REPORT_OUTPUTS_MAX; i++) {
-    weir__report_output *o = &report->output[report->outputs];
-    const char          *kind, *path;
-    json_int_t           files, bytes;
-    if (json_unpack(json_array_get(list, i), "{s:s, s:s, s:I, s:I}", "kind", &kind, "path", &path, "files", &files,
-                    "bytes", &bytes))
-      return WEIR_FAIL(WEIR_ERR_INPUT, "report.json: output %zu cannot be read", i);
-    WEIR_TRY(weir__arena_string(&report->arena, kind, &o->kind));
-    WEIR_TRY(weir__arena_string(&report->arena, path, &o->path));
-    o->files = files;
-    o->bytes = bytes;
-    report->outputs++;
-  }
-  return WEIR_OK;
-}
-
-weir_status weir__report_read(const char *directory, weir__report *r) {
-  weir__text   path = {0};
-  json_error_t error;
-  const char  *run, *message;
-  json_int_t   n[7];
-  json_t      *outputs;
-  int          complete, simulated;
-  *r = (weir__report){0};
-  WEIR_TRY(weir__run_path(&path, directory, "report.json"));
-  json_t     *json   = json_load_file(path.data, 0, &error);
-  weir_status status = WEIR_OK;
-  if (!json ||
-      json_unpack_ex(
-          json, &error, 0,
-          "{s:s, s:b, s:b, s:s, s:I, s:I, s:i, s:i, s:F, s:F, s:F, s:{s:F, s:F, s:F}, s:I, s:I, s:I, s:I, s:I, "
-          "s:o}",
-          "run", &run, "complete", &complete, "simulation", &simulated, "message", &message, "steps", &n[0],
-          "dropped_steps", &n[1], "workers", &r->workers, "threads", &r->threads, "wall_s", &r->wall_s, "compile_s",
-          &r->compile_s, "blocked_s", &r->blocked_s, "latency_s", "median", &r->latency_median_s, "p99",
-          &r->latency_p99_s, "max", &r->latency_max_s, "tasks", &n[2], "messages", &n[3], "message_bytes", &n[4],
-          "plan_bytes", &n[5], "intake_bytes", &n[6], "outputs", &outputs)) {
-    status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, error.text);
-    goto out;
-  }
-  r->complete      = complete;
-  r->simulated     = simulated;
-  r->steps         = n[0];
-  r->dropped_steps = n[1];
-  r->tasks         = n[2];
-  r->messages      = n[3];
-  r->message_bytes = n[4];
-  r->plan_bytes    = n[5];
-  r->intake_bytes  = n[6];
-  WEIR_TRY_GOTO(out, weir__arena_string(&r->arena, run, &r->run));
-  if (*message) WEIR_TRY_GOTO(out, weir__arena_string(&r->arena, message, &r->message));
-  status = read_outputs(r, outputs);
-out:
-  json_decref(json);
-  weir__text_clear(&path);
-  if (status < 0) weir__report_clear(r);
-  return status;
-}
-
-void weir__report_clear(weir__report *report) { weir__arena_clear(&report->arena); }
 
 /* ---- the summary ---- */
 
@@ -246,8 +150,18 @@ static void add_outputs(weir__text *text, const weir__report *r) {
   }
 }
 
+static void add_worker(weir__text *text, const weir__report_worker *w) {
+  char memory[16], bytes[16], cpu[24];
+  weir__text_add(text, "  worker %-3lld %s: %lld tasks, %s sent, %s of memory", (long long)w->rank, w->host,
+                 (long long)w->tasks, weir__text_bytes((double)w->message_bytes, bytes),
+                 weir__text_bytes((double)w->memory_bytes, memory));
+  weir__text_add(text, ", %s of processor time", weir__duration_text(w->cpu_s, cpu));
+  if (w->restarts) weir__text_add(text, ", restarted %lld times", (long long)w->restarts);
+  weir__text_add(text, "\n");
+}
+
 static void add_details(weir__text *text, const weir__report *r) {
-  char a[24], size[16];
+  char a[24], b[24], c[24], size[16];
   weir__text_add(text, "  compiled   in %s, %s of buffers in all workers\n", weir__duration_text(r->compile_s, a),
                  weir__text_bytes((double)r->plan_bytes, size));
   if (r->simulated) weir__text_add(text, "  intake     %s\n", weir__text_bytes((double)r->intake_bytes, size));
@@ -255,14 +169,73 @@ static void add_details(weir__text *text, const weir__report *r) {
                  r->steps ? (double)r->tasks / (double)r->steps : 0);
   weir__text_add(text, "  messages   %lld with %s\n", (long long)r->messages,
                  weir__text_bytes((double)r->message_bytes, size));
+  for (int i = 0; i < r->streams && r->streams > 1; i++) {
+    const weir__report_stream *s = &r->stream[i];
+    weir__text_add(text, "  stream     %s: %lld steps, median latency %s, 99 %% within %s, blocked %s\n", s->name,
+                   (long long)s->steps, weir__duration_text(s->latency_median_s, a),
+                   weir__duration_text(s->latency_p99_s, b), weir__duration_text(s->blocked_s, c));
+  }
+  for (int i = 0; i < r->workers; i++) add_worker(text, &r->worker[i]);
+}
+
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
+/* What happened to keep the run going; nothing is said of what did not. */
+static void add_events(weir__text *text, const weir__report *r) {
+  char time[24], size[16];
+  if (r->checkpoints)
+    weir__text_add(text, "  checkpoint %lld made, %s in %s\n", (long long)r->checkpoints,
+                   weir__text_bytes((double)r->checkpoint_bytes, size), weir__duration_text(r->checkpoint_s, time));
+  if (r->restarts)
+    weir__text_add(text, "  restarts   workers were restarted %lld time%s\n", (long long)r->restarts,
+                   plural(r->restarts));
+  if (r->decisions)
+    weir__text_add(text, "  decisions  %lld, in decisions.log of the run directory\n", (long long)r->decisions);
+  if (r->spilled_steps)
+    weir__text_add(text, "  spilled    %lld step%s went over the disk, in order\n", (long long)r->spilled_steps,
+                   plural(r->spilled_steps));
+  if (r->trace) weir__text_add(text, "  trace      %s\n", r->trace);
+}
+
+enum { SHOWN = 5 }; /* lines of a list in the summary; the file has all */
+
+static void add_missing(weir__text *text, const weir__report *r, bool full) {
+  int64_t rest = r->missing_more;
+  if (r->partial_steps)
+    weir__text_add(text, "  warning    %lld step%s did not arrive from all processes and %s left out\n",
+                   (long long)r->partial_steps, plural(r->partial_steps), r->partial_steps == 1 ? "was" : "were");
+  if (r->dropped_steps)
+    weir__text_add(text, "  warning    %lld step%s %s dropped because the analysis was too slow\n",
+                   (long long)r->dropped_steps, plural(r->dropped_steps), r->dropped_steps == 1 ? "was" : "were");
+  for (int i = 0; i < r->missings; i++) {
+    const weir__report_missing *m = &r->missing[i];
+    if (!full && i >= SHOWN) rest++;
+    else if (m->from == m->to) weir__text_add(text, "  missing    step %lld: %s\n", (long long)m->from, m->why);
+    else
+      weir__text_add(text, "  missing    %lld step%s from %lld to %lld: %s\n", (long long)m->count, plural(m->count),
+                     (long long)m->from, (long long)m->to, m->why);
+  }
+  if (rest) weir__text_add(text, "  missing    and %lld more\n", (long long)rest);
+}
+
+static void add_failures(weir__text *text, const weir__report *r, bool full) {
+  int64_t rest = r->failure_more;
+  for (int i = 0; i < r->failures; i++) {
+    const weir__report_failure *f = &r->failure[i];
+    if (!full && i >= SHOWN) rest++;
+    else
+      weir__text_add(text, "  failed     %s (%s) in %lld step%s, first at step %lld: %s\n", f->field, f->policy,
+                     (long long)f->steps, plural(f->steps), (long long)f->first_step, f->message);
+  }
+  if (rest) weir__text_add(text, "  failed     and %lld more\n", (long long)rest);
 }
 
 weir_status weir__report_text(const weir__report *r, bool full, weir__text *text) {
   char a[24], b[24], c[24];
-  weir__text_add(text, "%s: %lld step%s in %s", r->run, (long long)r->steps, r->steps == 1 ? "" : "s",
+  weir__text_add(text, "%s: %lld step%s in %s", r->run, (long long)r->steps, plural(r->steps),
                  weir__duration_text(r->wall_s, a));
   if (r->wall_s > 0 && r->steps) weir__text_add(text, ", %.3g steps/s", (double)r->steps / r->wall_s);
-  weir__text_add(text, ", %d worker%s\n", r->workers, r->workers == 1 ? "" : "s");
+  weir__text_add(text, ", %d worker%s\n", r->workers, plural(r->workers));
   if (r->simulated)
     weir__text_add(text, "  blocked    each process of the simulation waited %s for the analysis (%.1f %%)\n",
                    weir__duration_text(r->blocked_s, a), r->wall_s > 0 ? 100 * r->blocked_s / r->wall_s : 0);
@@ -271,10 +244,9 @@ weir_status weir__report_text(const weir__report *r, bool full, weir__text *text
                  weir__duration_text(r->latency_max_s, c));
   if (full) add_details(text, r);
   add_outputs(text, r);
-  if (r->dropped_steps)
-    weir__text_add(text, "  warning    %lld step%s did not arrive from all processes and %s left out\n",
-                   (long long)r->dropped_steps, r->dropped_steps == 1 ? "" : "s",
-                   r->dropped_steps == 1 ? "was" : "were");
+  add_events(text, r);
+  add_missing(text, r, full);
+  add_failures(text, r, full);
   if (!r->complete) weir__text_add(text, "  incomplete %s\n", r->message ? r->message : "");
   return weir__text_status(text);
 }

@@ -5,7 +5,9 @@
 #include "core/clock.h"
 #include "exec/worker.h"
 #include "run/directory.h"
+#include "run/figures.h"
 #include "run/files.h"
+#include "run/live.h"
 #include "run/outputs.h"
 #include "run/report.h"
 #include <errno.h>
@@ -34,8 +36,10 @@ typedef struct process {
   weir__outputs      *outputs;
   weir__worker       *worker;
   weir__run_status    status;
-  int64_t             start_ns, status_ns; /* clock */
-  int64_t             file_time_ns;        /* of run.json: files changed later are ours */
+  weir__live         *live;
+  char                stream[WEIR__CHANNEL_NAME_MAX + 1]; /* its name */
+  int64_t             start_ns, status_ns;                /* clock */
+  int64_t             file_time_ns;                       /* of run.json: files changed later are ours */
 } process;
 
 int weir__exit_status(weir_status status) {
@@ -63,6 +67,13 @@ static void on_progress(void *self, const weir__progress *progress) {
   /* of the processes that this worker serves, about their share of all */
   p->status.blocked_s = (double)progress->blocked_ns * 1e-9 * weir__comm_size(p->comm) / (double)p->processes;
   if (weir__clock_ns() - p->status_ns >= STATUS_NS) tell(p, WEIR__PHASE_RUNNING);
+}
+
+static void on_beat(void *self) {
+  process           *p = self;
+  weir__worker_pulse pulse;
+  weir__worker_pulse_get(p->worker, &pulse);
+  weir__live_beat(p->live, &pulse);
 }
 
 /* ---- the stream ---- */
@@ -104,8 +115,8 @@ static weir_status count_processes(process *p, const char *stream) {
 }
 
 static weir_status open_intake(process *p) {
-  char name[WEIR__CHANNEL_NAME_MAX + 1] = "";
-  if (p->recipe->stream.name) snprintf(name, sizeof name, "%s", p->recipe->stream.name);
+  char *name = p->stream;
+  if (p->recipe->stream.name) snprintf(name, sizeof p->stream, "%s", p->recipe->stream.name);
   else WEIR_TRY(find_stream(p, name));
   WEIR_TRY(weir__intake_open(p->comm, p->directory, name, p->recipe->stream.attach_s, &p->intake));
   WEIR_TRY(count_processes(p, name));
@@ -163,48 +174,26 @@ static weir_status create_worker(process *p) {
                                         .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
                                         .holes            = s->holes,
                                         .progress         = on_progress,
-                                        .progress_self    = p};
+                                        .progress_self    = p,
+                                        .beat             = on_beat,
+                                        .beat_self        = p,
+                                        .trace_events     = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
   if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
   return weir__worker_create(p->graph, p->comm, p->files ? &p->source : NULL, p->intake, &options, &p->worker);
 }
 
 /* ---- report ---- */
 
-static weir_status gather(process *p, weir__report *r) {
-  weir__worker_stats s;
-  weir__worker_stats_get(p->worker, &s);
-  int64_t sum[]  = {s.tasks, s.messages, s.message_bytes, s.plan_bytes, s.intake_bytes, s.blocked_ns};
-  int64_t most[] = {s.steps,          s.dropped_steps, s.compile_ns, s.run_ns, s.latency_median_ns,
-                    s.latency_p99_ns, s.latency_max_ns};
-  WEIR_TRY(weir__comm_sum(p->comm, sum, sizeof sum / sizeof *sum));
-  WEIR_TRY(weir__comm_max(p->comm, most, sizeof most / sizeof *most));
-  r->tasks            = sum[0];
-  r->messages         = sum[1];
-  r->message_bytes    = sum[2];
-  r->plan_bytes       = sum[3];
-  r->intake_bytes     = sum[4];
-  r->steps            = most[0];
-  r->dropped_steps    = most[1];
-  r->compile_s        = (double)most[2] * 1e-9;
-  r->wall_s           = (double)most[3] * 1e-9;
-  r->blocked_s        = (double)sum[5] * 1e-9 / (double)p->processes;
-  r->latency_median_s = (double)most[4] * 1e-9;
-  r->latency_p99_s    = (double)most[5] * 1e-9;
-  r->latency_max_s    = (double)most[6] * 1e-9;
-  return WEIR_OK;
-}
-
 static weir_status report(process *p, weir_status ran, const char *message) {
-  weir__report r = {.run       = p->recipe->run,
-                    .complete  = ran >= 0,
-                    .simulated = !p->recipe->stream.is_files,
-                    .message   = ran >= 0 ? NULL : message,
-                    .workers   = weir__comm_size(p->comm),
-                    .threads   = p->recipe->threads};
-  WEIR_TRY(gather(p, &r));
-  if (!first(p)) return WEIR_OK;
-  weir_status status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
-  if (status >= 0) status = weir__report_write(p->directory, &r);
+  weir__report r     = {.run       = p->recipe->run,
+                        .complete  = ran >= 0,
+                        .simulated = !p->recipe->stream.is_files,
+                        .message   = ran >= 0 ? NULL : message,
+                        .trace     = p->recipe->trace,
+                        .threads   = p->recipe->threads};
+  weir_status status = weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
+  if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
+  if (status >= 0 && first(p)) status = weir__report_write(p->directory, &r);
   weir__report_clear(&r);
   return status;
 }
@@ -222,13 +211,24 @@ static weir_status open_run(process *p) {
   return weir__comm_agree(p->comm, status);
 }
 
+static weir_status write_trace(const process *p) {
+  weir__text parts = {0};
+  if (!p->recipe->trace) return WEIR_OK;
+  weir_status status = weir__run_path(&parts, p->directory, "live");
+  if (status >= 0) status = weir__worker_trace_write(p->worker, parts.data, p->recipe->trace);
+  weir__text_clear(&parts);
+  return status;
+}
+
 static weir_status run_steps(process *p) {
   char message[sizeof p->status.message] = "";
   tell(p, WEIR__PHASE_RUNNING);
+  weir__live_phase(p->live, WEIR__PHASE_RUNNING);
   weir_status ran    = weir__worker_run(p->worker);
   ran                = weir__comm_agree(p->comm, ran < 0 ? ran : WEIR_OK);
   weir_status closed = weir__outputs_close(&p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
+  if (ran >= 0) ran = write_trace(p);
   if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last());
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
   if (ran < 0) return WEIR_FAIL(ran, "%s", message);
@@ -238,6 +238,7 @@ static weir_status run_steps(process *p) {
 static weir_status run(process *p) {
   WEIR_TRY(weir__comm_world(&p->comm));
   WEIR_TRY(open_run(p));
+  WEIR_TRY(weir__comm_agree(p->comm, weir__live_open(p->directory, weir__comm_rank(p->comm), &p->live)));
   tell(p, WEIR__PHASE_WAITING);
   WEIR_TRY(open_stream(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
@@ -269,6 +270,8 @@ weir_status weir__run_worker(const char *directory, const volatile int *stop, bo
   *speaks = first(&p);
   close_all(&p);
   tell(&p, status < 0 ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE);
+  if (p.live) weir__live_phase(p.live, status < 0 ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE);
+  weir__live_close(&p.live);
   weir__comm_destroy(&p.comm);
   return status < 0 ? WEIR_FAIL(status, "%s", p.status.message) : WEIR_OK;
 }
