@@ -76,7 +76,7 @@ static const weir_param  params[]      = {
           {"background_error", WEIR_PARAM_REAL, offsetof(weir__analysis, background_error), .required = true,
            .help = "standard deviation of the errors of f, in its units"},
           {"observation_error", WEIR_PARAM_REAL, offsetof(weir__analysis, observation_error), .required = true,
-           .help = "standard deviation of the errors of the observations, in the same units; independent of each other"},
+           .help = "standard deviation of the observations' errors, independent of each other, in the units of f"},
           WEIR__PARAM_POINTS_AXES,
           {0},
 };
