@@ -332,11 +332,12 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
   weir__channel_trigger *trigger;
   weir__channel_demand  *demand;
   weir__channel_want    *want;
+  int                    wants = 0;
   uint64_t               all = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
   WEIR_TRY(open_peers(in));
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)graph->triggers * sizeof *trigger, &trigger));
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *demand, &demand));
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *want, &want));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * WEIR__WANTS_MAX * sizeof *want, &want));
   for (int t = 0; t < graph->triggers; t++)
     trigger[t] = (weir__channel_trigger){graph->trigger[t].period, graph->trigger[t].phase, graph->trigger[t].interval};
   WEIR_TRY(weir__doorbell_expect(in->doorbell, DOOR, in->channels));
@@ -349,8 +350,11 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
                                  .door       = DOOR};
     int                 first = at;
     for (; at < plan->pieces && plan->piece[at].channel == i; at++) {
-      want[at]   = (weir__channel_want){graph->node[plan->piece[at].node].triggers & all, plan->piece[at].region};
-      demand[at] = (weir__channel_demand){.wants = 1, .want = &want[at]};
+      weir__wants of;
+      weir__plan_wants(plan, plan->piece[at].node, &plan->piece[at].region, &of);
+      demand[at] = (weir__channel_demand){.wants = of.count, .want = &want[wants]};
+      for (int n = 0; n < of.count; n++)
+        want[wants++] = (weir__channel_want){of.want[n].triggers & all, of.want[n].region};
     }
     WEIR_TRY(weir__channel_demand_post(in->channel[i], demand + first, &terms));
   }

@@ -57,6 +57,7 @@ struct weir__worker {
   bool                 ending;
   double               last_time;
   struct weir__relay  *relay;
+  struct weir__steer  *steer;
   int                 *done; /* of weir__requests_test */
   int                  done_capacity;
   int                  first_core; /* -1: not bound */
@@ -91,6 +92,16 @@ void        weir__worker_note_retired(weir__worker *w, const weir__step *s, int6
 void weir__worker_beat(weir__worker *w, bool idle, int64_t *timeout);
 /* When something that is traced begins; 0 without a trace. */
 static inline int64_t weir__worker_watch(const weir__worker *w) { return w->trace ? weir__clock_ns() : 0; }
+
+/* ---- steer.c: what goes back to the simulation ---- */
+weir_status weir__steer_create(weir__worker *w);
+void        weir__steer_destroy(weir__worker *w);
+/* In the order of steps, on every worker, after all deliveries of the step; any thread. NULL: nothing was decided. */
+void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, int count);
+/* `piece` is a number in plan->feedback; each in the order of steps; any thread. */
+void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_view *view);
+/* What was decided in a step that is in flight or was the last one; NULL: nothing. */
+const double *weir__worker_decisions(const weir__worker *w, int64_t ordinal);
 
 /* ---- intake, as the worker uses it ---- */
 typedef struct weir__arrival {

@@ -33,17 +33,20 @@ static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag)
   return cell->token[place * cell->token_stride] ? cell->base + place * cell->stride : NULL;
 }
 
-static bool active(const weir__step *s, const weir__node *node) {
-  return (node->triggers & s->fired) != 0 || node->triggers == ~(uint64_t)0;
+/* All bits: in every step. */
+static bool fires(const weir__step *s, uint64_t triggers) {
+  return (triggers & s->fired) != 0 || triggers == ~(uint64_t)0;
 }
 
-/* Copy parts together at `to`, which holds the gathered region densely. False: a part is missing in this step. */
+/* Copy parts together at `to`, which holds the gathered region densely. False: a part is missing in this step. Parts at
+ * which nobody looks now are left as they are. */
 static bool assemble(const weir__worker *w, const weir__step *s, const weir__gather *g, const weir_view *to) {
   const weir__plan *p = w->plan;
   for (int i = 0; i < g->parts; i++) {
     const weir__part *part = &p->part[g->first + i];
     const weir__cell *cell = &p->cell[part->cell];
-    char             *data = cell_data(s, cell, part->lag);
+    if (!fires(s, part->triggers)) continue;
+    char *data = cell_data(s, cell, part->lag);
     if (!data) return false;
     weir__copy_from_dense(to, part->target, data, &cell->region, &part->region);
   }
@@ -140,7 +143,7 @@ static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__ta
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
   for (int i = task->bit; i < task->bit + task->bits; i++) {
     const weir__bit *bit = &w->plan->bit[i];
-    bool             has = active(s, c.node) && open_inputs(&c, bit);
+    bool             has = fires(s, bit->triggers) && open_inputs(&c, bit);
     if (has) {
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
@@ -159,7 +162,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
   memcpy(out.start, cell->region.start, sizeof out.start);
   memcpy(out.count, cell->region.count, sizeof out.count);
-  has         = active(s, c.node);
+  has         = fires(s, w->plan->bit[task->bit].triggers);
   c.a.partial = at(s, cell);
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
@@ -180,7 +183,7 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
   bool              has;
   call              c;
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
-  has         = active(s, c.node);
+  has         = fires(s, bit->triggers);
   c.a.partial = at(s, cell);
   for (int i = 0; i < task->joins && has; i++) has = *token(s, &p->cell[p->join[task->join + i]]) != 0;
   if (has) {
@@ -207,7 +210,7 @@ static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__node *node = &w->graph->node[task->node];
   const weir__cell *cell = &w->plan->cell[w->plan->bit[task->bit].cell];
   if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
-  bool has = active(s, node);
+  bool has = fires(s, w->plan->bit[task->bit].triggers);
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
@@ -223,7 +226,7 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   const weir__gather *g    = &w->plan->gather[bit->gather];
   const weir__cell   *cell = &w->plan->cell[bit->cell];
   if (node->is_static && s->ordinal) return;
-  bool has = active(s, node);
+  bool has = fires(s, bit->triggers);
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
@@ -231,6 +234,21 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
     has = assemble(w, s, g, &out);
   }
   *token(s, cell) = has;
+}
+
+/* ---- the way back ---- */
+
+static void run_deliver(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
+  const weir__bit *bit = &w->plan->bit[task->bit];
+  weir_view        view;
+  see(w, s, thread, &w->plan->gather[bit->gather], &view);
+  weir__worker_deliver(w, s, (int)bit->chunk, &view);
+}
+
+static void run_decide(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
+  weir_view view = {.data = NULL};
+  if (task->bits) see(w, s, thread, &w->plan->gather[w->plan->bit[task->bit].gather], &view);
+  weir__worker_decided(w, s, view.data, view.data ? (int)view.count[0] : 0);
 }
 
 /* ---- messages ---- */
@@ -246,7 +264,7 @@ static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   for (int i = 0; i < m->packets; i++) {
     const weir__packet *packet = &p->packet_out[m->packet + i];
     const weir__cell   *cell   = &p->cell[packet->cell];
-    char               *data   = cell_data(s, cell, packet->lag);
+    char               *data   = fires(s, packet->triggers) ? cell_data(s, cell, packet->lag) : NULL;
     tokens[i]                  = data != NULL;
     if (data && cell->dtype) {
       weir_field_type shape = {.dtype = cell->dtype, .rank = cell->region.rank};
@@ -321,6 +339,8 @@ static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
   case WEIR__TASK_REDUCE: run_reduce(w, s, thread, task); break;
   case WEIR__TASK_JOIN: run_join(w, s, thread, task); break;
   case WEIR__TASK_PACK: run_pack(w, s, task); break;
+  case WEIR__TASK_DELIVER: run_deliver(w, s, thread, task); break;
+  case WEIR__TASK_DECIDE: run_decide(w, s, thread, task); break;
   }
   return complete(w, s, (int)t, thread);
 }

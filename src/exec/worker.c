@@ -362,6 +362,7 @@ static weir_status settle_options(weir__worker *w) {
 static weir_status allocate(weir__worker *w) {
   size_t all = (size_t)w->options.threads + 1;
   WEIR_TRY(allocate_steps(w));
+  WEIR_TRY(weir__steer_create(w));
   WEIR_TRY(allocate_requests(w));
   WEIR_TRY(weir__alloc_array((size_t)w->graph->nodes + 1, sizeof *w->active_count, &w->active_count));
   WEIR_TRY(weir__alloc_array(WEIR__LATENCIES, sizeof *w->latency, &w->latency));
@@ -460,6 +461,7 @@ void weir__worker_destroy(weir__worker **worker) {
     weir__free(w->relay);
   }
   weir__agreement_destroy(&w->ends);
+  weir__steer_destroy(w);
   weir__trace_destroy(&w->trace);
   weir__plan_destroy(&w->plan);
   weir__mutex_destroy(&w->failure_lock);

@@ -26,9 +26,10 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
   double            cost = node->op->work > 0 ? node->op->work : 1;
   double            held = 0; /* elements in the task so far */
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region = weir__grid_region(&node->grid, chunk), used;
-    int64_t     mine   = chunk - c->first[number];
-    if (!weir__region_intersect(&region, &p->wanted[number], &used)) continue; /* nobody looks at this chunk */
+    weir_region region   = weir__grid_region(&node->grid, chunk);
+    int64_t     mine     = chunk - c->first[number];
+    uint64_t    triggers = weir__plan_triggers(p, number, &region);
+    if (!triggers) continue; /* nobody looks at this chunk */
     if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
       WEIR_TRY(weir__compiler_new_task(
           c, (weir__task){.kind = WEIR__TASK_APPLY, .node = number, .bit = p->bits, .partial = -1}, &task));
@@ -36,10 +37,11 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
       if (node->op->state_size || node->op->in_order)
         WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, task}, task, true));
     }
-    weir__bit bit = {.chunk  = chunk,
-                     .gather = p->gathers,
-                     .cell   = c->cell[number] + (int)mine * node->outputs,
-                     .state  = p->state_bytes};
+    weir__bit bit = {.chunk    = chunk,
+                     .gather   = p->gathers,
+                     .cell     = c->cell[number] + (int)mine * node->outputs,
+                     .state    = p->state_bytes,
+                     .triggers = triggers};
     if (node->op->state_size)
       p->state_bytes += (node->op->state_size(node->params, node->in_type, &region) + 63) & ~(size_t)63;
     WEIR_TRY(add_inputs(c, number, task, &region));

@@ -80,65 +80,6 @@ size_t weir__type_bytes(const weir_field_type *type, const weir_region *region) 
   return (size_t)weir__region_size(region) * weir_dtype_size(type->dtype);
 }
 
-/* ---- what anybody uses of each node ---- */
-
-static bool include(weir_region *box, const weir_region *more) {
-  if (box->rank < 0) {
-    *box = *more;
-    return true;
-  }
-  weir_region before = *box;
-  for (int a = 0; a < more->rank; a++) {
-    int64_t end = box->start[a] + box->count[a], more_end = more->start[a] + more->count[a];
-    if (more->start[a] < box->start[a]) box->start[a] = more->start[a];
-    box->count[a] = (more_end > end ? more_end : end) - box->start[a];
-  }
-  return !weir__region_equal(&before, box);
-}
-
-/* A wrapped region may lie on both ends of an axis: then all of the axis is wanted. */
-static void unwrap(weir_region *box, const weir_field_type *type) {
-  for (int a = 0; a < box->rank; a++)
-    if (box->start[a] < 0 || box->start[a] + box->count[a] > type->dim[a].size)
-      box->start[a] = 0, box->count[a] = type->dim[a].size;
-}
-
-/* Chunks of operators are computed whole, so all that a touched chunk is made of is wanted, too. */
-static void round_to_chunks(weir_region *box, const weir__grid *grid) {
-  int64_t first[WEIR_RANK_MAX], last[WEIR_RANK_MAX];
-  weir__grid_touched(grid, box, first, last);
-  for (int a = 0; a < box->rank; a++) {
-    box->start[a] = grid->edge[a][first[a]];
-    box->count[a] = grid->edge[a][last[a] + 1] - box->start[a];
-  }
-}
-
-weir_status weir__compile_wanted(weir__compiler *c) {
-  const weir__graph *graph = c->plan->graph;
-  weir_region       *box   = c->plan->wanted;
-  for (int i = 0; i < graph->nodes; i++) {
-    box[i] = weir__region_whole(&graph->node[i].type[0]);
-    if (!graph->node[i].triggers || !graph->node[i].wanted) box[i].rank = -1;
-  }
-  for (bool grown = true; grown;) { /* once is enough without recurrences */
-    grown = false;
-    for (int i = graph->nodes - 1; i >= 0; i--) {
-      const weir__node *node = &graph->node[i];
-      if (node->op && box[i].rank >= 0) round_to_chunks(&box[i], &node->grid);
-      for (int k = 0; k < node->inputs && box[i].rank >= 0; k++) {
-        weir_region need;
-        int         from = node->input[k].node;
-        if (from < 0) continue;
-        if (weir__node_reduces(node)) need = weir__region_whole(node->in_type[k]);
-        else WEIR_TRY(weir__node_need(node, k, &box[i], &need));
-        unwrap(&need, node->in_type[k]);
-        grown |= include(&box[from], &need) && from >= i;
-      }
-    }
-  }
-  return WEIR_OK;
-}
-
 /* ---- cells of a node's own chunks ---- */
 
 static weir_status own_cells(weir__compiler *c, int number) {
@@ -146,8 +87,8 @@ static weir_status own_cells(weir__compiler *c, int number) {
   const weir__node *node = &p->graph->node[number];
   c->cell[number]        = p->cells;
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region = weir__grid_region(&node->grid, chunk), used;
-    bool        needed = weir__region_intersect(&region, &p->wanted[number], &used);
+    weir_region region = weir__grid_region(&node->grid, chunk);
+    bool        needed = weir__plan_triggers(p, number, &region) != 0;
     for (int k = 0; k < node->outputs; k++) {
       int64_t    ring = node->is_static ? 1 : p->flight + node->history;
       weir__cell cell = {.bytes      = needed ? weir__type_bytes(&node->type[k], &region) : 0,
@@ -177,6 +118,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast, &c->broadcast));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast_packet, &c->broadcast_packet));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->wanted, &p->wanted));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->wants, &p->wants));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->context, &p->context));
   for (int i = 0; i < graph->nodes; i++) c->single[i] = single_owner(c, i);
   WEIR_TRY(weir__compile_wanted(c));
@@ -197,9 +139,11 @@ static weir_status prepare_nodes(weir__compiler *c) {
   return weir__arena_alloc(&p->arena, (size_t)total * sizeof *c->task_of, &c->task_of);
 }
 
-/* A one-chunk field used by the chunks of a field in many chunks is needed nearly everywhere: it goes down a tree. */
+/* A one-chunk field used by the chunks of a field in many chunks is needed nearly everywhere: it goes down a tree, as
+ * do decisions, which every worker hears. */
 static void mark_broadcasts(weir__compiler *c) {
   const weir__graph *graph = c->plan->graph;
+  if (graph->decisions.node >= 0 && c->plan->size > 1) c->broadcast[graph->decisions.node] = true;
   if (c->plan->size - c->plan->forwarders == 1) return;
   for (int i = 0; i < graph->nodes; i++) {
     const weir__node *node = &graph->node[i];
@@ -223,7 +167,7 @@ static weir_status prepare_operators(weir__compiler *c) {
   return WEIR_OK;
 }
 
-static weir_status compile_operators(weir__compiler *c) {
+static weir_status compile_operators(weir__compiler *c, const weir__plan_options *o) {
   WEIR_TRY(weir__compile_broadcasts(c));
   for (int i = 0; i < c->plan->graph->nodes; i++) {
     const weir__node *node = &c->plan->graph->node[i];
@@ -236,6 +180,7 @@ static weir_status compile_operators(weir__compiler *c) {
     weir__emitter      from  = c->task_of[c->task_at[later->node] + later->chunk - c->first[later->node]];
     WEIR_TRY(weir__compiler_look_back(c, from, later->task, later->lag));
   }
+  WEIR_TRY(weir__compile_steering(c, o->feedback, o->feedbacks));
   return prepare_operators(c);
 }
 
@@ -249,7 +194,7 @@ static weir_status compile(weir__compiler *c, const weir__plan_options *o) {
   WEIR_TRY(weir__compiler_agree(c, prepare_nodes(c)));
   mark_broadcasts(c);
   WEIR_TRY(weir__compile_sources(c, o->piece, o->pieces, o->holes));
-  WEIR_TRY(weir__compiler_agree(c, compile_operators(c)));
+  WEIR_TRY(weir__compiler_agree(c, compile_operators(c, o)));
   WEIR_TRY(weir__compile_messages(c));
   weir_status status = weir__compile_dependencies(c);
   if (status >= 0 && c->comm) status = weir__compile_memory(c);

@@ -81,6 +81,7 @@ weir_status weir__compile_wanted(weir__compiler *c);
 weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes);
 weir_status weir__compile_apply(weir__compiler *c, int node);
 weir_status weir__compile_reduction(weir__compiler *c, int node);
+weir_status weir__compile_steering(weir__compiler *c, const weir__local_feedback *feedback, int count);
 weir_status weir__compile_broadcasts(weir__compiler *c);
 weir_status weir__compile_messages(weir__compiler *c);
 weir_status weir__compile_dependencies(weir__compiler *c);

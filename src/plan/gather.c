@@ -40,8 +40,9 @@ weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const we
   weir__plan *p = c->plan;
   if (!incoming) {
     WEIR_TRY(weir__grow(&p->packet_out, (size_t)p->packets_out + 1, &p->packet_out_capacity, sizeof *packet));
-    p->packet_out[p->packets_out] = *packet;
-    *number                       = p->packets_out++;
+    p->packet_out[p->packets_out]          = *packet;
+    p->packet_out[p->packets_out].triggers = weir__plan_triggers(p, packet->node, &packet->region);
+    *number                                = p->packets_out++;
     return WEIR_OK;
   }
   if ((size_t)p->packets_in * 2 >= c->packet_slots) WEIR_TRY(grow_index(c));
@@ -117,7 +118,7 @@ weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int 
 static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, const weir_region *region,
                             const int64_t *shift) {
   weir__plan   *p    = c->plan;
-  weir__part    part = {.lag = r->lag, .region = *region};
+  weir__part    part = {.lag = r->lag, .triggers = ~(uint64_t)0, .region = *region};
   weir__emitter from;
   WEIR_TRY(weir__compiler_source(c, r->edge.node, r->edge.output, chunk, r->lag, region, &part.cell, &from));
   bool remote = from.kind == WEIR__EMIT_PACKET;

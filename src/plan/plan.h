@@ -34,6 +34,7 @@ typedef struct weir__cell {
 typedef struct weir__part {
   int         cell;
   int64_t     lag;
+  uint64_t    triggers;              /* in steps in which none of them fires nobody looks at it: it may have no value */
   weir_region region;                /* in the cell's indices */
   int64_t     target[WEIR_RANK_MAX]; /* in the gathered region's indices (differs when wrapped) */
 } weir__part;
@@ -52,10 +53,12 @@ typedef struct weir__gather {
 } weir__gather;
 
 typedef struct weir__bit {
-  int64_t chunk;
-  int     gather; /* first of the inputs' gathers in plan->gather */
-  int     cell;   /* of result 0; results follow; -1: none */
-  size_t  state;  /* offset of its state in plan->state */
+  int64_t  chunk;
+  int      gather;   /* first of the inputs' gathers in plan->gather */
+  int      cell;     /* of result 0; results follow; -1: none */
+  size_t   state;    /* offset of its state in plan->state */
+  uint64_t triggers; /* those of its node's for which somebody looks at its chunk; a task but APPLY has the same in all
+                        its bits */
 } weir__bit;
 
 typedef enum weir__task_kind {
@@ -65,11 +68,13 @@ typedef enum weir__task_kind {
   WEIR__TASK_REDUCE,   /* input chunks into a partial result */
   WEIR__TASK_JOIN,     /* partial results into one; at the root, the result */
   WEIR__TASK_PACK,     /* regions into an outgoing message */
+  WEIR__TASK_DELIVER, /* a region of a feedback field to a process: its bit's `chunk` is the number in plan->feedback */
+  WEIR__TASK_DECIDE,  /* the decisions of a step: its bit sees them; no bit when nothing is steered */
 } weir__task_kind;
 
 typedef struct weir__task {
   weir__task_kind kind;
-  int             node; /* -1: PACK */
+  int             node; /* -1: PACK, DECIDE without decisions */
   int             bit, bits;
   int             partial;     /* REDUCE: cell of the partial; JOIN: of the joined one */
   int             join, joins; /* JOIN: cells to combine, in plan->join */
@@ -87,6 +92,7 @@ typedef struct weir__packet {
   int           node, output;
   int64_t       chunk, lag;
   weir_region   region;
+  uint64_t      triggers; /* in steps in which none of them fires it is empty */
   size_t        bytes;
   int           cell; /* where it comes from (outgoing) or is found (incoming) */
   int           task; /* outgoing: what makes it; -1: the beginning of the step */
@@ -119,6 +125,17 @@ typedef struct weir__local_piece {
   int         channel, piece; /* whose, and its number there */
   weir_region region;
 } weir__local_piece;
+
+/* Something of a field is wanted in steps in which one of these triggers fires (all bits: in every step). */
+typedef struct weir__want {
+  uint64_t    triggers;
+  weir_region region;
+} weir__want;
+enum { WEIR__WANTS_MAX = 8 };
+typedef struct weir__wants {
+  int        count;
+  weir__want want[WEIR__WANTS_MAX + 1]; /* one more while they are put together */
+} weir__wants;
 
 /* A region of a feedback field that a process of this worker's node asked for. */
 typedef struct weir__local_feedback {
@@ -153,9 +170,13 @@ typedef struct weir__plan {
   size_t memory_bytes, state_bytes, scratch_bytes; /* scratch: per thread */
   void **context;                                  /* per node, from `prepare` */
   /* what the sources must deliver */
-  weir_region       *wanted; /* per node: the box of it that anybody uses; rank -1: none */
+  weir__wants       *wants;  /* per node: what anybody uses of it, and when */
+  weir_region       *wanted; /* per node: the box around that; rank -1: none */
   weir__local_piece *piece;
   int                pieces;
+  /* what goes back */
+  weir__local_feedback *feedback;
+  int                   feedbacks;
   /* compile time only */
   struct weir__compiler *compiler;
 } weir__plan;
@@ -179,6 +200,13 @@ void        weir__plan_destroy(weir__plan **plan);
 
 /* One worker's share without its partners: counts of weir__plan_create for `weir check`. */
 weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, int forwarders, weir__plan **plan);
+
+/* ---- what is wanted, and when ---- */
+/* The triggers for which anybody looks at any of `region` of a node; 0: nobody does. */
+uint64_t weir__plan_triggers(const weir__plan *plan, int node, const weir_region *region);
+/* What is wanted inside `region`. Of plan->piece[i], whose region is the box around it: what its process must put. */
+void weir__plan_wants(const weir__plan *plan, int node, const weir_region *region, weir__wants *wants);
+bool weir__wants_hull(const weir__wants *wants, weir_region *hull); /* false: nothing is wanted */
 
 /* ---- ownership ---- */
 int64_t weir__owned_first(const weir__plan *plan, int64_t chunks, int rank); /* that of rank + 1 ends it */

@@ -95,11 +95,11 @@ static weir_status add_join(weir__compiler *c, int cell) {
   return WEIR_OK;
 }
 
-static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chunk, size_t *scratch) {
+static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chunk, uint64_t triggers, size_t *scratch) {
   weir__plan       *p      = c->plan;
   const weir__node *node   = &p->graph->node[number];
   weir_region       region = weir__grid_region(input_grid(c, node), chunk);
-  weir__bit         bit    = {.chunk = chunk, .gather = p->gathers, .cell = -1};
+  weir__bit         bit    = {.chunk = chunk, .gather = p->gathers, .cell = -1, .triggers = triggers};
   *scratch                 = 0;
   for (int i = 0; i < node->inputs; i++) {
     if (node->input[i].node < 0) {
@@ -117,12 +117,13 @@ static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chun
 /* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. */
 static weir_status local_partials(weir__compiler *c, int number, const weir_region *out, const pair *pairs,
                                   size_t count, int *tasks) {
-  weir__plan       *p    = c->plan;
-  const weir__node *node = &p->graph->node[number];
-  int               task = -1;
-  double            cost = node->op->work > 0 ? node->op->work : 1;
-  double            held = 0;
-  *tasks                 = 0;
+  weir__plan       *p        = c->plan;
+  const weir__node *node     = &p->graph->node[number];
+  uint64_t          triggers = weir__plan_triggers(p, number, out);
+  int               task     = -1;
+  double            cost     = node->op->work > 0 ? node->op->work : 1;
+  double            held     = 0;
+  *tasks                     = 0;
   for (size_t i = 0; i < count; i++) {
     size_t scratch;
     if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
@@ -134,7 +135,7 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
       ++*tasks;
       held = 0;
     }
-    WEIR_TRY(add_bit(c, number, task, pairs[i].c, &scratch));
+    WEIR_TRY(add_bit(c, number, task, pairs[i].c, triggers, &scratch));
     weir__compiler_scratch(c, node, out, scratch);
     weir_region region = weir__grid_region(input_grid(c, node), pairs[i].c);
     held += (double)weir__region_size(&region);
@@ -182,8 +183,10 @@ static weir_status one_result(weir__compiler *c, int number, int64_t r, const pa
     join.root  = root;
     join.bit   = p->bits;
     WEIR_TRY(partial_cell(c, node, &out, &join.partial));
-    weir__bit bit = {
-        .chunk = r, .gather = -1, .cell = root ? c->cell[number] + (int)(r - c->first[number]) * node->outputs : -1};
+    weir__bit bit = {.chunk    = r,
+                     .gather   = -1,
+                     .cell     = root ? c->cell[number] + (int)(r - c->first[number]) * node->outputs : -1,
+                     .triggers = weir__plan_triggers(p, number, &out)};
     WEIR_TRY(weir__compiler_new_bit(c, bit));
     join.bits = 1;
     WEIR_TRY(weir__compiler_new_task(c, join, &maker));
@@ -223,8 +226,8 @@ weir_status weir__compile_reduction(weir__compiler *c, int number) {
   for (size_t i = 0, end; i < count; i = end) {
     for (end = i; end < count && pairs[end].r == pairs[i].r; end++) {}
     size_t      mine = end - i;
-    weir_region out  = weir__grid_region(&node->grid, pairs[i].r), used;
-    if (!weir__region_intersect(&out, &p->wanted[number], &used)) continue; /* nobody looks at this result */
+    weir_region out  = weir__grid_region(&node->grid, pairs[i].r);
+    if (!weir__plan_triggers(p, number, &out)) continue; /* nobody looks at this result */
     if (pairs[end - 1].c == INT64_MAX) mine--;
     WEIR_TRY_GOTO(out, one_result(c, number, pairs[i].r, pairs + i, mine, &t));
   }

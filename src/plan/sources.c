@@ -16,11 +16,12 @@ static weir_status keep_order_of_static(weir__compiler *c, int node, int task) {
 static weir_status read_tasks(weir__compiler *c, int number) {
   weir__plan *p = c->plan;
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region = weir__grid_region(&p->graph->node[number].grid, chunk), used;
-    int64_t     mine   = chunk - c->first[number];
+    weir_region region   = weir__grid_region(&p->graph->node[number].grid, chunk);
+    int64_t     mine     = chunk - c->first[number];
+    uint64_t    triggers = weir__plan_triggers(p, number, &region);
     int         task;
-    if (!weir__region_intersect(&region, &p->wanted[number], &used)) continue;
-    weir__bit bit = {.chunk = chunk, .gather = -1, .cell = c->cell[number] + (int)mine};
+    if (!triggers) continue;
+    weir__bit bit = {.chunk = chunk, .gather = -1, .cell = c->cell[number] + (int)mine, .triggers = triggers};
     WEIR_TRY(weir__compiler_new_task(
         c, (weir__task){.kind = WEIR__TASK_READ, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
     WEIR_TRY(weir__compiler_new_bit(c, bit));
@@ -86,6 +87,7 @@ static weir_status share_piece(mail *m, int piece) {
     weir_region  whole = weir__grid_region(&node->grid, chunk);
     announcement a     = {.node = local->node, .chunk = chunk};
     weir__region_intersect(&whole, &local->region, &a.region);
+    if (!weir__plan_triggers(p, local->node, &a.region)) continue; /* it lies between what is wanted */
     if (owner == p->rank) {
       WEIR_TRY(add_fragment(m, (fragment){a.node, chunk, a.region, cell, {WEIR__EMIT_BEGIN, 0}}));
     } else {
@@ -156,12 +158,9 @@ static int by_chunk(const void *a, const void *b) {
   return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
-static weir_status check_cover(const weir__node *node, const weir_region *needed, const fragment *f, size_t count,
-                               bool may_have_holes, bool *holes) {
-  int64_t covered = 0;
-  char    text[200];
-  for (size_t i = 0; i < count; i++) {
-    covered += weir__region_size(&f[i].region);
+static weir_status check_overlap(const weir__node *node, const fragment *f, size_t count) {
+  char text[200];
+  for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < i; k++) {
       weir_region both;
       if (weir__region_intersect(&f[i].region, &f[k].region, &both))
@@ -169,9 +168,21 @@ static weir_status check_cover(const weir__node *node, const weir_region *needed
                          "field %s: elements %s are published by two processes; pieces must not overlap", node->name,
                          weir__region_text(&both, text));
     }
+  return WEIR_OK;
+}
+
+/* Is all of `needed` published? */
+static weir_status check_cover(const weir__node *node, const weir_region *needed, const fragment *f, size_t count,
+                               bool may_have_holes, bool *holes) {
+  int64_t covered = 0;
+  char    text[200];
+  for (size_t i = 0; i < count; i++) {
+    weir_region both;
+    if (weir__region_intersect(&f[i].region, needed, &both)) covered += weir__region_size(&both);
   }
-  *holes = covered < weir__region_size(needed);
-  if (*holes && !may_have_holes)
+  if (covered == weir__region_size(needed)) return WEIR_OK;
+  *holes = true;
+  if (!may_have_holes)
     return WEIR_FAIL(WEIR_ERR_INPUT,
                      "field %s: %lld of the %lld elements in %s are published by no process (if that is meant, say "
                      "`holes: fill` in the stream)",
@@ -195,9 +206,11 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, bool h
   WEIR_TRY(weir__compiler_new_task(
       c, (weir__task){.kind = WEIR__TASK_ASSEMBLE, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
   weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .region = whole, .holes = holes};
-  weir__bit    bit = {.chunk = chunk, .gather = p->gathers, .cell = cell};
+  weir__bit    bit = {
+         .chunk = chunk, .gather = p->gathers, .cell = cell, .triggers = weir__plan_triggers(p, number, &whole)};
   for (size_t i = 0; i < count; i++) {
-    weir__part part = {.cell = f[i].cell, .region = f[i].region};
+    weir__part part = {
+        .cell = f[i].cell, .triggers = weir__plan_triggers(p, number, &f[i].region), .region = f[i].region};
     memcpy(part.target, f[i].region.start, sizeof part.target);
     WEIR_TRY(weir__compiler_new_part(c, part));
     WEIR_TRY(weir__compiler_depend(c, f[i].from, task, false));
@@ -210,6 +223,16 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, bool h
   return WEIR_OK;
 }
 
+static weir_status check_chunk(const weir__plan *p, int number, const weir__wants *needed, const fragment *f,
+                               size_t count, bool may_have_holes, bool *holes) {
+  const weir__node *node = &p->graph->node[number];
+  *holes                 = false;
+  WEIR_TRY(check_overlap(node, f, count));
+  for (int n = 0; n < needed->count; n++)
+    WEIR_TRY(check_cover(node, &needed->want[n].region, f, count, may_have_holes, holes));
+  return WEIR_OK;
+}
+
 static weir_status assemble_all(mail *m, bool may_have_holes) {
   weir__compiler    *c     = m->c;
   const weir__graph *graph = c->plan->graph;
@@ -218,12 +241,14 @@ static weir_status assemble_all(mail *m, bool may_have_holes) {
   for (int i = 0; i < graph->nodes; i++) {
     if (graph->node[i].op || graph->node[i].stream || c->plan->wanted[i].rank < 0) continue;
     for (int64_t chunk = c->first[i]; chunk < c->end[i]; chunk++) {
-      weir_region whole = weir__grid_region(&graph->node[i].grid, chunk), needed;
-      size_t      end   = at;
+      weir_region whole = weir__grid_region(&graph->node[i].grid, chunk);
+      weir__wants needed;
+      size_t      end = at;
       while (end < m->fragments && m->fragment[end].node == i && m->fragment[end].chunk == chunk) end++;
-      if (weir__region_intersect(&whole, &c->plan->wanted[i], &needed)) {
+      weir__plan_wants(c->plan, i, &whole, &needed);
+      if (needed.count) {
         bool holes;
-        WEIR_TRY(check_cover(&graph->node[i], &needed, m->fragment + at, end - at, may_have_holes, &holes));
+        WEIR_TRY(check_chunk(c->plan, i, &needed, m->fragment + at, end - at, may_have_holes, &holes));
         WEIR_TRY(assemble(c, i, chunk, holes, m->fragment + at, end - at));
       }
       at = end;
@@ -237,9 +262,10 @@ static weir_status keep_pieces(weir__compiler *c, const weir__local_piece *piece
   WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)count * sizeof *p->piece, &p->piece));
   p->pieces = count;
   for (int i = 0; i < count; i++) {
-    const weir_region *wanted = &p->wanted[pieces[i].node];
-    p->piece[i]               = pieces[i];
-    if (wanted->rank < 0 || !weir__region_intersect(&pieces[i].region, wanted, &p->piece[i].region))
+    weir__wants wants;
+    p->piece[i] = pieces[i];
+    weir__plan_wants(p, pieces[i].node, &pieces[i].region, &wants);
+    if (!weir__wants_hull(&wants, &p->piece[i].region))
       memset(p->piece[i].region.count, 0, sizeof p->piece[i].region.count),
           p->piece[i].region.rank = pieces[i].region.rank ? pieces[i].region.rank : 1;
   }

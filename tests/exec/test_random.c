@@ -381,7 +381,9 @@ static void one_graph(weir__comm *comm, uint64_t seed) {
   for (int i = 0; i < count; i++) nodes[i].number = i < sources ? add_source(g, i) : add_operator(g, i, seed);
   add_captures(g);
   assert_int_equal(weir__graph_finish(g), WEIR_OK);
-  options = (weir__worker_options){.threads = (int)below(4), .steps_in_flight = 1 + (int)below(3)};
+  options = (weir__worker_options){.threads         = (int)below(4),
+                                   .steps_in_flight = 1 + (int)below(3),
+                                   .forwarders      = (int)below(weir__comm_size(comm))}; /* they own nothing */
   if (weir__worker_create(g, comm, &source, NULL, &options, &w) < 0) fail_here(seed, weir_error_last());
   weir_status status = weir__comm_agree(comm, weir__worker_run(w));
   if (atomic_load(&complaints)) fail_here(seed, "an operator complained");
