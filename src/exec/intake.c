@@ -307,7 +307,7 @@ weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, cons
       weir__local_piece *piece = &in->piece[in->pieces++];
       *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
       for (int n = 0; n < graph->nodes; n++)
-        if (!graph->node[n].op && graph->node[n].field == d->piece[k].field) piece->node = n;
+        if (!graph->node[n].op && !graph->node[n].stream && graph->node[n].field == d->piece[k].field) piece->node = n;
       if (piece->node < 0)
         return WEIR_FAIL(WEIR_ERR_INTERNAL, "field %s is not in the graph", d->field[d->piece[k].field].name);
     }

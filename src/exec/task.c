@@ -130,11 +130,11 @@ static void mark(const call *c, const weir__bit *bit, bool has) {
   for (int k = 0; k < c->node->outputs; k++) *token(c->s, &c->w->plan->cell[bit->cell + k]) = has;
 }
 
-/* WEIR_END from an operator: it has no value at this step. */
-static bool succeeded(const call *c, weir_status status) {
+/* WEIR_END: there is no value at this step. */
+static bool succeeded(weir__worker *w, const weir__step *s, const weir__node *node, weir_status status) {
   if (status == WEIR_END) return false;
   if (status >= 0) return true;
-  weir__worker_failed(c->w, c->s, c->node);
+  weir__worker_failed(w, s, node);
   return false;
 }
 
@@ -148,7 +148,7 @@ static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__ta
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
       weir_status status = c.node->op->apply(&c.a);
-      has                = succeeded(&c, status);
+      has                = succeeded(w, s, c.node, status);
     }
     mark(&c, bit, has);
   }
@@ -171,7 +171,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   for (int i = task->bit; has && i < task->bit + task->bits; i++) {
     has                      = open_inputs(&c, &w->plan->bit[i]);
     w->memory[thread].out[0] = out;
-    if (has) has = succeeded(&c, c.node->op->apply(&c.a));
+    if (has) has = succeeded(w, s, c.node, c.node->op->apply(&c.a));
   }
   *token(s, cell) = has;
 }
@@ -199,12 +199,18 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
     for (int i = 0; i < c.node->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
     c.a.scratch = w->memory[thread].scratch;
     open_outputs(&c, bit);
-    has = succeeded(&c, c.node->op->finish(&c.a));
+    has = succeeded(w, s, c.node, c.node->op->finish(&c.a));
   }
   mark(&c, bit, has);
 }
 
 /* ---- sources ---- */
+
+static weir_status read_joined(const weir__worker *w, const weir__step *s, const weir__node *node,
+                               const weir_view *out) {
+  const weir__joined_source *joined = w->options.joined;
+  return joined->read(joined->self, node->stream, node->field, s->step, s->time, out);
+}
 
 static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__node *node = &w->graph->node[task->node];
@@ -214,8 +220,9 @@ static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
-    has           = w->source->read(w->source->self, node->field, s->ordinal, &out) >= 0;
-    if (!has) weir__worker_failed(w, s, node);
+    weir_status status =
+        node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
+    has = succeeded(w, s, node, status);
   }
   *token(s, cell) = has;
 }

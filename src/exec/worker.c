@@ -403,6 +403,9 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   weir__worker                     *w        = NULL;
   int64_t                           started  = weir__clock_ns();
   if (!source == !intake) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "a worker has either a source to read or an intake");
+  for (int i = 0; i < graph->nodes; i++)
+    if (!graph->node[i].op && graph->node[i].stream && (!options || !options->joined))
+      return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field %s is of a joined stream, and none is given", graph->node[i].name);
   WEIR_TRY(weir__alloc_zeroed(sizeof *w, 64, &w));
   w->graph   = graph;
   w->comm    = comm;

@@ -22,6 +22,15 @@ typedef struct weir__source {
   weir_status (*read)(void *self, int field, int64_t ordinal, const weir_view *out);
 } weir__source;
 
+/* Streams joined to the one that steps come from: they have values at some of its steps. Streams are numbered as in the
+ * graph, from 1. */
+typedef struct weir__joined_source {
+  void *self;
+  /* Read the box of `out` for this step of the leading stream; WEIR_END: no value then. Thread-safe. Every worker gets
+   * the same answers. */
+  weir_status (*read)(void *self, int stream, int field, int64_t step, double time, const weir_view *out);
+} weir__joined_source;
+
 /* A stream published by a simulation, through the channels of its processes on this worker's node. */
 typedef struct weir__intake weir__intake;
 typedef struct weir__intake_field {
@@ -65,6 +74,7 @@ typedef struct weir__worker_options {
   int64_t block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
   bool    holes;            /* places that no process publishes are filled with the missing value */
   int     forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
+  const weir__joined_source *joined; /* borrowed; NULL: the graph has one stream */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
   void (*beat)(void *self); /* about once a second, in the calling thread, also while no step comes; NULL: none */

@@ -1,5 +1,6 @@
 /* What a name in an expression means. In this order: an argument of the operator being expanded, pi, step, time, dt, a
- * field, a parameter, the coordinate of a dimension. */
+ * field, a field of the leading stream without the stream's name, a parameter, the coordinate of a dimension, a field
+ * of a joined stream without the stream's name. */
 #include "core/text.h"
 #include "graph/builder.h"
 #include <math.h>
@@ -32,7 +33,7 @@ weir_status weir__suggest(weir__builder *b, const weir__scope *scope, const char
   const char       **names;
   size_t             count = 0, operators = 0;
   while (g->operators && g->operators[operators]) operators++;
-  size_t most = operators + WEIR__OPS + 8 + (size_t)g->nodes + (size_t)g->parameters + (size_t)scope->bindings;
+  size_t most = operators + WEIR__OPS + 8 + 2 * (size_t)g->nodes + (size_t)g->parameters + (size_t)scope->bindings;
   WEIR_TRY(weir__arena_alloc(&b->arena, most * sizeof *names, &names));
   for (size_t i = 0; callable && i < operators; i++) names[count++] = g->operators[i]->name;
   for (int i = 0; callable && i < WEIR__OPS; i++)
@@ -40,7 +41,11 @@ weir_status weir__suggest(weir__builder *b, const weir__scope *scope, const char
   for (size_t i = 0; callable && i < 3; i++) names[count++] = functions[i];
   for (int i = 0; !callable && i < scope->bindings; i++) names[count++] = scope->binding[i].name;
   for (int i = 0; !callable && i < g->nodes; i++)
-    if (g->node[i].named) names[count++] = g->node[i].name;
+    if (g->node[i].named) {
+      const char *dot = g->node[i].op ? NULL : strchr(g->node[i].name, '.');
+      if (dot && !strchr(name, '.')) names[count++] = dot + 1; /* without the name of its stream, as in the question */
+      names[count++] = g->node[i].name;
+    }
   for (int i = 0; !callable && i < g->parameters; i++) names[count++] = g->parameter[i].name;
   for (size_t i = 0; !callable && i < 4; i++) names[count++] = words[i];
   nearest = weir__text_nearest(name, names, count);
@@ -73,10 +78,13 @@ bool weir__constant(const weir__scope *scope, const weir__ast *ast, double *numb
 
 /* ---- fields ---- */
 
-/* A field of a source by the part of its name after the stream's: `u` for ocean.u. How many there are. */
-static int find_unqualified(const weir__graph *graph, const char *name, weir__edge *edge, const char *found[2]) {
+/* A field of a source by the part of its name after the stream's: `u` for ocean.u. How many there are, and whether the
+ * leading stream has one. */
+static int find_unqualified(const weir__graph *graph, const char *name, weir__edge *edge, const char *found[2],
+                            bool *leading) {
   size_t length = strlen(name);
   int    count  = 0;
+  *leading      = false;
   for (int i = 0; i < graph->nodes; i++) {
     const weir__node *node = &graph->node[i];
     if (!node->named || node->op) continue;
@@ -85,6 +93,7 @@ static int find_unqualified(const weir__graph *graph, const char *name, weir__ed
       continue;
     *edge = (weir__edge){i, 0};
     if (count < 2) found[count] = node->name;
+    *leading |= !node->stream;
     count++;
   }
   return count;
@@ -116,7 +125,18 @@ static weir_status field(weir__builder *b, const weir__scope *scope, const weir_
   return weir__value_edge(&b->values, edge, out);
 }
 
-/* A result that an operator has not, a field that needs itself, an operator without arguments, a misspelt name. */
+/* A field of the stream called `name`; NULL: there is no such stream. */
+static const char *field_of_stream(const weir__graph *graph, const char *name) {
+  size_t length = strlen(name);
+  for (int i = 0; i < graph->nodes; i++)
+    if (graph->node[i].named && !graph->node[i].op && !strncmp(graph->node[i].name, name, length) &&
+        graph->node[i].name[length] == '.')
+      return graph->node[i].name;
+  return NULL;
+}
+
+/* A result that an operator has not, a field that needs itself, a stream, an operator without arguments, a misspelt
+ * name. */
 static weir_status unknown_name(weir__builder *b, const weir__scope *scope, const weir__ast *ast) {
   char        hint[WEIR__QUOTE_MAX + 24], results[400], head[WEIR__QUOTE_MAX];
   weir__edge  edge;
@@ -136,6 +156,10 @@ static weir_status unknown_name(weir__builder *b, const weir__scope *scope, cons
   if (weir__graph_operator(b->graph, ast->word) || weir__function_find(ast->word, &op))
     return weir__expression_fail(scope->source, ast->at, "'%s' is an operator: expected its arguments, as in %s(...)",
                                  ast->word, ast->word);
+  const char *inside = field_of_stream(b->graph, ast->word);
+  if (inside)
+    return weir__expression_fail(scope->source, ast->at,
+                                 "'%s' is a stream: expected one of its fields, such as '%.60s'", ast->word, inside);
   WEIR_TRY(weir__suggest(b, scope, ast->word, false, hint));
   return weir__expression_fail(scope->source, ast->at, "no field or parameter is named '%.60s'%s", ast->word, hint);
 }
@@ -168,13 +192,16 @@ weir_status weir__build_name(weir__builder *b, const weir__scope *scope, const w
   if (!strcmp(ast->word, "time")) return weir__value_clock(&b->values, WEIR__VALUE_TIME, out);
   if (!strcmp(ast->word, "dt")) return weir__value_clock(&b->values, WEIR__VALUE_DT, out);
   if (weir__graph_find(b->graph, ast->word, &edge)) return field(b, scope, ast, edge, out);
-  int count = find_unqualified(b->graph, ast->word, &edge, found);
+  bool leading;
+  int  count = find_unqualified(b->graph, ast->word, &edge, found, &leading);
+  if (!leading) {
+    for (int i = 0; i < b->graph->parameters; i++)
+      if (!strcmp(b->graph->parameter[i].name, ast->word)) return parameter(b, i, out);
+    if (is_dimension(b->graph, ast->word)) return weir__value_coordinate(&b->values, ast->word, out);
+  }
   if (count == 1) return weir__value_edge(&b->values, edge, out);
   if (count > 1)
     return weir__expression_fail(scope->source, ast->at, "'%s' is in several streams: expected '%.60s' or '%.60s'",
                                  ast->word, found[0], found[1]);
-  for (int i = 0; i < b->graph->parameters; i++)
-    if (!strcmp(b->graph->parameter[i].name, ast->word)) return parameter(b, i, out);
-  if (is_dimension(b->graph, ast->word)) return weir__value_coordinate(&b->values, ast->word, out);
   return unknown_name(b, scope, ast);
 }

@@ -3,7 +3,16 @@
 #include <string.h>
 
 static weir__mutex library_lock = WEIR__MUTEX_INIT; /* guards the NetCDF library, which has state of its own */
-void weir__netcdf_lock(void) { weir__mutex_lock(&library_lock); }
+
+/* HDF5, where the NetCDF library is built with it, prints its errors, and that an attribute is not there is one. NetCDF
+ * turns that off in the thread that uses it first, but HDF5 wants to be told in each. 0: H5E_DEFAULT. */
+int H5Eset_auto2(int64_t stack, void *function, void *data) __attribute__((weak));
+
+void weir__netcdf_lock(void) {
+  weir__mutex_lock(&library_lock);
+  if (H5Eset_auto2) (void)H5Eset_auto2(0, NULL, NULL);
+}
+
 void weir__netcdf_unlock(void) { weir__mutex_unlock(&library_lock); }
 
 static weir_status fail(const char *path, const char *what, int error) {
@@ -225,6 +234,7 @@ int weir__netcdf_find(const weir__netcdf *reader, const char *name) {
   return -1;
 }
 
+const char *weir__netcdf_record(const weir__netcdf *reader) { return reader->record; }
 int64_t     weir__netcdf_steps(const weir__netcdf *reader) { return reader->steps; }
 const char *weir__netcdf_time_units(const weir__netcdf *reader) { return reader->time_units; }
 const char *weir__netcdf_calendar(const weir__netcdf *reader) { return reader->calendar; }
@@ -318,9 +328,9 @@ static weir_status read_locked(weir__netcdf *reader, const weir__netcdf_entry *e
 
 weir_status weir__netcdf_read(weir__netcdf *reader, int variable, int64_t step, const weir_region *region,
                               const weir_view *out) {
-  WEIR_TRY(check_step(reader, step));
   if (variable < 0 || variable >= (int)reader->entries)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: no variable number %d", reader->file[0].path, variable);
+  if (!reader->entry[variable].known.is_static) WEIR_TRY(check_step(reader, step));
   const weir__netcdf_entry *entry = &reader->entry[variable];
   weir_region               whole = weir__region_whole(&entry->known.type);
   bool                      fits =

@@ -34,6 +34,7 @@ int                          weir__netcdf_find(const weir__netcdf *reader, const
 
 /* Steps are numbered from 0 through all files. Their time is the value of the variable named as the record dimension,
  * as it stands in the file (units and calendar: below); the number of the step when there is none. */
+const char *weir__netcdf_record(const weir__netcdf *reader); /* the dimension cut into steps; NULL: none */
 int64_t     weir__netcdf_steps(const weir__netcdf *reader);
 weir_status weir__netcdf_step_info(const weir__netcdf *reader, int64_t index, int64_t *step, double *time);
 const char *weir__netcdf_time_units(const weir__netcdf *reader); /* "days since 1989-01-01"; NULL: unknown */

@@ -5,31 +5,62 @@
 
 /* ---- sources ---- */
 
-static weir_status add_sources(weir__graph *graph, const weir__recipe *recipe, const weir__recipe_schema *schema) {
-  for (int i = 0; i < schema->fields; i++) {
+/* A field of the recipe may have the name of one in a joined stream, which is then obs.u; the leading stream's are
+ * known by their bare names. */
+static weir_status check_names(const weir__recipe *recipe, const char *name) {
+  for (int k = 0; k < recipe->fields; k++)
+    if (!strcmp(recipe->field[k].name, name))
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the stream has a field %s already; choose another name", recipe->file,
+                       recipe->field[k].place.line, recipe->field[k].place.column, name);
+  for (int k = 0; k < recipe->parameters; k++)
+    if (!strcmp(recipe->parameter[k].name, name))
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: parameter %s has the name of a field", recipe->file,
+                       recipe->parameter[k].place.line, recipe->parameter[k].place.column, name);
+  return WEIR_OK;
+}
+
+/* Number 0 leads. Names are ocean.u if the stream has a name. */
+static weir_status add_sources(weir__graph *graph, const weir__recipe *recipe, const weir__recipe_stream *stream,
+                               int number, const weir__recipe_schema *schema) {
+  weir__text  name   = {0};
+  weir_status status = WEIR_OK;
+  for (int i = 0; status >= 0 && i < schema->fields; i++) {
     const weir__recipe_expected *f = &schema->field[i];
     int                          node;
-    for (int k = 0; k < recipe->fields; k++)
-      if (!strcmp(recipe->field[k].name, f->name))
-        return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the stream has a field %s already; choose another name",
-                         recipe->file, recipe->field[k].place.line, recipe->field[k].place.column, f->name);
-    const weir__grid *grid = recipe->stream.as_published && f->type.rank && f->grid.edge[0] ? &f->grid : NULL;
-    WEIR_TRY(weir__graph_add_source(graph, f->name, 0, i, &f->type, grid, f->is_static, &node));
+    if (!number) status = check_names(recipe, f->name);
+    const weir__grid *grid = stream->as_published && f->type.rank && f->grid.edge[0] ? &f->grid : NULL;
+    weir__text_clear(&name);
+    weir__text_add(&name, "%s%s%s", stream->name ? stream->name : "", stream->name ? "." : "", f->name);
+    if (status >= 0) status = weir__text_status(&name);
+    if (status >= 0) status = weir__graph_add_source(graph, name.data, number, i, &f->type, grid, f->is_static, &node);
+  }
+  weir__text_clear(&name);
+  return status;
+}
+
+/* Sizes for a dimension that no field has would do nothing. */
+static weir_status check_chunks(const weir__recipe *recipe, const weir__recipe_stream *stream,
+                                const weir__recipe_schema *schema) {
+  for (int c = 0; c < stream->chunks; c++) {
+    bool found = false;
+    for (int i = 0; i < schema->fields; i++)
+      found |= weir__axis_find(&schema->field[i].type, stream->chunk[c].dimension) >= 0;
+    if (!found)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: chunks: no field of the stream has a dimension %s", recipe->file,
+                       stream->place.line, stream->place.column, stream->chunk[c].dimension);
   }
   return WEIR_OK;
 }
 
-/* Sizes for a dimension that no field has would do nothing. */
-static weir_status check_chunks(const weir__recipe *recipe, const weir__recipe_schema *schema) {
-  for (int c = 0; c < recipe->stream.chunks; c++) {
-    bool found = false;
-    for (int i = 0; i < schema->fields; i++)
-      found |= weir__axis_find(&schema->field[i].type, recipe->stream.chunk[c].dimension) >= 0;
-    if (!found)
-      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: chunks: no field of the stream has a dimension %s", recipe->file,
-                       recipe->stream.place.line, recipe->stream.place.column, recipe->stream.chunk[c].dimension);
-  }
-  return WEIR_OK;
+/* A joined stream without sizes of its own is cut like the leading one. */
+static weir_status add_stream(weir__graph *graph, const weir__recipe *recipe, int number,
+                              const weir__recipe_schema *schema) {
+  const weir__recipe_stream *stream = number ? &recipe->joined[number - 1] : &recipe->stream;
+  const weir__recipe_stream *sizes  = stream->chunks ? stream : &recipe->stream;
+  graph->chunk_size                 = sizes->chunk;
+  graph->chunk_sizes                = sizes->chunks;
+  WEIR_TRY(check_chunks(recipe, stream, schema));
+  return add_sources(graph, recipe, stream, number, schema);
 }
 
 /* ---- fields ---- */
@@ -45,12 +76,11 @@ static weir_status add_fields(weir__graph *graph, const weir__recipe *recipe) {
   return status;
 }
 
-static weir_status fill_graph(weir__graph *graph, const weir__recipe *recipe, const weir__recipe_schema *schema) {
-  graph->chunk_size  = recipe->stream.chunk;
-  graph->chunk_sizes = recipe->stream.chunks;
+static weir_status fill_graph(weir__graph *graph, const weir__recipe *recipe, const weir__recipe_schema *schema,
+                              const weir__recipe_schema *joined) {
   WEIR_TRY(weir__arena_string(&graph->arena, schema->time_units, &graph->time_units));
-  WEIR_TRY(check_chunks(recipe, schema));
-  WEIR_TRY(add_sources(graph, recipe, schema));
+  WEIR_TRY(add_stream(graph, recipe, 0, schema));
+  for (int i = 0; i < recipe->joins; i++) WEIR_TRY(add_stream(graph, recipe, i + 1, &joined[i]));
   for (int i = 0; i < recipe->parameters; i++) {
     const weir__recipe_parameter *p      = &recipe->parameter[i];
     weir_status                   status = weir__graph_parameter(graph, p->name, p->value);
@@ -60,10 +90,11 @@ static weir_status fill_graph(weir__graph *graph, const weir__recipe *recipe, co
 }
 
 weir_status weir__recipe_graph(const weir__recipe *recipe, const weir__operator_set *operators,
-                               const weir__recipe_schema *schema, weir__graph **graph) {
+                               const weir__recipe_schema *schema, const weir__recipe_schema *joined,
+                               weir__graph **graph) {
   weir__graph *self;
   WEIR_TRY(weir__graph_create(operators->table, &self));
-  weir_status status = fill_graph(self, recipe, schema);
+  weir_status status = fill_graph(self, recipe, schema, joined);
   if (status < 0) {
     weir__graph_destroy(&self);
     return status;

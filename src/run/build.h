@@ -4,10 +4,11 @@
 #include "run/operators.h"
 #include "run/recipe.h"
 
-/* Sources, parameters and fields; no outputs yet. `operators` must outlive the graph, and so must the recipe.
- * WEIR_ERR_INPUT: the recipe and the stream do not fit. */
+/* Sources, parameters and fields; no outputs yet. `joined`: of each stream joined to the leading one. `operators` must
+ * outlive the graph, and so must the recipe. WEIR_ERR_INPUT: the recipe and the streams do not fit. */
 weir_status weir__recipe_graph(const weir__recipe *recipe, const weir__operator_set *operators,
-                               const weir__recipe_schema *schema, weir__graph **graph);
+                               const weir__recipe_schema *schema, const weir__recipe_schema *joined,
+                               weir__graph **graph);
 
 /* The trigger of an output. WEIR_ERR_INPUT: a time, and the stream has no units of time. */
 weir_status weir__recipe_trigger(weir__graph *graph, const weir__every *every, int *trigger);

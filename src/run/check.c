@@ -3,6 +3,7 @@
 #include "exec/worker.h"
 #include "run/directory.h"
 #include "run/files.h"
+#include "run/joined.h"
 #include "run/outputs.h"
 #include "run/report.h"
 #include <stdio.h>
@@ -14,6 +15,7 @@
 typedef struct looked {
   weir__operator_set  operators;
   weir__files        *files;
+  weir__joined       *joined;
   weir__arena         arena;
   weir__recipe_schema schema;
   const char         *from; /* NULL: nothing is known */
@@ -48,9 +50,11 @@ static weir_status find_schema(const weir__recipe *recipe, const char *directory
 static weir_status look(const weir__recipe *recipe, const char *directory, looked *l) {
   WEIR_TRY(weir__operator_set_load(recipe->operator_file, recipe->operator_files, &l->operators));
   WEIR_TRY(weir__recipe_syntax(recipe, &l->operators));
+  WEIR_TRY(weir__joined_open(recipe, &l->joined));
   WEIR_TRY(find_schema(recipe, directory, l));
   if (!l->from) return WEIR_OK;
-  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, &l->graph));
+  if (l->files || l->schema.time_units) WEIR_TRY(weir__joined_settle(l->joined, &l->schema)); /* else unknown yet */
+  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph));
   WEIR_TRY(weir__outputs_resolve(recipe, l->graph, &l->outputs));
   WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE));
   return weir__graph_finish(l->graph);
@@ -60,6 +64,7 @@ static void end_look(looked *l) {
   if (weir__outputs_close(&l->outputs) < 0) (void)0; /* nothing was opened */
   weir__graph_destroy(&l->graph);
   weir__files_close(&l->files);
+  weir__joined_close(&l->joined);
   weir__operator_set_clear(&l->operators);
   weir__arena_clear(&l->arena);
 }
@@ -140,7 +145,8 @@ static void add_field(table *t, const weir__node *node, int k) {
   add_note(cell[5], node->history ? "earlier steps are kept" : NULL, "");
 }
 
-static weir_status add_fields(weir__text *text, const weir__graph *graph, bool sources) {
+/* `stream` -1: those of the recipe. */
+static weir_status add_fields(weir__text *text, const weir__graph *graph, int stream) {
   static const char *const heads[COLUMNS] = {"name", "shape", "chunks", "type", "units", "notes"};
   table                    t              = {0};
   char(*head)[160]                        = new_row(&t);
@@ -148,7 +154,7 @@ static weir_status add_fields(weir__text *text, const weir__graph *graph, bool s
   size_t before = t.rows;
   for (int i = 0; i < graph->nodes; i++)
     for (int k = 0; k < graph->node[i].outputs && graph->node[i].named; k++)
-      if (!graph->node[i].op == sources) add_field(&t, &graph->node[i], k);
+      if ((graph->node[i].op ? -1 : graph->node[i].stream) == stream) add_field(&t, &graph->node[i], k);
   if (t.rows > before) add_table(text, &t);
   weir__free(t.cell);
   return head ? weir__text_status(text) : WEIR_ERR_MEMORY;
@@ -210,6 +216,18 @@ static void add_unknown(weir__text *text, const weir__recipe *recipe) {
     weir__text_add(text, "  %s = %s\n", recipe->field[i].name, recipe->field[i].expression.text);
 }
 
+static weir_status add_joined(weir__text *text, const weir__recipe *recipe, const looked *l, int number) {
+  char                       how[64];
+  const weir__recipe_schema *schema = &weir__joined_schemas(l->joined)[number];
+  const weir__recipe_stream *stream = &recipe->joined[number];
+  weir__text_add(text, "fields of %s, from its files; %s", stream->name, weir__join_text(&stream->join, how));
+  if (schema->time_units) weir__text_add(text, "; time in %s", schema->time_units);
+  if (stream->join.how)
+    weir__text_add(text, "; %lld time levels", (long long)weir__joined_levels(l->joined, number));
+  weir__text_add(text, "\n");
+  return add_fields(text, l->graph, number + 1);
+}
+
 static weir_status add_known(weir__text *text, const weir__recipe *recipe, const looked *l, int workers) {
   weir__text_add(text, "fields of the stream, from %s", l->from);
   if (l->schema.time_units) weir__text_add(text, "; time in %s", l->schema.time_units);
@@ -217,10 +235,11 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   if (recipe->stream.as_published)
     weir__text_add(text, "; chunks are the pieces of the simulation, unknown until it runs: shown by the shape alone");
   weir__text_add(text, "\n");
-  WEIR_TRY(add_fields(text, l->graph, true));
+  WEIR_TRY(add_fields(text, l->graph, 0));
+  for (int i = 0; i < recipe->joins; i++) WEIR_TRY(add_joined(text, recipe, l, i));
   if (recipe->fields) {
     weir__text_add(text, "fields of the recipe\n");
-    WEIR_TRY(add_fields(text, l->graph, false));
+    WEIR_TRY(add_fields(text, l->graph, -1));
   }
   add_outputs(text, recipe);
   return add_plan(text, l->graph, workers);

@@ -31,7 +31,7 @@ static weir_status expand(const weir__recipe_text *file, names *n) {
   return WEIR_OK;
 }
 
-static weir_status open_reader(const weir__recipe_stream *stream, weir__netcdf **reader) {
+static weir_status open_reader(const weir__recipe_stream *stream, weir__netcdf **reader, int *count) {
   names       n      = {0};
   weir_status status = WEIR_OK;
   for (int i = 0; status >= 0 && i < stream->files; i++) status = expand(&stream->file[i], &n);
@@ -42,19 +42,23 @@ static weir_status open_reader(const weir__recipe_stream *stream, weir__netcdf *
       status = weir__error_prefix(status, "%s:%d:%d", stream->file[0].place.file, stream->file[0].place.line,
                                   stream->file[0].place.column);
   }
+  *count = status >= 0 ? (int)n.found.gl_pathc : 0;
   if (n.any) globfree(&n.found);
   return status;
 }
 
 /* ---- the stream ---- */
 
-static weir_status describe(weir__files *self, weir__place place) {
+/* A file without a time dimension is one step; joined to another stream, its fields are static. */
+static weir_status describe(weir__files *self, const weir__recipe_stream *stream, bool one_file) {
   weir__recipe_expected *field;
-  int                    count = weir__netcdf_variables(self->reader);
+  int                    count    = weir__netcdf_variables(self->reader);
+  bool                   timeless = stream->is_joined && one_file && !weir__netcdf_record(self->reader);
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
   for (int i = 0; i < count; i++) {
     const weir__netcdf_variable *v = weir__netcdf_variable_at(self->reader, i);
-    field[i] = (weir__recipe_expected){.name = v->name, .place = place, .type = v->type, .is_static = v->is_static};
+    field[i]           = (weir__recipe_expected){.name = v->name, .place = stream->place, .type = v->type};
+    field[i].is_static = v->is_static || timeless;
   }
   self->schema =
       (weir__recipe_schema){weir__netcdf_time_units(self->reader), weir__netcdf_calendar(self->reader), field, count};
@@ -64,8 +68,9 @@ static weir_status describe(weir__files *self, weir__place place) {
 weir_status weir__files_open(const weir__recipe_stream *stream, weir__files **files) {
   weir__files *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  weir_status status = open_reader(stream, &self->reader);
-  if (status >= 0) status = describe(self, stream->place);
+  int         count;
+  weir_status status = open_reader(stream, &self->reader, &count);
+  if (status >= 0) status = describe(self, stream, count == 1);
   if (status < 0) {
     weir__files_close(&self);
     return status;
@@ -92,12 +97,19 @@ static weir_status next(void *self, int64_t ordinal, int64_t *step, double *time
   return weir__netcdf_step_info(files->reader, ordinal, step, time);
 }
 
-static weir_status read_field(void *self, int field, int64_t ordinal, const weir_view *out) {
-  const weir__files *files  = self;
-  weir_region        region = {.rank = out->rank};
+weir_status weir__files_level(const weir__files *files, int64_t level, int64_t *step, double *time) {
+  return weir__netcdf_step_info(files->reader, level, step, time);
+}
+
+weir_status weir__files_read(weir__files *files, int field, int64_t level, const weir_view *out) {
+  weir_region region = {.rank = out->rank};
   memcpy(region.start, out->start, sizeof region.start);
   memcpy(region.count, out->count, sizeof region.count);
-  return weir__netcdf_read(files->reader, field, ordinal, &region, out);
+  return weir__netcdf_read(files->reader, field, level, &region, out);
+}
+
+static weir_status read_field(void *self, int field, int64_t ordinal, const weir_view *out) {
+  return weir__files_read(self, field, ordinal, out);
 }
 
 weir__source weir__files_source(weir__files *files, const volatile int *stop) {

@@ -14,6 +14,11 @@ void        weir__files_close(weir__files **files);
 const weir__recipe_schema *weir__files_schema(const weir__files *files);
 int64_t                    weir__files_steps(const weir__files *files);
 
+/* Number and time of time level `level`. */
+weir_status weir__files_level(const weir__files *files, int64_t level, int64_t *step, double *time);
+/* Read the box of `out` at that level. Thread-safe. */
+weir_status weir__files_read(weir__files *files, int field, int64_t level, const weir_view *out);
+
 /* The source. `*stop` (may be NULL) set by a signal handler ends the stream at the next step. */
 weir__source weir__files_source(weir__files *files, const volatile int *stop);
 #endif

@@ -59,7 +59,7 @@ weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value
   return WEIR_OK;
 }
 
-static weir_status check_name(const weir__yaml *key, const char *what) {
+weir_status weir__recipe_check_name(const weir__yaml *key, const char *what) {
   if (weir__recipe_is_name(key->text)) return WEIR_OK;
   return WEIR__YAML_FAIL(key, "%s \"%s\": expected a name of letters, digits and _ that does not start with a digit",
                          what, key->text);
@@ -83,14 +83,7 @@ static weir_status read_stream(void *context, const weir__yaml *value) {
 }
 
 static weir_status read_streams(void *context, const weir__yaml *value) {
-  weir__recipe *self = context;
-  if (value->kind != WEIR__YAML_MAP || !value->count)
-    return WEIR__YAML_FAIL(value, "streams: expected streams by name, such as {ocean: {simulation: {}}}");
-  if (value->count > 1)
-    return WEIR__YAML_FAIL(value->key[1], "streams: more than one stream is not available in this version");
-  WEIR_TRY(check_name(value->key[0], "stream"));
-  self->stream.name = value->key[0]->text;
-  return weir__recipe_read_stream(self, value->item[0], &self->stream);
+  return weir__recipe_read_streams(context, value);
 }
 
 static weir_status read_parameters(void *context, const weir__yaml *value) {
@@ -98,7 +91,7 @@ static weir_status read_parameters(void *context, const weir__yaml *value) {
   if (value->kind != WEIR__YAML_MAP) return WEIR__YAML_FAIL(value, "parameters: expected names with numbers");
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)value->count * sizeof *self->parameter, &self->parameter));
   for (int i = 0; i < value->count; i++) {
-    WEIR_TRY(check_name(value->key[i], "parameter"));
+    WEIR_TRY(weir__recipe_check_name(value->key[i], "parameter"));
     WEIR_TRY(weir__yaml_to_real(value->item[i], value->key[i]->text, &self->parameter[i].value));
     self->parameter[i].name  = value->key[i]->text;
     self->parameter[i].place = value->key[i]->place;
@@ -113,7 +106,7 @@ static weir_status read_fields(void *context, const weir__yaml *value) {
   if (value->kind != WEIR__YAML_MAP) return WEIR__YAML_FAIL(value, "fields: expected names with expressions");
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)value->count * sizeof *field, &field));
   for (int i = 0; i < value->count; i++) {
-    WEIR_TRY(check_name(value->key[i], "field"));
+    WEIR_TRY(weir__recipe_check_name(value->key[i], "field"));
     if (value->item[i]->kind != WEIR__YAML_TEXT || !*value->item[i]->text)
       return WEIR__YAML_FAIL(value->item[i], "%s: expected an expression, such as 0.5 * (u^2 + v^2)",
                              value->key[i]->text);
@@ -240,6 +233,19 @@ static weir_status default_run(weir__recipe *self) {
   return WEIR_OK;
 }
 
+/* obs.eta is a field of the stream obs, so nothing else is called obs. */
+static weir_status check_stream_name(const weir__recipe *self, const weir__recipe_stream *stream) {
+  for (int i = 0; stream->name && i < self->fields; i++)
+    if (!strcmp(self->field[i].name, stream->name))
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the field %s has the name of a stream", self->file,
+                       self->field[i].place.line, self->field[i].place.column, stream->name);
+  for (int i = 0; stream->name && i < self->parameters; i++)
+    if (!strcmp(self->parameter[i].name, stream->name))
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the parameter %s has the name of a stream", self->file,
+                       self->parameter[i].place.line, self->parameter[i].place.column, stream->name);
+  return WEIR_OK;
+}
+
 static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
   const weir__yaml *both = weir__yaml_get(root, "streams");
   if (both && weir__yaml_get(root, "stream"))
@@ -252,6 +258,11 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
       if (!strcmp(self->field[i].name, self->parameter[k].name))
         return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the field %s has the name of a parameter", self->file,
                          self->field[i].place.line, self->field[i].place.column, self->field[i].name);
+  if (self->stream.join.how)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: join belongs to files beside the leading stream; this one leads",
+                     self->file, self->stream.join.place.line, self->stream.join.place.column);
+  WEIR_TRY(check_stream_name(self, &self->stream));
+  for (int i = 0; i < self->joins; i++) WEIR_TRY(check_stream_name(self, &self->joined[i]));
   return self->run ? WEIR_OK : default_run(self);
 }
 

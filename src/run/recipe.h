@@ -58,10 +58,22 @@ typedef struct weir__recipe_schema {
   int                          fields;
 } weir__recipe_schema;
 
+/* How the time levels of a stream's files find the steps of the leading stream. */
+typedef enum weir__join_how { WEIR__JOIN_NONE, WEIR__JOIN_EXACT, WEIR__JOIN_NEAREST, WEIR__JOIN_LAST } weir__join_how;
+typedef struct weir__join {
+  weir__join_how how;     /* NONE: not given */
+  bool           by_step; /* by the number of the step; else by time */
+  double         tolerance; /* -1: not given; steps, or time in seconds */
+  bool           has_unit;  /* the tolerance was given with a unit of time */
+  weir__place    place;
+} weir__join;
+
 typedef struct weir__recipe_stream {
   const char              *name; /* NULL: whichever the simulation opens */
   weir__place              place;
   bool                     is_files;
+  bool                     is_joined; /* to the leading stream */
+  weir__join               join;
   const weir__recipe_text *file; /* names or patterns, in order */
   int                      files;
   const char              *time;      /* files: name of the time dimension; NULL: found by itself */
@@ -92,7 +104,9 @@ typedef struct weir__recipe {
   weir__arena               arena;
   const char               *file; /* as it is named in messages */
   const char               *run;  /* name of the run: letters, digits, - _ . */
-  weir__recipe_stream       stream;
+  weir__recipe_stream       stream; /* the leading one: its steps are those of the run; number 0 in the graph */
+  weir__recipe_stream      *joined; /* files joined to it; numbers from 1 in the graph */
+  int                       joins;
   weir__recipe_parameter   *parameter;
   int                       parameters;
   const weir__recipe_field *field;
@@ -131,6 +145,8 @@ weir_status weir__recipe_schema_text(const weir__recipe_schema *schema, weir__te
 /* ---- shared by the files that read the parts of a recipe ---- */
 
 weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *value, weir__recipe_stream *stream);
+weir_status weir__recipe_read_streams(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_join(weir__recipe_stream *stream, const weir__yaml *value);
 weir_status weir__recipe_read_outputs(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value, const weir__chunk_size **chunk,
                                      int *chunks);
@@ -138,5 +154,6 @@ weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value
 weir_status       weir__recipe_read_duration(const weir__yaml *value, const char *what, double *seconds);
 weir__recipe_text weir__recipe_text_of(const weir__yaml *value);
 /* A name for fields, parameters and dimensions: a letter or _, then letters, digits, _. */
-bool weir__recipe_is_name(const char *text);
+bool        weir__recipe_is_name(const char *text);
+weir_status weir__recipe_check_name(const weir__yaml *key, const char *what);
 #endif

@@ -110,6 +110,10 @@ static weir_status read_expects(void *context, const weir__yaml *value) {
   return weir__recipe_schema_read(&r->recipe->arena, value, &r->stream->expects);
 }
 
+static weir_status read_join(void *context, const weir__yaml *value) {
+  return weir__recipe_read_join(((reading *)context)->stream, value);
+}
+
 static weir_status check_stream(const reading *r, const weir__yaml *value) {
   const weir__yaml *odd;
   if (r->simulation == r->files)
@@ -134,8 +138,8 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
                                         {"chunks", read_chunks},
                                         {"holes", read_holes},
                                         {"expects", read_expects},
+                                        {"join", read_join},
                                         {"members", NULL},
-                                        {"join", NULL},
                                         {"placement", NULL},
                                         {"images", NULL},
                                         {"zarr", NULL},

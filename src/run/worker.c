@@ -7,6 +7,7 @@
 #include "run/directory.h"
 #include "run/figures.h"
 #include "run/files.h"
+#include "run/joined.h"
 #include "run/live.h"
 #include "run/outputs.h"
 #include "run/report.h"
@@ -28,6 +29,8 @@ typedef struct process {
   weir__operator_set  operators;
   weir__files        *files;
   weir__source        source; /* of the files; the worker borrows it */
+  weir__joined       *joined; /* files beside the leading stream */
+  weir__joined_source joined_source;
   weir__intake       *intake;
   int64_t             processes; /* of the simulation */
   weir__arena         arena;     /* of the schema's list */
@@ -132,14 +135,15 @@ static weir_status open_intake(process *p) {
   return weir__recipe_expected_check(p->recipe, &p->schema);
 }
 
-static weir_status open_stream(process *p) {
-  weir_status status;
+/* What is wrong with files is said before anything waits for the simulation. */
+static weir_status open_streams(process *p) {
+  weir_status status = weir__joined_open(p->recipe, &p->joined);
+  WEIR_TRY(weir__comm_agree(p->comm, status));
   if (p->recipe->stream.is_files) {
     status = weir__files_open(&p->recipe->stream, &p->files);
     if (status >= 0) p->schema = *weir__files_schema(p->files);
-    return weir__comm_agree(p->comm, status);
-  }
-  status = open_intake(p);
+  } else status = open_intake(p);
+  if (status >= 0) status = weir__joined_settle(p->joined, &p->schema);
   return weir__comm_agree(p->comm, status);
 }
 
@@ -155,7 +159,8 @@ static weir_status write_schema(const process *p) {
 
 static weir_status build(process *p) {
   weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
-  if (status >= 0) status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, &p->graph);
+  if (status >= 0)
+    status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph);
   if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
   WEIR_TRY(weir__comm_agree(p->comm, status));
   if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_CREATE);
@@ -173,11 +178,13 @@ static weir_status create_worker(process *p) {
                                         .pin              = p->recipe->pin,
                                         .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
                                         .holes            = s->holes,
+                                        .joined           = &p->joined_source,
                                         .progress         = on_progress,
                                         .progress_self    = p,
                                         .beat             = on_beat,
                                         .beat_self        = p,
                                         .trace_events     = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
+  p->joined_source                   = weir__joined_source_of(p->joined);
   if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
   return weir__worker_create(p->graph, p->comm, p->files ? &p->source : NULL, p->intake, &options, &p->worker);
 }
@@ -240,7 +247,7 @@ static weir_status run(process *p) {
   WEIR_TRY(open_run(p));
   WEIR_TRY(weir__comm_agree(p->comm, weir__live_open(p->directory, weir__comm_rank(p->comm), &p->live)));
   tell(p, WEIR__PHASE_WAITING);
-  WEIR_TRY(open_stream(p));
+  WEIR_TRY(open_streams(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
   WEIR_TRY(weir__comm_agree(p->comm, first(p) ? write_schema(p) : WEIR_OK));
   WEIR_TRY(build(p));
@@ -254,6 +261,7 @@ static void close_all(process *p) {
   weir__graph_destroy(&p->graph);
   weir__intake_close(&p->intake);
   weir__files_close(&p->files);
+  weir__joined_close(&p->joined);
   weir__operator_set_clear(&p->operators);
   weir__recipe_destroy(&p->recipe);
   weir__arena_clear(&p->arena);

@@ -1,6 +1,7 @@
 /* weir-test: timeout=60
  * Recipes: what is read, and what is said of those that are wrong. */
 #include "recipes.h"
+#include "run/joined.h"
 #include "run/recipe.h"
 #include <math.h>
 #include <setjmp.h>
@@ -118,6 +119,44 @@ static void defaults(void **state) {
   weir__recipe_destroy(&r);
 }
 
+/* The simulation leads wherever it stands; of files alone, the first. */
+static void reads_joins(void **state) {
+  static const char text[] = "streams:\n"
+                             "  obs: {files: [a.nc, b.nc], chunks: {n: 4}, join: {time: nearest, tolerance: 3 h}}\n"
+                             "  model: {simulation: {}}\n"
+                             "  mask: {files: mask.nc}\n"
+                             "  old: {files: c.nc, time: t, join: {tolerance: 2, step: last}}\n";
+  weir__recipe     *r;
+  char              whole[512], text_of[64];
+  (void)state;
+  snprintf(whole, sizeof whole, "%s%s", text, "outputs:\n  - csv: {path: a.csv, fields: [u]}\n");
+  if (parse(whole, &r) < 0) fail_msg("%s", weir_error_last());
+  assert_string_equal(r->stream.name, "model");
+  assert_false(r->stream.is_files || r->stream.is_joined);
+  assert_int_equal(r->joins, 3);
+  assert_string_equal(r->joined[0].name, "obs");
+  assert_true(r->joined[0].is_joined && r->joined[0].is_files);
+  assert_int_equal(r->joined[0].files, 2);
+  assert_int_equal(r->joined[0].chunks, 1);
+  assert_int_equal(r->joined[0].join.how, WEIR__JOIN_NEAREST);
+  assert_false(r->joined[0].join.by_step);
+  assert_float_equal(r->joined[0].join.tolerance, 3 * 3600, 0);
+  assert_string_equal(weir__join_text(&r->joined[0].join, text_of), "joined by time, nearest within 3.0 h");
+  assert_int_equal(r->joined[1].join.how, WEIR__JOIN_NONE);
+  assert_string_equal(weir__join_text(&r->joined[1].join, text_of), "static");
+  assert_int_equal(r->joined[2].join.how, WEIR__JOIN_LAST);
+  assert_true(r->joined[2].join.by_step);
+  assert_string_equal(weir__join_text(&r->joined[2].join, text_of), "joined by step, last within 2 steps");
+  weir__recipe_destroy(&r);
+  snprintf(whole, sizeof whole, "%s%s", "streams: {a: {files: a.nc}, b: {files: b.nc, join: {time: exact}}}\n",
+           "outputs:\n  - csv: {path: a.csv, fields: [u]}\n");
+  if (parse(whole, &r) < 0) fail_msg("%s", weir_error_last());
+  assert_string_equal(r->stream.name, "a");
+  assert_int_equal(r->joins, 1);
+  assert_float_equal(r->joined[0].join.tolerance, -1, 0);
+  weir__recipe_destroy(&r);
+}
+
 static void parameters_change(void **state) {
   weir__recipe *r;
   (void)state;
@@ -133,7 +172,9 @@ static void parameters_change(void **state) {
 
 /* ---- wrong ones: the whole message ---- */
 
-#define TAIL "stream: {simulation: {}}\noutputs:\n  - csv: {path: a.csv, fields: [u]}\n"
+#define TAIL_OUTPUT  "outputs:\n  - csv: {path: a.csv, fields: [u]}\n"
+#define TAIL         "stream: {simulation: {}}\n" TAIL_OUTPUT
+#define JOINED(join) "streams: {m: {simulation: {}}, obs: {files: a, join: " join "}}\n"
 
 static const struct {
   const char *text, *message;
@@ -151,7 +192,36 @@ static const struct {
     {"outputs:\n  - csv: {path: a.csv, fields: [u]}\n",
      "a.yaml:1:1: stream is missing, expected one with simulation: or files:"},
     {"streams: {a: {simulation: {}}, b: {simulation: {}}}\n",
-     "a.yaml:1:32: streams: more than one stream is not available in this version"},
+     "a.yaml:1:32: streams: a and b are both simulations, expected at most one"},
+    {"streams: {}\n", "a.yaml:1:10: streams: expected streams by name, such as {ocean: {simulation: {}}}"},
+    {"streams: {a: {simulation: {}}, b: {}}\n",
+     "a.yaml:1:35: a stream has either simulation: or files:, none is given"},
+    {"streams: {a.b: {simulation: {}}}\n",
+     "a.yaml:1:11: stream \"a.b\": expected a name of letters, digits and _ that does not start with a digit"},
+    {"streams: {a: {files: a.nc}, a: {files: b.nc}}\n", "a.yaml:1:29: a is given twice (first in line 1)"},
+    {JOINED("{}") TAIL_OUTPUT,
+     "a.yaml:1:54: join: expected step: or time: with exact, nearest or last, such as {time: nearest}"},
+    {JOINED("{tolerance: 3 h}") TAIL_OUTPUT,
+     "a.yaml:1:54: join: expected step: or time: with exact, nearest or last, such as {time: nearest}"},
+    {JOINED("{step: exact, time: exact}") TAIL_OUTPUT,
+     "a.yaml:1:74: join: step and time are both given, expected one of them"},
+    {JOINED("{time: newest}") TAIL_OUTPUT, "a.yaml:1:61: time: expected one of exact, nearest, last, got \"newest\""},
+    {JOINED("{tiem: last}") TAIL_OUTPUT, "a.yaml:1:55: unknown key tiem in join, expected one of step, time, tolerance"},
+    {JOINED("{time: nearest, tolerance: 3 moons}") TAIL_OUTPUT,
+     "a.yaml:1:81: tolerance: expected a positive number with s, min, h or d, such as 6 h, got \"3 moons\""},
+    {JOINED("{time: nearest, tolerance: -1}") TAIL_OUTPUT, "a.yaml:1:81: tolerance is -1, expected 0 or more"},
+    {JOINED("{step: nearest, tolerance: 3 h}") TAIL_OUTPUT,
+     "a.yaml:1:81: tolerance: expected a whole number of steps, as the stream is joined by step"},
+    {JOINED("{step: nearest, tolerance: 0.5}") TAIL_OUTPUT,
+     "a.yaml:1:81: tolerance: expected a whole number of steps, as the stream is joined by step"},
+    {"stream: {files: a.nc, join: {time: last}}\n" TAIL_OUTPUT,
+     "a.yaml:1:29: join belongs to files beside the leading stream; this one leads"},
+    {"streams: {a: {files: a.nc, join: {time: last}}, b: {files: b.nc}}\n" TAIL_OUTPUT,
+     "a.yaml:1:34: join belongs to files beside the leading stream; this one leads"},
+    {JOINED("{time: last}") "fields: {obs: 2 * u}\n" TAIL_OUTPUT,
+     "a.yaml:2:10: the field obs has the name of a stream"},
+    {JOINED("{time: last}") "parameters: {obs: 2}\n" TAIL_OUTPUT,
+     "a.yaml:2:14: the parameter obs has the name of a stream"},
     {"stream: {simulation: {policy: {when_full: drop}}}\n",
      "a.yaml:1:43: when_full: drop is not available in this version, expected block"},
     {"stream: {simulation: {policy: {slots: 0}}}\n", "a.yaml:1:39: slots is 0, expected 1 to 512"},
@@ -160,7 +230,7 @@ static const struct {
     {"stream: {simulation: {}, files: a.nc}\n",
      "a.yaml:1:9: a stream has either simulation: or files:, both are given"},
     {"stream: {simulation: {}, ranks: 4}\n",
-     "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, files, time, chunks, holes, expects"},
+     "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, files, time, chunks, holes, expects, join"},
     {"stream: {files: a.nc, holes: fill}\n", "a.yaml:1:30: holes belongs to a simulation; files have none"},
     {"stream: {simulation: {}, chunks: {y: many}}\n", "a.yaml:1:38: chunks: expected a whole number, got \"many\""},
     {"stream: {files: a.nc, chunks: as-published}\n",
@@ -273,7 +343,7 @@ int main(void) {
       cmocka_unit_test(schema_round_trip),       cmocka_unit_test(defaults),
       cmocka_unit_test(parameters_change),       cmocka_unit_test(refuses_with_one_message),
       cmocka_unit_test(refuses_alias_bombs),     cmocka_unit_test(refuses_depth),
-      cmocka_unit_test(survives_lack_of_memory),
+      cmocka_unit_test(survives_lack_of_memory), cmocka_unit_test(reads_joins),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
