@@ -5,35 +5,13 @@
 #include "channel/segment.h"
 #include "core/clock.h"
 #include "core/text.h"
-#include "exec/state.h"
+#include "exec/intake.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-struct weir__intake {
-  weir__comm               *comm;
-  char                     *run_directory, *stream;
-  weir__channel           **channel;
-  int                       channels;
-  weir__doorbell           *doorbell;
-  weir__doorbell          **peer; /* of this node's other workers */
-  int                       peers, node_rank, node_size;
-  weir__channel_definitions definitions; /* what all processes agree on; no pieces */
-  weir__intake_field       *field;
-  weir__arena               arena;
-  weir__local_piece        *piece;
-  int                       pieces;
-  weir__channel_record     *record; /* per channel, of the step being gathered */
-  bool                     *read;   /* per channel: the next step was read */
-  bool                      mapped, ended;
-  uint64_t                  next;                               /* sequence */
-  bool                      discarded[WEIR__CHANNEL_SLOTS_MAX]; /* per sequence in flight */
-  int64_t                   dropped;                            /* steps */
-  int64_t                   checked_ns;
-};
-
-enum { DOOR = 0, POLL_NS = 10000000, ALIVE_NS = 1000000000 };
+enum { POLL_NS = 10000000 };
 
 /* ---- meeting ---- */
 
@@ -188,6 +166,7 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
   int                  count  = 0;
   WEIR_TRY(weir__alloc_zeroed(sizeof *in, 0, &in));
   in->comm = comm;
+  in->skip = INT64_MIN;
   WEIR_TRY_GOTO(out, weir__alloc_string(run_directory, &in->run_directory));
   WEIR_TRY_GOTO(out, weir__alloc_string(stream, &in->stream));
   WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
@@ -276,6 +255,10 @@ void weir__intake_refuse(weir__intake *in, const char *message) {
   for (int i = 0; i < in->channels; i++) (void)!weir__channel_refuse(in->channel[i], message);
 }
 
+void weir__intake_forget(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++) weir__channel_forget(&in->channel[i]);
+}
+
 void weir__intake_close(weir__intake **intake) {
   weir__intake *in = *intake;
   if (!in) return;
@@ -293,215 +276,3 @@ void weir__intake_close(weir__intake **intake) {
   weir__free(in);
   *intake = NULL;
 }
-
-/* ---- pieces and demands ---- */
-
-weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, const weir__local_piece **pieces,
-                                int *count) {
-  int total = 0;
-  for (int i = 0; i < in->channels; i++) total += weir__channel_definitions_of(in->channel[i])->pieces;
-  WEIR_TRY(weir__alloc_array((size_t)total + 1, sizeof *in->piece, &in->piece));
-  for (int i = 0; i < in->channels; i++) {
-    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
-    for (int k = 0; k < d->pieces; k++) {
-      weir__local_piece *piece = &in->piece[in->pieces++];
-      *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
-      for (int n = 0; n < graph->nodes; n++)
-        if (!graph->node[n].op && !graph->node[n].stream && graph->node[n].field == d->piece[k].field) piece->node = n;
-      if (piece->node < 0)
-        return WEIR_FAIL(WEIR_ERR_INTERNAL, "field %s is not in the graph", d->field[d->piece[k].field].name);
-    }
-  }
-  *pieces = in->piece;
-  *count  = in->pieces;
-  return WEIR_OK;
-}
-
-static weir_status open_peers(weir__intake *in) {
-  int rank = weir__comm_rank(in->comm), first = rank - in->node_rank;
-  WEIR_TRY(weir__alloc_array((size_t)in->node_size, sizeof *in->peer, &in->peer));
-  WEIR_TRY(weir__comm_barrier(in->comm)); /* every doorbell is there */
-  for (int i = 0; i < in->node_size; i++)
-    if (first + i != rank && weir__doorbell_open_peer(in->run_directory, first + i, &in->peer[in->peers]) >= 0)
-      in->peers++;
-  return WEIR_OK;
-}
-
-weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
-  const weir__graph     *graph = plan->graph;
-  weir__channel_trigger *trigger;
-  weir__channel_demand  *demand;
-  weir__channel_want    *want;
-  int                    wants = 0;
-  uint64_t               all = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
-  WEIR_TRY(open_peers(in));
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)graph->triggers * sizeof *trigger, &trigger));
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *demand, &demand));
-  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * WEIR__WANTS_MAX * sizeof *want, &want));
-  for (int t = 0; t < graph->triggers; t++)
-    trigger[t] = (weir__channel_trigger){graph->trigger[t].period, graph->trigger[t].phase, graph->trigger[t].interval};
-  WEIR_TRY(weir__doorbell_expect(in->doorbell, DOOR, in->channels));
-  for (int i = 0, at = 0; i < in->channels; i++) {
-    weir__channel_terms terms = {.slots      = options->slots,
-                                 .timeout_ns = options->block_timeout_ns,
-                                 .trigger    = trigger,
-                                 .triggers   = graph->triggers,
-                                 .doorbell   = in->doorbell,
-                                 .door       = DOOR};
-    int                 first = at;
-    for (; at < plan->pieces && plan->piece[at].channel == i; at++) {
-      weir__wants of;
-      weir__plan_wants(plan, plan->piece[at].node, &plan->piece[at].region, &of);
-      demand[at] = (weir__channel_demand){.wants = of.count, .want = &want[wants]};
-      for (int n = 0; n < of.count; n++)
-        want[wants++] = (weir__channel_want){of.want[n].triggers & all, of.want[n].region};
-    }
-    WEIR_TRY(weir__channel_demand_post(in->channel[i], demand + first, &terms));
-  }
-  return WEIR_OK;
-}
-
-/* ---- steps ---- */
-
-static weir_status map_all(weir__intake *in) {
-  for (int i = 0; i < in->channels; i++) {
-    weir_status status = weir__channel_map(in->channel[i]);
-    if (status == WEIR_END) return weir__channel_alive(in->channel[i]) ? WEIR_ERR_TIMEOUT : WEIR_END;
-    if (status == WEIR_ERR_GONE) return WEIR_END;
-    if (status < 0) return status;
-  }
-  in->mapped = true;
-  return WEIR_OK;
-}
-
-/* Has a process that we wait for died? Asked rarely: it reads /proc. */
-static bool lost(weir__intake *in) {
-  int64_t now = weir__clock_ns();
-  if (now - in->checked_ns < ALIVE_NS) return false;
-  in->checked_ns = now;
-  for (int i = 0; i < in->channels; i++)
-    if (!in->read[i] && !weir__channel_alive(in->channel[i])) return true;
-  return false;
-}
-
-/* A tombstone may stand for many steps, of which only the first and the last number are known. */
-static bool is_exact(const weir__intake *in, int channel) {
-  const weir__channel_record *r = &in->record[channel];
-  return r->more == 0;
-}
-
-/* All processes have said what there is of the next sequence number: one whole step, or one that is discarded because
- * not all could publish it. */
-static weir_status gather(weir__intake *in, weir__arrival *arrival) {
-  uint64_t sequence  = in->next;
-  bool    *discarded = &in->discarded[sequence % WEIR__CHANNEL_SLOTS_MAX];
-  int      exact     = -1;
-  *discarded         = false;
-  for (int i = 0; i < in->channels; i++) {
-    *discarded |= in->record[i].tombstone;
-    if (exact < 0 && is_exact(in, i)) exact = i;
-  }
-  in->dropped += *discarded;
-  const weir__channel_record *r = &in->record[exact < 0 ? 0 : exact];
-  int64_t step = r->step; /* between the first and the last that it stands for, where nobody knows better */
-  if (r->more) step += (int64_t)((double)(r->last_step - r->step) * (double)(sequence - r->sequence) / (double)r->more);
-  *arrival = (weir__arrival){step, r->time, r->fired, in->next++};
-  for (int i = 0; i < in->channels; i++) {
-    in->read[i] = in->record[i].sequence + in->record[i].more > sequence;
-    if (is_exact(in, i) && in->record[i].step != arrival->step)
-      return WEIR_FAIL(
-          WEIR_ERR_INPUT,
-          "stream %s: process %d is at step %lld, process %d at step %lld; all must publish the same steps", in->stream,
-          weir__channel_definitions_of(in->channel[exact])->rank, (long long)arrival->step,
-          weir__channel_definitions_of(in->channel[i])->rank, (long long)in->record[i].step);
-  }
-  return WEIR_OK;
-}
-
-weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
-  int missing = 0;
-  if (in->ended) return WEIR_END;
-  if (!in->mapped) {
-    weir_status status = map_all(in);
-    if (status != WEIR_OK) {
-      in->ended = status == WEIR_END;
-      return status;
-    }
-  }
-  for (int i = 0; i < in->channels; i++) {
-    if (in->read[i]) continue;
-    switch (weir__channel_next(in->channel[i], &in->record[i])) {
-    case WEIR__CHANNEL_STEP: in->read[i] = true; break;
-    case WEIR__CHANNEL_NOTHING: missing++; break;
-    case WEIR__CHANNEL_END:
-    case WEIR__CHANNEL_LOST: in->ended = true; return WEIR_END;
-    }
-  }
-  if (missing) {
-    if (!lost(in)) return WEIR_ERR_TIMEOUT;
-    in->ended = true;
-    return WEIR_END;
-  }
-  return gather(in, arrival);
-}
-
-void weir__intake_pieces_of(weir__intake *in, uint64_t sequence, const void **data) {
-  for (int k = 0; k < in->pieces; k++) {
-    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[in->piece[k].channel]);
-    weir_view                        view;
-    data[k] = NULL;
-    if (in->discarded[sequence % WEIR__CHANNEL_SLOTS_MAX] && !d->field[d->piece[in->piece[k].piece].field].is_static)
-      continue;
-    if (weir__channel_piece(in->channel[in->piece[k].channel], sequence, in->piece[k].piece, &view) >= 0)
-      data[k] = view.data;
-  }
-}
-
-void weir__intake_release(weir__intake *in, uint64_t sequence) {
-  for (int i = 0; i < in->channels; i++) {
-    weir__channel_done(in->channel[i], sequence);
-    weir__channel_acknowledge(in->channel[i], sequence + 1);
-  }
-}
-
-weir__doorbell *weir__intake_doorbell(weir__intake *in) { return in->doorbell; }
-
-void weir__intake_ring_peers(weir__intake *in) {
-  for (int i = 0; i < in->peers; i++) weir__doorbell_ring(in->peer[i]);
-}
-
-int64_t weir__intake_blocked_ns(const weir__intake *in) {
-  int64_t total = 0;
-  for (int i = 0; i < in->channels; i++) {
-    weir__channel_stats stats;
-    weir__channel_stats_get(in->channel[i], &stats);
-    total += stats.blocked_ns;
-  }
-  return total;
-}
-
-int64_t weir__intake_bytes(const weir__intake *in) {
-  int64_t total = 0;
-  for (int i = 0; i < in->channels; i++) {
-    weir__channel_stats stats;
-    weir__channel_stats_get(in->channel[i], &stats);
-    total += (int64_t)stats.bytes;
-  }
-  return total;
-}
-
-int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
-
-const char *weir__intake_stream(const weir__intake *in) { return in->stream; }
-
-int64_t weir__intake_queued(const weir__intake *in) {
-  uint64_t most = in->next;
-  for (int i = 0; i < in->channels && in->mapped; i++) {
-    weir__channel_stats stats;
-    weir__channel_stats_get(in->channel[i], &stats);
-    if (stats.published > most) most = stats.published;
-  }
-  return (int64_t)(most - in->next);
-}
-
-int weir__intake_channels(const weir__intake *in) { return in->channels; }

@@ -2,6 +2,7 @@
 #ifndef WEIR_EXEC_STATE_H
 #define WEIR_EXEC_STATE_H
 #include "channel/channel.h"
+#include "exec/failure.h"
 #include "exec/pool.h"
 #include "exec/trace.h"
 #include "exec/worker.h"
@@ -18,7 +19,7 @@ typedef struct weir__step {
   uint64_t     fired;             /* triggers */
   uint32_t     turn[WEIR__TURNS]; /* ordinal % r: where this step stands in a ring of r, without a division per task */
   int64_t      arrived_ns;
-  uint64_t     sequence;       /* in the channels */
+  uint64_t     sequence, more; /* in the channels; it stands for `more` further ones that are lost */
   int64_t     *index;          /* per node: how often active before this step */
   const void **piece;          /* per local piece: its data in the slot; NULL: not there */
   _Atomic uint32_t *counter;   /* per task: what it still waits for */
@@ -31,6 +32,16 @@ typedef struct weir__thread_memory {
   weir_view in[WEIR_INPUTS_MAX];
   weir_view out[WEIR_OUTPUTS_MAX];
 } weir__thread_memory;
+
+/* A step as it comes from the simulation, or from a source. */
+typedef struct weir__arrival {
+  int64_t  step;
+  double   time;
+  uint64_t fired, sequence;
+  uint64_t more;  /* lost: it stands for so many further ones */
+  bool     torn;  /* not all processes published it: to be discarded everywhere */
+  bool     known; /* number and time are */
+} weir__arrival;
 
 struct weir__worker {
   const weir__graph   *graph;
@@ -50,11 +61,20 @@ struct weir__worker {
   _Atomic uint32_t     outbox;
   _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
   _Atomic uint32_t     asleep;
-  int64_t              begun, retired; /* ordinals */
-  int64_t              ended;          /* ordinal at which the streams ended here; -1: not yet */
-  int64_t              end;            /* agreed by all; -1: not yet */
-  weir__agreement     *ends;           /* on it */
-  bool                 ending;
+  int64_t              begun, retired;   /* ordinals */
+  int64_t              ended;            /* ordinal at which no further step began here; -1: not yet */
+  int64_t              limit;            /* no step from this ordinal on begins; -1: none */
+  int64_t              end;              /* agreed by all; valid when `agreed` */
+  bool                 agreed;           /* on the end */
+  bool                 torn, ahead;      /* a step was not whole; some worker has begun steps after the end */
+  weir__agreement     *ends, *wholes;    /* on the end; on each step (exec/steps.c) */
+  weir__arrival        asked;            /* the step being agreed on */
+  bool                 answered;         /* agreed on; its announcement is waited for */
+  int64_t              whole_rounds;     /* of `wholes` */
+  struct weir__keeper *keeper;           /* of checkpoints; NULL: none are made */
+  bool                 acknowledges;     /* steps when they retire, though there is a keeper: it could not go on */
+  uint64_t             retired_sequence; /* of the channels: after the last step retired */
+  int64_t              last_step;        /* number of the step begun last */
   double               last_time;
   struct weir__relay  *relay;
   struct weir__steer  *steer;
@@ -69,9 +89,7 @@ struct weir__worker {
   int64_t              retired_step; /* number and time of the last one retired */
   double               retired_time;
   unsigned             turns; /* of the owner's loop */
-  weir__mutex          failure_lock;
-  _Atomic uint64_t     failures;
-  char                 failure[1024]; /* the first one */
+  weir__failures       failures;
 };
 
 static inline weir__step *weir__step_of(weir__worker *w, int64_t ordinal) { return &w->step[ordinal % w->steps]; }
@@ -80,7 +98,30 @@ void weir__worker_run_entry(void *worker, int thread, uint32_t entry); /* exec/t
 void weir__worker_fire(weir__worker *w, weir__step *s, int emitter,
                        int thread);      /* count down what waits for an emitter */
 void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */
-void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node);
+void weir__worker_arm(weir__worker *w);  /* set all counters for the step that begins next, with none before it */
+int  weir__worker_request_base(const weir__worker *w, int64_t ordinal); /* first request of a step */
+int  weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordinal);
+
+/* ---- steps.c ---- */
+weir_status weir__steps_create(weir__worker *w); /* collective */
+weir_status weir__steps_begin(weir__worker *w, bool *some);
+void        weir__steps_retire(weir__worker *w, bool *some);
+weir_status weir__steps_end(weir__worker *w, bool *some);
+bool        weir__steps_again(const weir__worker *w);
+void        weir__worker_limit(weir__worker *w, int64_t ordinal); /* no step from this ordinal on begins here */
+
+/* ---- relay.c: steps for workers that serve no process ---- */
+weir_status weir__relay_create(weir__worker *w); /* collective */
+void        weir__relay_destroy(weir__worker *w);
+int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
+bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s);
+weir_status weir__relay_announce_end(weir__worker *w);
+weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);
+void        weir__relay_completed(weir__worker *w, int request);
+
+/* ---- notices: what one worker tells all others out of order ---- */
+void weir__worker_heed(weir__worker *w, const weir__notice *notice);
 
 /* ---- sight.c: what others see of a worker ---- */
 weir__step *weir__step_in_slot(weir__worker *w, int64_t slot); /* in flight, whose messages use the slot; NULL: none */
@@ -104,25 +145,30 @@ void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_
 const double *weir__worker_decisions(const weir__worker *w, int64_t ordinal);
 
 /* ---- intake, as the worker uses it ---- */
-typedef struct weir__arrival {
-  int64_t  step;
-  double   time;
-  uint64_t fired, sequence;
-} weir__arrival;
 weir_status weir__intake_pieces(weir__intake *intake, const weir__graph *graph, const weir__local_piece **pieces,
                                 int *count);
 weir_status weir__intake_demand(weir__intake *intake, const weir__plan *plan, const weir__worker_options *options);
-/* A whole step from all processes of this worker: WEIR_OK; nothing yet: WEIR_ERR_TIMEOUT without a message; WEIR_END.
- */
-weir_status     weir__intake_next(weir__intake *intake, weir__arrival *arrival);
-void            weir__intake_pieces_of(weir__intake *intake, uint64_t sequence, const void **data);
-void            weir__intake_release(weir__intake *intake, uint64_t sequence);
+/* A step from all processes of this worker, whole or torn: WEIR_OK; nothing yet: WEIR_ERR_TIMEOUT without a message;
+ * WEIR_END: the streams have ended here. */
+weir_status weir__intake_next(weir__intake *intake, weir__arrival *arrival);
+/* What was agreed on with others about the step that came last: it is torn, and stands for `more` further ones. */
+void weir__intake_settle(weir__intake *intake, const weir__arrival *arrival);
+bool weir__intake_lost(const weir__intake *intake); /* it ended because a process died, or gave up */
+void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);
+void weir__intake_done(weir__intake *intake, uint64_t sequence);          /* its data are not looked at any more */
+void weir__intake_acknowledge(weir__intake *intake, uint64_t before);     /* all steps before: their places are free */
+/* DROP_NEWEST: steps below this one have a place here; the smallest of all workers is granted to the processes. */
+uint64_t weir__intake_room(const weir__intake *intake);
+void     weir__intake_grant(weir__intake *intake, uint64_t before);
+/* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
+void            weir__intake_skip(weir__intake *intake, int64_t step);
+int             weir__intake_slots(const weir__intake *intake); /* of each channel; 0: this worker has none */
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
 const char     *weir__intake_stream(const weir__intake *intake);
-int64_t weir__intake_queued(const weir__intake *intake);   /* steps published and not read, of the slowest reader */
-int     weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
-int64_t weir__intake_blocked_ns(const weir__intake *intake);
-int64_t weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
-int64_t weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
+int64_t         weir__intake_queued(const weir__intake *intake); /* steps published and not read */
+int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
+int64_t         weir__intake_blocked_ns(const weir__intake *intake);
+int64_t         weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
+int64_t         weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
 #endif

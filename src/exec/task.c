@@ -1,7 +1,6 @@
 /* Running a task: views of its inputs, calls of its operator, tokens, and counting down what waits for it. */
 #include "exec/state.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- where things are in this step ---- */
@@ -36,6 +35,12 @@ static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag)
 /* All bits: in every step. */
 static bool fires(const weir__step *s, uint64_t triggers) {
   return (triggers & s->fired) != 0 || triggers == ~(uint64_t)0;
+}
+
+/* Does anybody look at what a bit of the node makes? */
+static bool active(const weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit) {
+  if (weir__failure_disabled(&w->failures, (int)(node - w->graph->node), s->ordinal)) return false;
+  return fires(s, bit->triggers);
 }
 
 /* Copy parts together at `to`, which holds the gathered region densely. False: a part is missing in this step. Parts at
@@ -131,11 +136,19 @@ static void mark(const call *c, const weir__bit *bit, bool has) {
 }
 
 /* WEIR_END: there is no value at this step. */
-static bool succeeded(weir__worker *w, const weir__step *s, const weir__node *node, weir_status status) {
+static bool succeeded(weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit,
+                      weir_status status) {
   if (status == WEIR_END) return false;
   if (status >= 0) return true;
-  weir__worker_failed(w, s, node);
+  weir__failure_record(w, s, (int)(node - w->graph->node), bit->chunk);
   return false;
+}
+
+/* The same for a call that has filled its results. */
+static bool gave_results(const call *c, const weir__bit *bit, weir_status status) {
+  for (int k = 0; c->node->check_finite && status >= 0 && status != WEIR_END && k < c->node->outputs; k++)
+    status = weir__failure_check_finite(c->node, k, &c->a.out[k]);
+  return succeeded(c->w, c->s, c->node, bit, status);
 }
 
 static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
@@ -143,12 +156,12 @@ static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__ta
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
   for (int i = task->bit; i < task->bit + task->bits; i++) {
     const weir__bit *bit = &w->plan->bit[i];
-    bool             has = fires(s, bit->triggers) && open_inputs(&c, bit);
+    bool             has = active(w, s, c.node, bit) && open_inputs(&c, bit);
     if (has) {
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
       weir_status status = c.node->op->apply(&c.a);
-      has                = succeeded(w, s, c.node, status);
+      has                = gave_results(&c, bit, status);
     }
     mark(&c, bit, has);
   }
@@ -162,7 +175,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
   memcpy(out.start, cell->region.start, sizeof out.start);
   memcpy(out.count, cell->region.count, sizeof out.count);
-  has         = fires(s, w->plan->bit[task->bit].triggers);
+  has         = active(w, s, c.node, &w->plan->bit[task->bit]);
   c.a.partial = at(s, cell);
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
@@ -171,7 +184,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   for (int i = task->bit; has && i < task->bit + task->bits; i++) {
     has                      = open_inputs(&c, &w->plan->bit[i]);
     w->memory[thread].out[0] = out;
-    if (has) has = succeeded(w, s, c.node, c.node->op->apply(&c.a));
+    if (has) has = succeeded(w, s, c.node, &w->plan->bit[i], c.node->op->apply(&c.a));
   }
   *token(s, cell) = has;
 }
@@ -183,7 +196,7 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
   bool              has;
   call              c;
   open_call(&c, w, s, thread, &w->graph->node[task->node]);
-  has         = fires(s, bit->triggers);
+  has         = active(w, s, c.node, bit);
   c.a.partial = at(s, cell);
   for (int i = 0; i < task->joins && has; i++) has = *token(s, &p->cell[p->join[task->join + i]]) != 0;
   if (has) {
@@ -199,7 +212,7 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
     for (int i = 0; i < c.node->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
     c.a.scratch = w->memory[thread].scratch;
     open_outputs(&c, bit);
-    has = succeeded(w, s, c.node, c.node->op->finish(&c.a));
+    has = gave_results(&c, bit, c.node->op->finish(&c.a));
   }
   mark(&c, bit, has);
 }
@@ -216,13 +229,13 @@ static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__node *node = &w->graph->node[task->node];
   const weir__cell *cell = &w->plan->cell[w->plan->bit[task->bit].cell];
   if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
-  bool has = fires(s, w->plan->bit[task->bit].triggers);
+  bool has = active(w, s, node, &w->plan->bit[task->bit]);
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
     weir_status status =
         node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
-    has = succeeded(w, s, node, status);
+    has = succeeded(w, s, node, &w->plan->bit[task->bit], status);
   }
   *token(s, cell) = has;
 }
@@ -233,7 +246,7 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   const weir__gather *g    = &w->plan->gather[bit->gather];
   const weir__cell   *cell = &w->plan->cell[bit->cell];
   if (node->is_static && s->ordinal) return;
-  bool has = fires(s, bit->triggers);
+  bool has = active(w, s, node, bit);
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
@@ -377,17 +390,4 @@ void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
       return;
     }
   }
-}
-
-void weir__worker_failed(weir__worker *w, const weir__step *s, const weir__node *node) {
-  if (atomic_fetch_add(&w->failures, 1) > 0) return;
-  weir__mutex_lock(&w->failure_lock);
-  if (node->place.line)
-    snprintf(w->failure, sizeof w->failure, "%s:%d: field %s at step %lld: %s",
-             node->place.file ? node->place.file : "?", node->place.line, node->name, (long long)s->step,
-             weir_error_last());
-  else
-    snprintf(w->failure, sizeof w->failure, "field %s at step %lld: %s", node->name, (long long)s->step,
-             weir_error_last());
-  weir__mutex_unlock(&w->failure_lock);
 }

@@ -7,6 +7,7 @@
  *   weir__worker_destroy */
 #ifndef WEIR_EXEC_WORKER_H
 #define WEIR_EXEC_WORKER_H
+#include "channel/channel.h"
 #include "comm/comm.h"
 #include "graph/graph.h"
 
@@ -52,6 +53,11 @@ const char *weir__intake_calendar(const weir__intake *intake);
 weir_status weir__intake_grid(weir__intake *intake, int field, weir__arena *arena, weir__grid *grid);
 /* Tell the simulation that there will be no analysis and why; it goes on. */
 void weir__intake_refuse(weir__intake *intake, const char *message);
+/* Read again from the first step not acknowledged, for another worker of this process. */
+void weir__intake_rewind(weir__intake *intake);
+/* As if this worker had died: the channels stay as they are, for the one that replaces it. Close follows. */
+void weir__intake_forget(weir__intake *intake);
+/* The simulation goes on without analysis. */
 void weir__intake_close(weir__intake **intake);
 
 /* ---- the worker ---- */
@@ -67,14 +73,28 @@ typedef struct weir__progress {
 enum { WEIR__TRACE_EVENTS = 1 << 17 }; /* for trace_events: 4 MiB of memory for each thread */
 
 typedef struct weir__worker_options {
-  int     threads;          /* -1: one per core of the process; 0: none, everything in one loop */
-  int     steps_in_flight;  /* 0: 2 */
-  int     slots;            /* of each channel; 0: 4 */
-  bool    pin;              /* bind threads to cores */
-  int64_t block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
-  bool    holes;            /* places that no process publishes are filled with the missing value */
-  int     forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
-  const weir__joined_source *joined; /* borrowed; NULL: the graph has one stream */
+  int                        threads;          /* -1: one per core of the process; 0: none, everything in one loop */
+  int                        steps_in_flight;  /* 0: 2 */
+  int                        slots;            /* of each channel; 0: 4 */
+  bool                       pin;              /* bind threads to cores */
+  int64_t                    block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
+  bool                       holes;            /* places that no process publishes are filled with the missing value */
+  int                        forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
+  const weir__joined_source *joined;           /* borrowed; NULL: the graph has one stream */
+  /* checkpoints (exec/checkpoint.h) */
+  const char *checkpoint_directory; /* NULL: none */
+  uint64_t    identity;             /* of what must be the same in a run that goes on from one */
+  int64_t     checkpoint_steps;     /* between two; 0: as many as take checkpoint_s */
+  double      checkpoint_s;         /* 0: 10 */
+  bool        durable;              /* flushed to the device */
+  int64_t     end_at;               /* > 0: the streams end at this ordinal (weir__worker_again) */
+  bool        agree_steps;          /* agree on every step before it begins: where steps are dropped */
+  /* overload (channel/channel.h) */
+  weir__channel_policy   policy;
+  weir__channel_fallback fallback;
+  uint64_t               spill_bytes;     /* of each process of the simulation */
+  const char            *spill_directory; /* NULL without spill */
+  bool                   supervised;      /* a worker that dies is replaced */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
   void (*beat)(void *self); /* about once a second, in the calling thread, also while no step comes; NULL: none */
@@ -85,6 +105,8 @@ typedef struct weir__worker_options {
 typedef struct weir__worker_stats {
   int64_t steps, dropped_steps;                          /* dropped: not published by all processes */
   int64_t dropped, spilled;                              /* steps, by the stream's policy */
+  int64_t checkpoints, checkpoint_bytes /* of the last one */, checkpoint_ns;
+  char    checkpoint_failure[256]; /* why there are no more; "" */
   int64_t tasks, messages, message_bytes;                /* executed and sent, in all steps */
   int64_t plan_bytes;                                    /* buffers of the plan */
   int64_t plan_tasks, plan_messages, plan_message_bytes; /* per step, as compiled */
@@ -97,8 +119,22 @@ typedef struct weir__worker weir__worker;
 /* Collective. Exactly one of `source` and `intake` is given; both are borrowed. */
 weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, const weir__source *source,
                                 weir__intake *intake, const weir__worker_options *options, weir__worker **worker);
+/* Collective. The newest checkpoint of all workers in options->checkpoint_directory. WEIR_END: there is none. */
+typedef struct weir__resume {
+  int64_t  ordinal, step; /* of the first step to do; number of the last one done */
+  double   time;
+  int64_t *active; /* per node: in how many steps it was active; owned: weir__checkpoint_forget */
+  int      nodes;
+} weir__resume;
+weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *options, weir__resume *at);
+void        weir__checkpoint_forget(weir__resume *at);
+/* Collective. Go on from there; before the run. WEIR_ERR_INPUT: a damaged file, or of another graph. */
+weir_status weir__worker_restore(weir__worker *worker, const weir__resume *at);
 /* Collective: ends when the stream has ended on all workers and every step is retired. */
 weir_status weir__worker_run(weir__worker *worker);
+/* After a run: did it stop only to go back? Then a new worker, with these options, restored from the newest checkpoint,
+ * does the steps since then once more. The same answer on all workers. */
+bool weir__worker_again(const weir__worker *worker, int64_t *end_at, bool *agree_steps);
 void        weir__worker_stats_get(const weir__worker *worker, weir__worker_stats *stats);
 
 /* How a worker is just now, for `beat`: copies of counters, nothing is sorted or summed up. */
@@ -112,14 +148,23 @@ typedef struct weir__worker_pulse {
   int            processes;  /* of the simulation, served here */
   const int64_t *latency_ns; /* of the last steps: the newest is latency_ns[(seen - 1) % latencies], `seen` so far;
                                 valid while the worker lives */
-  int seen, latencies;
+  int            seen, latencies;
 } weir__worker_pulse;
 void weir__worker_pulse_get(const weir__worker *worker, weir__worker_pulse *pulse);
 
 /* Collective, after the run: the trace as a file that viewers of Chrome's trace events open. Every worker leaves its
  * part in `directory` meanwhile. Nothing without `trace_events`. */
 weir_status weir__worker_trace_write(const weir__worker *worker, const char *directory, const char *path);
-void        weir__worker_destroy(weir__worker **worker);
+
+/* Fields and outputs that failed on any worker, the first one first. On worker 0, after weir__worker_run. */
+typedef struct weir__failure {
+  const weir__node *node; /* the one that failed first */
+  const char       *name; /* of the field; path of the output */
+  int64_t           steps, first_step;
+  const char       *message;
+} weir__failure;
+int  weir__worker_failures(const weir__worker *worker, const weir__failure **list);
+void weir__worker_destroy(weir__worker **worker);
 
 /* Share of a plan, for `weir check`: compiled as if there were `size` workers, without communication or buffers. */
 typedef struct weir__plan_summary {

@@ -139,8 +139,8 @@ static bool may_fuse(const weir__graph *graph, const weir__node *r) {
       r->lag[0])
     return false;
   const weir__node *a = &graph->node[r->input[0].node];
-  return a->op == &weir__operator_arithmetic && !a->wanted && consumers(graph, r->input[0].node) == 1 &&
-         a->inputs + r->inputs - 1 <= WEIR_INPUTS_MAX;
+  return a->op == &weir__operator_arithmetic && !a->wanted && !a->check_finite &&
+         consumers(graph, r->input[0].node) == 1 && a->inputs + r->inputs - 1 <= WEIR_INPUTS_MAX;
 }
 
 /* The input of the arithmetic that has all its dimensions and is cut as it is: -1 when there is none. */

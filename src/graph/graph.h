@@ -20,6 +20,14 @@ typedef struct weir__edge {
   int output; /* which result of the node */
 } weir__edge;
 
+/* What follows when a node cannot be computed or written at a step: it has no value then; nor at any later step; or the
+ * run ends. */
+typedef enum weir__on_failure {
+  WEIR__ON_FAILURE_SKIP,
+  WEIR__ON_FAILURE_DISABLE,
+  WEIR__ON_FAILURE_STOP
+} weir__on_failure;
+
 typedef struct weir__node {
   const char            *name;  /* of the field in the recipe or stream; for unnamed inner nodes the operator's name */
   bool                   named; /* the name was given by the user */
@@ -44,6 +52,10 @@ typedef struct weir__node {
   bool                   own_pace; /* takes what there is: does not ask its inputs for more than others want of them,
                                       nor the simulation for steps (that is what rules are decided with) */
   int64_t                history;  /* how many earlier steps of its results are kept for consumers */
+  weir__on_failure       on_failure;
+  bool                   check_finite; /* a result that is Inf or NaN is a failure */
+  const char            *owner;        /* the field it is a part of, or the path of the output; NULL: none but itself */
+  bool                   writes;       /* `owner` is an output */
 } weir__node;
 
 /* A condition on (step, time) that every worker and the simulation can evaluate alike. */

@@ -56,7 +56,7 @@ static weir_status look(const weir__recipe *recipe, const char *directory, looke
   if (l->files || l->schema.time_units) WEIR_TRY(weir__joined_settle(l->joined, &l->schema)); /* else unknown yet */
   WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph));
   WEIR_TRY(weir__outputs_resolve(recipe, l->graph, &l->outputs));
-  WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE));
+  WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE, NULL));
   return weir__graph_finish(l->graph);
 }
 

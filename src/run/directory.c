@@ -56,8 +56,8 @@ static weir_status read_settings(const char *directory, weir__arena *arena, weir
   WEIR_TRY(weir__run_path(&path, directory, "run.json"));
   json_t     *json   = json_load_file(path.data, 0, &error);
   weir_status status = WEIR_OK;
-  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:s, s:o}", "recipe", &recipe, "workers",
-                              &settings->workers, "threads", &settings->threads, "trace", &trace, "set", &set)) {
+  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:s, s:o}", "recipe", &recipe, "workers", &settings->workers,
+                              "threads", &settings->threads, "trace", &trace, "set", &set)) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, error.text);
     goto out;
   }
@@ -95,6 +95,35 @@ weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, 
   self    = NULL;
 out:
   weir__recipe_destroy(&self);
+  weir__text_clear(&file);
+  weir__arena_clear(&arena);
+  return status;
+}
+
+/* FNV-1a of 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */
+static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
+  for (size_t i = 0; i < size; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+  return h;
+}
+
+weir_status weir__run_directory_identity(const char *path, uint64_t *identity) {
+  weir__arena        arena = {0};
+  weir__run_settings settings;
+  weir__text         file  = {0};
+  char              *bytes = NULL;
+  size_t             size;
+  uint64_t           h      = UINT64_C(0xcbf29ce484222325);
+  weir_status        status = read_settings(path, &arena, &settings);
+  if (status >= 0) status = weir__run_path(&file, path, "recipe.yaml");
+  if (status >= 0) status = weir__file_read(AT_FDCWD, file.data, file.data, &bytes, &size);
+  if (status >= 0 && !bytes) status = WEIR_FAIL(WEIR_ERR_IO, "%s: no such file", file.data);
+  if (status >= 0) {
+    h = hash(h, bytes, size + 1);
+    h = hash(h, &settings.workers, sizeof settings.workers);
+    for (int i = 0; i < settings.sets; i++) h = hash(h, settings.set[i], strlen(settings.set[i]) + 1);
+    *identity = h;
+  }
+  weir__free(bytes);
   weir__text_clear(&file);
   weir__arena_clear(&arena);
   return status;

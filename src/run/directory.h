@@ -30,6 +30,9 @@ void weir__run_directory_leave(weir__run_directory *directory);
 /* The recipe of a run with its settings applied. `settings` (may be NULL) lives in the recipe's arena. */
 weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, weir__run_settings *settings);
 
+/* What must be the same in a run that goes on from a checkpoint: the recipe and the settings, but for threads. */
+weir_status weir__run_directory_identity(const char *path, uint64_t *identity);
+
 /* The path of a file in the run directory. */
 weir_status weir__run_path(weir__text *text, const char *directory, const char *name);
 

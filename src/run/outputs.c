@@ -48,6 +48,8 @@ static const weir_operator rechunk = {.api         = WEIR_OPERATOR_API,
                                       .apply       = copy_field};
 
 static weir_status gather_result(const weir_apply *a) {
+  for (int i = 0; i < a->inputs; i++)
+    if (a->in[i].missing) return WEIR_END;
   weir__sink_result(a, 0);
   return WEIR_OK;
 }
@@ -168,6 +170,8 @@ weir_status weir__outputs_resolve(const weir__recipe *recipe, weir__graph *graph
     self->output[i].recipe = &recipe->output[i];
     status                 = resolve(self, &self->output[i]);
   }
+  if (status >= 0) status = weir__recipe_failures_check(recipe, graph);
+  if (status >= 0) status = weir__recipe_failures_fields(recipe, graph);
   if (status >= 0) *outputs = self;
   else if (weir__outputs_close(&self) < 0) (void)0; /* nothing is open yet */
   return status;
@@ -183,17 +187,21 @@ static weir_status open_zarr(output *out, const weir__recipe_schema *schema, wei
   if (out->recipe->codec && !weir__zarr_codec_parse(out->recipe->codec, &options.codec))
     return WEIR_FAIL(WEIR_ERR_INTERNAL, "no codec %s", out->recipe->codec);
   if (mode == WEIR__OUTPUTS_OPEN) return weir__zarr_open(out->recipe->path.text, &options, &out->zarr);
-  return weir__zarr_create(out->recipe->path.text, &options, WEIR__ZARR_REPLACE, &out->zarr);
+  return weir__zarr_create(out->recipe->path.text, &options,
+                           mode == WEIR__OUTPUTS_RESUME ? WEIR__ZARR_RESUME : WEIR__ZARR_REPLACE, &out->zarr);
 }
 
 /* Whoever comes to own the table's sink must have it open; the others keep what worker 0 made. */
 static weir_status open_csv(const weir__outputs *self, output *out, const weir__recipe_schema *schema,
-                            weir__outputs_mode mode) {
+                            weir__outputs_mode mode, const weir__resume *resume) {
   static const int64_t   all = INT64_MAX;
   const weir_field_type *types[WEIR_INPUTS_MAX];
   for (int i = 0; i < out->recipe->fields; i++) types[i] = item_type(self, &out->item[i]);
   return weir__csv_open(out->recipe->path.text, out->recipe->name, types, out->recipe->fields, schema->time_units,
-                        mode == WEIR__OUTPUTS_OPEN ? &all : NULL, &out->csv);
+                        mode == WEIR__OUTPUTS_OPEN     ? &all
+                        : mode == WEIR__OUTPUTS_RESUME ? &resume->step
+                                                       : NULL,
+                        &out->csv);
 }
 
 /* ---- sinks ---- */
@@ -268,27 +276,35 @@ static weir_status add_plot(weir__outputs *self, output *out, int *node) {
 }
 
 static weir_status add_output(weir__outputs *self, output *out, const weir__recipe_schema *schema,
-                              weir__outputs_mode mode) {
-  int node = 0;
+                              weir__outputs_mode mode, const weir__resume *resume) {
+  int node = 0, first = self->graph->nodes;
+  for (int i = 0; i < out->recipe->fields; i++)
+    weir__recipe_failures_expression(self->recipe, out->recipe, i, self->graph, out->item[i].edge.node);
   switch (out->recipe->kind) {
   case WEIR__OUTPUT_ZARR:
     if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_zarr(out, schema, mode));
     WEIR_TRY(add_zarr(self, out, &node));
+    if (mode == WEIR__OUTPUTS_RESUME) {
+      if (node >= resume->nodes) return WEIR_FAIL(WEIR_ERR_INPUT, "the checkpoint belongs to another graph");
+      WEIR_TRY(weir__zarr_cut(out->zarr, resume->active[node]));
+    }
     break;
   case WEIR__OUTPUT_CSV:
-    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_csv(self, out, schema, mode));
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_csv(self, out, schema, mode, resume));
     WEIR_TRY(add_csv(self, out, &node));
     break;
   case WEIR__OUTPUT_PLOT: WEIR_TRY(add_plot(self, out, &node)); break;
   }
+  weir__recipe_failures_output(self->recipe, out->recipe, self->graph, first);
   weir__graph_want(self->graph, node, out->trigger);
   return WEIR_OK;
 }
 
-weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode) {
+weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode,
+                              const weir__resume *resume) {
   for (int i = 0; i < outputs->outputs; i++) {
     output     *out    = &outputs->output[i];
-    weir_status status = add_output(outputs, out, schema, mode);
+    weir_status status = add_output(outputs, out, schema, mode, resume);
     if (status == WEIR_ERR_INPUT || status == WEIR_ERR_ARGUMENT)
       return weir__error_prefix(status, "%s:%d:%d", out->recipe->place.file, out->recipe->place.line,
                                 out->recipe->place.column);

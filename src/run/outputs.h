@@ -1,6 +1,7 @@
 /* Outputs: from the recipe's list to sinks in the graph, and the stores and tables behind them. */
 #ifndef WEIR_RUN_OUTPUTS_H
 #define WEIR_RUN_OUTPUTS_H
+#include "exec/worker.h"
 #include "run/build.h"
 
 typedef struct weir__outputs weir__outputs;
@@ -9,6 +10,7 @@ typedef struct weir__outputs weir__outputs;
 typedef enum weir__outputs_mode {
   WEIR__OUTPUTS_NONE,   /* not at all: the graph is only looked at */
   WEIR__OUTPUTS_CREATE, /* this worker makes them (worker 0) */
+  WEIR__OUTPUTS_RESUME, /* it goes on with those there are, cut back to a checkpoint */
   WEIR__OUTPUTS_OPEN    /* they were made by worker 0 */
 } weir__outputs_mode;
 
@@ -16,7 +18,8 @@ typedef enum weir__outputs_mode {
  * is written. `graph` may get unnamed nodes. */
 weir_status weir__outputs_resolve(const weir__recipe *recipe, weir__graph *graph, weir__outputs **outputs);
 /* Make or open what is behind the sinks and add them to the graph; then the graph is ready for weir__graph_finish. */
-weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode);
+weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode,
+                              const weir__resume *resume /* of RESUME */);
 /* Flush and close all; the first failure is returned. NULL is fine. */
 weir_status weir__outputs_close(weir__outputs **outputs);
 #endif

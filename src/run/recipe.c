@@ -132,6 +132,14 @@ static weir_status read_operators(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+static weir_status read_on_failure(void *context, const weir__yaml *value) {
+  return weir__recipe_read_on_failure(context, value);
+}
+
+static weir_status read_check_finite(void *context, const weir__yaml *value) {
+  return weir__recipe_read_check_finite(context, value);
+}
+
 /* ---- execution and launch ---- */
 
 static weir_status read_workers(void *context, const weir__yaml *value) {
@@ -167,8 +175,7 @@ static weir_status read_trace(void *context, const weir__yaml *value) {
 static weir_status read_execution(void *context, const weir__yaml *value) {
   static const weir__yaml_key keys[] = {
       {"workers", read_workers}, {"threads", read_threads}, {"steps_in_flight", read_in_flight},
-      {"pin", read_pin},         {"trace", read_trace},     {"placement", NULL},
-      {0}};
+      {"pin", read_pin},         {"trace", read_trace}, {"placement", NULL},       {0}};
   return weir__yaml_read(value, "execution", keys, context);
 }
 
@@ -194,6 +201,16 @@ static weir_status read_launch(void *context, const weir__yaml *value) {
   return weir__yaml_read(value, "launch", keys, context);
 }
 
+/* ---- recovery ---- */
+
+static weir_status read_checkpoint(void *context, const weir__yaml *value) {
+  return weir__recipe_read_checkpoint(context, value);
+}
+
+static weir_status read_recovery(void *context, const weir__yaml *value) {
+  return weir__recipe_read_recovery(context, value);
+}
+
 /* ---- the whole ---- */
 
 static const weir__yaml_key top_keys[] = {{"run", read_run},
@@ -205,14 +222,15 @@ static const weir__yaml_key top_keys[] = {{"run", read_run},
                                           {"execution", read_execution},
                                           {"operators", read_operators},
                                           {"launch", read_launch},
+                                          {"on_failure", read_on_failure},
+                                          {"check_finite", read_check_finite},
                                           {"rules", NULL},
                                           {"feedback", NULL},
                                           {"members", NULL},
                                           {"placement", NULL},
                                           {"replay", NULL},
-                                          {"restart", NULL},
-                                          {"checkpoint", NULL},
-                                          {"durable", NULL},
+                                          {"checkpoint", read_checkpoint},
+                                          {"recovery", read_recovery},
                                           {"reproducible", NULL},
                                           {"models", NULL},
                                           {"live", NULL},
@@ -263,6 +281,7 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
                      self->file, self->stream.join.place.line, self->stream.join.place.column);
   WEIR_TRY(check_stream_name(self, &self->stream));
   for (int i = 0; i < self->joins; i++) WEIR_TRY(check_stream_name(self, &self->joined[i]));
+  WEIR_TRY(weir__recipe_recovery_check(self));
   return self->run ? WEIR_OK : default_run(self);
 }
 
@@ -271,6 +290,7 @@ weir_status weir__recipe_parse(const char *file, const char *bytes, size_t size,
   const weir__yaml *root;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->threads      = -1;
+  weir__recipe_recovery_defaults(self);
   weir_status status = weir__arena_string(&self->arena, file, &self->file);
   if (status >= 0) status = weir__yaml_parse(&self->arena, self->file, bytes, size, &root);
   if (status >= 0 && root->kind != WEIR__YAML_MAP)

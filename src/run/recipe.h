@@ -2,6 +2,7 @@
  * key is ignored, and every message says file:line:column. docs/recipe.md describes the file for people. */
 #ifndef WEIR_RUN_RECIPE_H
 #define WEIR_RUN_RECIPE_H
+#include "channel/channel.h"
 #include "core/text.h"
 #include "run/yaml.h"
 
@@ -79,6 +80,12 @@ typedef struct weir__recipe_stream {
   const char              *time;      /* files: name of the time dimension; NULL: found by itself */
   double                   timeout_s; /* simulation: how long it waits for a free slot */
   int                      slots;     /* 0: default */
+  weir__channel_policy     policy;          /* when there is no room for a step */
+  weir__channel_fallback   fallback;        /* of block and spill, after the time-out */
+  uint64_t                 spill_bytes;     /* of each process of the simulation */
+  const char              *spill_directory; /* NULL: the run directory */
+  bool                     restarts;        /* a simulation that died is started again, */
+  weir__recipe_text        restart;         /* with this command; text NULL: the same */
   double                   attach_s;  /* how long the workers wait for the simulation's definitions */
   const weir__chunk_size  *chunk;
   int                      chunks;
@@ -100,6 +107,12 @@ typedef struct weir__recipe_field {
   weir__recipe_text expression;
 } weir__recipe_field;
 
+/* What follows when a field or an output fails. */
+typedef struct weir__recipe_policy {
+  weir__recipe_text name; /* of a field, or the path of an output */
+  weir__on_failure  policy;
+} weir__recipe_policy;
+
 typedef struct weir__recipe {
   weir__arena               arena;
   const char               *file; /* as it is named in messages */
@@ -115,14 +128,30 @@ typedef struct weir__recipe {
   int                       outputs;
   const weir__recipe_text  *operator_file; /* shared objects with operators */
   int                       operator_files;
+  weir__on_failure          on_failure; /* of what has no policy of its own */
+  weir__recipe_policy      *policy;
+  int                       policies;
+  bool                      check_all_finite;
+  const weir__recipe_text  *check_finite; /* fields whose values must be finite */
+  int                       check_finites;
   int                       workers;         /* 0: not given */
   int                       threads;         /* -1: one per core */
   int                       steps_in_flight; /* 0: default */
   bool                      pin;
   const char               *trace; /* file for the trace; NULL: none */
   weir__recipe_text         launch_workers, launch_simulation; /* launch lines given in full */
+  bool                      no_checkpoint;    /* then a worker beside a simulation is not replaced either */
+  int64_t                   checkpoint_steps; /* between two; 0: by time */
+  double                    checkpoint_s;     /* 0: default */
+  bool                      durable;          /* checkpoints outlive the node */
+  weir__place               checkpoint_place; /* of the interval */
+  int                       retries;          /* of the workers, in a row */
+  double                    backoff_s;        /* before the first; doubled for each further one */
+  double                    heartbeat_s;      /* a worker silent for so long is killed; 0: never */
 } weir__recipe;
 
+extern const char *const weir__recipe_policies[]; /* in the order of weir__on_failure; ended by NULL */
+extern const char *const weir__recipe_when_full[]; /* in the order of weir__channel_policy */
 extern const char *const weir__recipe_codecs[];    /* ended by NULL */
 extern const char *const weir__recipe_colormaps[]; /* in the order of weir__plot_colours */
 extern const char *const weir__recipe_scales[];    /* in the order of weir__plot_scale */
@@ -137,6 +166,18 @@ void        weir__recipe_destroy(weir__recipe **recipe);
 /* Change a parameter, as `--set name=value` does. WEIR_ERR_INPUT: no such parameter, or not a number. */
 weir_status weir__recipe_set(weir__recipe *recipe, const char *assignment);
 
+/* ---- failures, in the graph (recipe_failures.c) ---- */
+
+/* Every name in on_failure and check_finite is one of the graph or of an output. */
+weir_status weir__recipe_failures_check(const weir__recipe *recipe, weir__graph *graph);
+/* Policies and owners of the recipe's fields; of an output's i-th field when that is an expression; of the nodes from
+ * `first` on, which write the output. */
+weir_status weir__recipe_failures_fields(const weir__recipe *recipe, weir__graph *graph);
+void        weir__recipe_failures_expression(const weir__recipe *recipe, const weir__recipe_output *output, int i,
+                                             weir__graph *graph, int node);
+void        weir__recipe_failures_output(const weir__recipe *recipe, const weir__recipe_output *output,
+                                         weir__graph *graph, int first);
+
 /* A schema: what `expects:` holds, and the file schema.yaml that every run writes. */
 weir_status weir__recipe_schema_read(weir__arena *arena, const weir__yaml *map, weir__recipe_schema *schema);
 weir_status weir__recipe_schema_load(weir__arena *arena, const char *path, weir__recipe_schema *schema);
@@ -148,9 +189,21 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
 weir_status weir__recipe_read_streams(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_join(weir__recipe_stream *stream, const weir__yaml *value);
 weir_status weir__recipe_read_outputs(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_on_failure(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_check_finite(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value, const weir__chunk_size **chunk,
                                      int *chunks);
-/* "600" (seconds), "10 min", "6 h". */
+weir_status weir__recipe_read_policy(weir__recipe_stream *stream, const weir__yaml *value);
+weir_status weir__recipe_read_restart(weir__recipe_stream *stream, const weir__yaml *value);
+weir_status weir__recipe_read_checkpoint(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_recovery(weir__recipe *recipe, const weir__yaml *value);
+void        weir__recipe_recovery_defaults(weir__recipe *recipe);
+weir_status weir__recipe_recovery_check(const weir__recipe *recipe);
+/* "20 GB", "512 MiB", "4096". */
+weir_status weir__recipe_read_size(const weir__yaml *value, const char *what, uint64_t *bytes);
+/* "600" or "600 s", "10 min"; less than 1e9 s. */
+weir_status weir__recipe_read_seconds(const weir__yaml *value, const char *what, double *seconds);
+/* "10 min", "6 h". */
 weir_status       weir__recipe_read_duration(const weir__yaml *value, const char *what, double *seconds);
 weir__recipe_text weir__recipe_text_of(const weir__yaml *value);
 /* A name for fields, parameters and dimensions: a letter or _, then letters, digits, _. */

@@ -12,52 +12,20 @@ typedef struct reading {
 
 /* ---- simulation ---- */
 
-static weir_status read_when_full(void *context, const weir__yaml *value) {
-  static const char *const words[] = {"block", "drop", "drop_newest", "drop_oldest", "spill", NULL};
-  int                      word;
-  (void)context;
-  WEIR_TRY(weir__yaml_to_choice(value, "when_full", words, &word));
-  if (word)
-    return WEIR__YAML_FAIL(value, "when_full: %s is not available in this version, expected block", words[word]);
-  return WEIR_OK;
+static weir_status read_policy(void *context, const weir__yaml *value) {
+  return weir__recipe_read_policy(((reading *)context)->stream, value);
 }
 
-/* Plain numbers are seconds. */
-static weir_status read_seconds(const weir__yaml *value, const char *what, double *seconds) {
-  if (value->kind == WEIR__YAML_TEXT && weir__text_to_double(value->text, seconds)) {
-    if (*seconds > 0 && *seconds < 1e9) return WEIR_OK;
-    return WEIR__YAML_FAIL(value, "%s is %s, expected a positive number of seconds", what, value->text);
-  }
-  return weir__recipe_read_duration(value, what, seconds);
-}
-
-static weir_status read_timeout(void *context, const weir__yaml *value) {
-  return read_seconds(value, "timeout", &((reading *)context)->stream->timeout_s);
+static weir_status read_restart(void *context, const weir__yaml *value) {
+  return weir__recipe_read_restart(((reading *)context)->stream, value);
 }
 
 static weir_status read_attach(void *context, const weir__yaml *value) {
-  return read_seconds(value, "attach", &((reading *)context)->stream->attach_s);
-}
-
-static weir_status read_slots(void *context, const weir__yaml *value) {
-  int64_t n;
-  WEIR_TRY(weir__yaml_to_int(value, "slots", 1, 512, &n)); /* WEIR__CHANNEL_SLOTS_MAX */
-  ((reading *)context)->stream->slots = (int)n;
-  return WEIR_OK;
-}
-
-static weir_status read_policy(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"when_full", read_when_full},
-                                        {"timeout", read_timeout},
-                                        {"slots", read_slots},
-                                        {"fallback", NULL},
-                                        {"capacity", NULL},
-                                        {0}};
-  return weir__yaml_read(value, "policy", keys, context);
+  return weir__recipe_read_seconds(value, "attach", &((reading *)context)->stream->attach_s);
 }
 
 static weir_status read_simulation(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"policy", read_policy}, {"attach", read_attach}, {"restart", NULL},
+  static const weir__yaml_key keys[] = {{"policy", read_policy}, {"attach", read_attach}, {"restart", read_restart},
                                         {"delay", NULL},         {"placement", NULL},     {0}};
   ((reading *)context)->simulation   = true;
   return weir__yaml_read(value, "simulation", keys, context);

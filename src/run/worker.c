@@ -38,11 +38,18 @@ typedef struct process {
   weir__graph        *graph;
   weir__outputs      *outputs;
   weir__worker       *worker;
-  weir__run_status    status;
+  /* recovery */
+  weir__comm          *life;    /* of one worker, from a checkpoint to its end */
+  weir__worker_options options; /* of it */
+  weir__resume         resume;  /* where it goes on */
+  bool                 resumed; /* it does */
+  bool                 again;   /* another one follows */
+  weir__run_status     status;
   weir__live         *live;
   char                stream[WEIR__CHANNEL_NAME_MAX + 1]; /* its name */
-  int64_t             start_ns, status_ns;                /* clock */
-  int64_t             file_time_ns;                       /* of run.json: files changed later are ours */
+  int64_t             start_ns, status_ns; /* clock */
+  int64_t             file_time_ns;        /* of run.json: files changed later are ours */
+  bool                finished; /* to the end of the streams, though something failed on the way */
 } process;
 
 int weir__exit_status(weir_status status) {
@@ -158,48 +165,82 @@ static weir_status write_schema(const process *p) {
 /* ---- the graph and the outputs ---- */
 
 static weir_status build(process *p) {
-  weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
-  if (status >= 0)
-    status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph);
+  weir_status status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph);
   if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
   WEIR_TRY(weir__comm_agree(p->comm, status));
-  if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_CREATE);
+  weir__outputs_mode mode = p->resumed ? WEIR__OUTPUTS_RESUME : WEIR__OUTPUTS_CREATE;
+  if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, mode, &p->resume);
   WEIR_TRY(weir__comm_agree(p->comm, status));
-  if (!first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_OPEN);
+  if (!first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_OPEN, NULL);
   if (status >= 0) status = weir__graph_finish(p->graph);
   return weir__comm_agree(p->comm, status);
 }
 
 static weir_status create_worker(process *p) {
-  const weir__recipe_stream *s       = &p->recipe->stream;
-  weir__worker_options       options = {.threads          = p->recipe->threads,
-                                        .steps_in_flight  = p->recipe->steps_in_flight,
-                                        .slots            = s->slots,
-                                        .pin              = p->recipe->pin,
-                                        .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
-                                        .holes            = s->holes,
-                                        .joined           = &p->joined_source,
-                                        .progress         = on_progress,
-                                        .progress_self    = p,
-                                        .beat             = on_beat,
-                                        .beat_self        = p,
-                                        .trace_events     = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
-  p->joined_source                   = weir__joined_source_of(p->joined);
+  p->joined_source = weir__joined_source_of(p->joined);
   if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
-  return weir__worker_create(p->graph, p->comm, p->files ? &p->source : NULL, p->intake, &options, &p->worker);
+  WEIR_TRY(weir__comm_duplicate(p->comm, &p->life));
+  WEIR_TRY(weir__worker_create(p->graph, p->life, p->files ? &p->source : NULL, p->intake, &p->options, &p->worker));
+  return p->resumed ? weir__worker_restore(p->worker, &p->resume) : WEIR_OK;
+}
+
+static weir_status settle_options(process *p) {
+  const weir__recipe_stream *s    = &p->recipe->stream;
+  weir__text                 path = {0};
+  p->options                      = (weir__worker_options){.threads          = p->recipe->threads,
+                                                           .steps_in_flight  = p->recipe->steps_in_flight,
+                                                           .slots            = s->slots,
+                                                           .pin              = p->recipe->pin,
+                                                           .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
+                                                           .holes            = s->holes,
+                                                           .joined           = &p->joined_source,
+                                                           .progress         = on_progress,
+                                                           .progress_self    = p,
+                                                           .beat             = on_beat,
+                                                           .beat_self        = p,
+                                                           .trace_events = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
+  weir_status status              = weir__run_path(&path, p->directory, "checkpoint");
+  if (status >= 0) status = weir__arena_string(&p->arena, path.data, &p->options.checkpoint_directory);
+  if (status >= 0 && first(p) && mkdir(path.data, 0700) && errno != EEXIST)
+    status = WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path.data, strerror(errno));
+  if (status >= 0) status = weir__run_directory_identity(p->directory, &p->options.identity);
+  weir__text_clear(&path);
+  return status;
 }
 
 /* ---- report ---- */
 
+static weir_status add_failures(const process *p, weir__report *r) {
+  const weir__failure *list;
+  int                  count = weir__worker_failures(p->worker, &list);
+  for (int i = 0; i < count; i++)
+    WEIR_TRY(weir__report_add_failure(
+        r, &(weir__report_failure){list[i].name, weir__recipe_policies[list[i].node->on_failure], list[i].steps,
+                                   list[i].first_step, list[i].message}));
+  return WEIR_OK;
+}
+
+/* The streams came to their end, though something failed on the way and was left out. On worker 0. */
+static bool finished(const process *p, weir_status ran) {
+  const weir__failure *list;
+  int                  count = weir__worker_failures(p->worker, &list);
+  if (ran != WEIR_ERR_OPERATOR || !count) return false;
+  for (int i = 0; i < count; i++)
+    if (list[i].node->on_failure == WEIR__ON_FAILURE_STOP) return false;
+  return true;
+}
+
 static weir_status report(process *p, weir_status ran, const char *message) {
-  weir__report r     = {.run       = p->recipe->run,
-                        .complete  = ran >= 0,
-                        .simulated = !p->recipe->stream.is_files,
-                        .message   = ran >= 0 ? NULL : message,
-                        .trace     = p->recipe->trace,
-                        .threads   = p->recipe->threads};
-  weir_status status = weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
+  weir__report r = {.run       = p->recipe->run,
+                    .complete  = ran >= 0,
+                    .simulated = !p->recipe->stream.is_files,
+                    .message   = ran >= 0 ? NULL : p->finished ? "some fields or outputs failed" : message,
+                    .trace     = p->recipe->trace,
+                    .threads   = p->recipe->threads};
+  weir_status status =
+      weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
+  if (status >= 0 && first(p)) status = add_failures(p, &r);
   if (status >= 0 && first(p)) status = weir__report_write(p->directory, &r);
   weir__report_clear(&r);
   return status;
@@ -235,11 +276,32 @@ static weir_status run_steps(process *p) {
   ran                = weir__comm_agree(p->comm, ran < 0 ? ran : WEIR_OK);
   weir_status closed = weir__outputs_close(&p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
+  p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
+  if (p->again) return WEIR_OK;
   if (ran >= 0) ran = write_trace(p);
   if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last());
+  p->finished          = finished(p, ran);
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
   if (ran < 0) return WEIR_FAIL(ran, "%s", message);
   return reported;
+}
+
+static void end_life(process *p) {
+  weir__worker_destroy(&p->worker);
+  if (weir__outputs_close(&p->outputs) < 0) (void)0; /* only after an earlier failure, whose message stands */
+  weir__graph_destroy(&p->graph);
+  weir__checkpoint_forget(&p->resume);
+  weir__comm_destroy(&p->life);
+}
+
+/* From the newest checkpoint, or the beginning, to the end; or to where a step turned out not to be whole. */
+static weir_status live(process *p) {
+  weir_status status = weir__checkpoint_find(p->comm, &p->options, &p->resume);
+  if (status < 0) return status;
+  p->resumed = status == WEIR_OK;
+  WEIR_TRY(build(p));
+  WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
+  return run_steps(p);
 }
 
 static weir_status run(process *p) {
@@ -250,15 +312,19 @@ static weir_status run(process *p) {
   WEIR_TRY(open_streams(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
   WEIR_TRY(weir__comm_agree(p->comm, first(p) ? write_schema(p) : WEIR_OK));
-  WEIR_TRY(build(p));
-  WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
-  return run_steps(p);
+  weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
+  if (status >= 0) status = settle_options(p);
+  WEIR_TRY(weir__comm_agree(p->comm, status));
+  for (;;) {
+    WEIR_TRY(live(p));
+    if (!p->again) return WEIR_OK;
+    end_life(p);
+    if (p->intake) weir__intake_rewind(p->intake);
+  }
 }
 
 static void close_all(process *p) {
-  weir__worker_destroy(&p->worker);
-  if (weir__outputs_close(&p->outputs) < 0) (void)0; /* only after an earlier failure, whose message stands */
-  weir__graph_destroy(&p->graph);
+  end_life(p);
   weir__intake_close(&p->intake);
   weir__files_close(&p->files);
   weir__joined_close(&p->joined);
@@ -277,8 +343,9 @@ weir_status weir__run_worker(const char *directory, const volatile int *stop, bo
   }
   *speaks = first(&p);
   close_all(&p);
-  tell(&p, status < 0 ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE);
-  if (p.live) weir__live_phase(p.live, status < 0 ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE);
+  weir__run_phase phase = status < 0 && !p.finished ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE;
+  tell(&p, phase);
+  if (p.live) weir__live_phase(p.live, phase);
   weir__live_close(&p.live);
   weir__comm_destroy(&p.comm);
   return status < 0 ? WEIR_FAIL(status, "%s", p.status.message) : WEIR_OK;

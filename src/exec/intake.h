@@ -1,0 +1,32 @@
+/* What the files of the intake share. */
+#ifndef WEIR_EXEC_INTAKE_H
+#define WEIR_EXEC_INTAKE_H
+#include "exec/state.h"
+
+struct weir__intake {
+  weir__comm               *comm;
+  char                     *run_directory, *stream;
+  weir__channel           **channel;
+  int                       channels;
+  weir__doorbell           *doorbell;
+  weir__doorbell          **peer; /* of this node's other workers */
+  int                       peers, node_rank, node_size;
+  weir__channel_definitions definitions; /* what all processes agree on; no pieces */
+  weir__intake_field       *field;
+  weir__arena               arena;
+  weir__local_piece        *piece;
+  int                       pieces;
+  bool                      demanded; /* this worker has posted its demands */
+  int                       slots;    /* of each channel */
+  weir__channel_record     *record;   /* per channel: read last, and not used up while `read` */
+  bool                     *read;
+  bool                      mapped, ended, lost; /* lost: it ended because a process died or gave up */
+  bool                      placed;              /* `next` is known */
+  uint64_t                  next, acknowledged;  /* sequence numbers */
+  int64_t                   skip;                /* steps up to this number are passed over */
+  int64_t                   dropped;             /* steps that not all processes could publish */
+  int64_t                   checked_ns;
+};
+
+enum { WEIR__DOOR = 0 };
+#endif

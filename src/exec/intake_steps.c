@@ -1,0 +1,291 @@
+/* The simulation's steps as a worker takes them: what it wants, whole steps, what it has done with. */
+#include "core/clock.h"
+#include "exec/intake.h"
+#include <string.h>
+
+enum { ALIVE_NS = 1000000000 };
+
+/* ---- pieces and demands ---- */
+
+weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, const weir__local_piece **pieces,
+                                int *count) {
+  int total = 0;
+  for (int i = 0; i < in->channels; i++) total += weir__channel_definitions_of(in->channel[i])->pieces;
+  weir__free(in->piece);
+  in->piece  = NULL;
+  in->pieces = 0;
+  WEIR_TRY(weir__alloc_array((size_t)total + 1, sizeof *in->piece, &in->piece));
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
+    for (int k = 0; k < d->pieces; k++) {
+      weir__local_piece *piece = &in->piece[in->pieces++];
+      *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
+      for (int n = 0; n < graph->nodes; n++)
+        if (!graph->node[n].op && !graph->node[n].stream && graph->node[n].field == d->piece[k].field) piece->node = n;
+      if (piece->node < 0)
+        return WEIR_FAIL(WEIR_ERR_INTERNAL, "field %s is not in the graph", d->field[d->piece[k].field].name);
+    }
+  }
+  *pieces = in->piece;
+  *count  = in->pieces;
+  return WEIR_OK;
+}
+
+static weir_status open_peers(weir__intake *in) {
+  int rank = weir__comm_rank(in->comm), first = rank - in->node_rank;
+  WEIR_TRY(weir__alloc_array((size_t)in->node_size, sizeof *in->peer, &in->peer));
+  WEIR_TRY(weir__comm_barrier(in->comm)); /* every doorbell is there */
+  for (int i = 0; i < in->node_size; i++)
+    if (first + i != rank && weir__doorbell_open_peer(in->run_directory, first + i, &in->peer[in->peers]) >= 0)
+      in->peers++;
+  return WEIR_OK;
+}
+
+/* As many slots as fit a modest amount of memory: a checkpoint needs to be made only every half of them. */
+static int choose_slots(const weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
+  enum { LEAST = WEIR__CHANNEL_SLOTS_DEFAULT, MOST = 64, BYTES = 64 << 20 };
+  int64_t largest = 1;
+  if (options->slots) return options->slots;
+  if (!options->checkpoint_directory) return LEAST;
+  for (int i = 0, at = 0; i < in->channels; i++) {
+    int64_t bytes = 0;
+    for (; at < plan->pieces && plan->piece[at].channel == i; at++)
+      bytes += weir__region_size(&plan->piece[at].region) *
+               (int64_t)weir_dtype_size(plan->graph->node[plan->piece[at].node].type[0].dtype);
+    if (bytes > largest) largest = bytes;
+  }
+  int64_t slots = BYTES / largest;
+  return slots < LEAST ? LEAST : slots > MOST ? MOST : (int)slots;
+}
+
+weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
+  const weir__graph     *graph = plan->graph;
+  weir__channel_trigger *trigger;
+  weir__channel_demand  *demand;
+  weir__channel_want    *want;
+  int                    wants = 0;
+  uint64_t               all = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
+  if (in->demanded) return WEIR_OK; /* by an earlier worker of this process: the same */
+  WEIR_TRY(open_peers(in));
+  in->slots = choose_slots(in, plan, options);
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)graph->triggers * sizeof *trigger, &trigger));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *demand, &demand));
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * WEIR__WANTS_MAX * sizeof *want, &want));
+  for (int t = 0; t < graph->triggers; t++)
+    trigger[t] = (weir__channel_trigger){graph->trigger[t].period, graph->trigger[t].phase, graph->trigger[t].interval};
+  WEIR_TRY(weir__doorbell_expect(in->doorbell, WEIR__DOOR, in->channels));
+  for (int i = 0, at = 0; i < in->channels; i++) {
+    weir__channel_terms terms = {.slots           = in->slots,
+                                 .held            = plan->flight + 1,
+                                 .timeout_ns      = options->block_timeout_ns,
+                                 .policy          = options->policy,
+                                 .fallback        = options->fallback,
+                                 .spill_bytes     = options->spill_bytes,
+                                 .spill_directory = options->spill_directory,
+                                 .supervised      = options->supervised,
+                                 .trigger    = trigger,
+                                 .triggers   = graph->triggers,
+                                 .doorbell   = in->doorbell,
+                                 .door       = WEIR__DOOR};
+    int                 first = at;
+    for (; at < plan->pieces && plan->piece[at].channel == i; at++) {
+      weir__wants of;
+      weir__plan_wants(plan, plan->piece[at].node, &plan->piece[at].region, &of);
+      demand[at] = (weir__channel_demand){.wants = of.count, .want = &want[wants]};
+      for (int n = 0; n < of.count; n++)
+        want[wants++] = (weir__channel_want){of.want[n].triggers & all, of.want[n].region};
+    }
+    WEIR_TRY(weir__channel_demand_post(in->channel[i], demand + first, &terms));
+  }
+  in->demanded = true;
+  return WEIR_OK;
+}
+
+/* ---- steps ---- */
+
+static weir_status map_all(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++) {
+    weir_status status = weir__channel_map(in->channel[i]);
+    if (status == WEIR_END && weir__channel_alive(in->channel[i])) return WEIR_ERR_TIMEOUT;
+    if (status == WEIR_END || status == WEIR_ERR_GONE) {
+      in->lost = true;
+      return WEIR_END;
+    }
+    if (status < 0) return status;
+  }
+  in->mapped = true;
+  return WEIR_OK;
+}
+
+/* Has a process that we wait for died? Asked rarely: it reads /proc. */
+static bool has_died(weir__intake *in) {
+  int64_t now = weir__clock_ns();
+  if (now - in->checked_ns < ALIVE_NS) return false;
+  in->checked_ns = now;
+  for (int i = 0; i < in->channels; i++)
+    if (!in->read[i] && !weir__channel_alive(in->channel[i])) return true;
+  return false;
+}
+
+static int64_t last_number(const weir__channel_record *r) { return r->more ? r->last_step : r->step; }
+
+/* The next record of a channel that is not in a checkpoint already. */
+static weir__channel_event read_next(weir__intake *in, int i) {
+  for (;;) {
+    weir__channel_event event = weir__channel_next(in->channel[i], &in->record[i]);
+    if (event != WEIR__CHANNEL_STEP || last_number(&in->record[i]) > in->skip) return event;
+    weir__channel_done(in->channel[i], in->record[i].sequence);
+  }
+}
+
+static weir_status check_same(const weir__intake *in, int i, int64_t step, int k) {
+  return WEIR_FAIL(WEIR_ERR_INPUT,
+                   "stream %s: process %d is at step %lld, process %d at step %lld; all must publish the same steps",
+                   in->stream, weir__channel_definitions_of(in->channel[k])->rank, (long long)step,
+                   weir__channel_definitions_of(in->channel[i])->rank, (long long)in->record[i].step);
+}
+
+/* All processes have said what there is of the next sequence number. A record may stand for many lost steps, of which
+ * only the first and the last number are known. */
+static weir_status gather(weir__intake *in, weir__arrival *arrival) {
+  int knows = -1;
+  if (!in->placed) in->next = in->record[0].sequence;
+  in->placed = true;
+  *arrival   = (weir__arrival){.sequence = in->next, .more = UINT64_MAX};
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_record *r = &in->record[i];
+    if (in->next < r->sequence || in->next - r->sequence > r->more) return check_same(in, i, in->record[0].step, 0);
+    uint64_t rest = r->more - (in->next - r->sequence);
+    if (rest < arrival->more) arrival->more = rest;
+    arrival->torn |= r->tombstone;
+    if (r->sequence == in->next && knows < 0) knows = i;
+  }
+  if (knows < 0) return WEIR_OK;
+  arrival->known = true;
+  arrival->step  = in->record[knows].step;
+  arrival->time  = in->record[knows].time;
+  for (int i = 0; i < in->channels; i++) {
+    if (in->record[i].sequence != in->next) continue;
+    if (in->record[i].step != arrival->step) return check_same(in, i, arrival->step, knows);
+    arrival->fired |= in->record[i].fired;
+  }
+  return WEIR_OK;
+}
+
+void weir__intake_settle(weir__intake *in, const weir__arrival *arrival) {
+  in->next = arrival->sequence + arrival->more + 1;
+  if (arrival->torn) in->dropped += (int64_t)arrival->more + 1;
+  for (int i = 0; i < in->channels; i++)
+    in->read[i] = in->record[i].sequence + in->record[i].more >= in->next;
+}
+
+weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
+  int missing = 0;
+  if (in->ended) return WEIR_END;
+  if (!in->mapped) {
+    weir_status status = map_all(in);
+    if (status != WEIR_OK) {
+      in->ended = status == WEIR_END;
+      return status;
+    }
+  }
+  for (int i = 0; i < in->channels; i++) {
+    if (in->read[i]) continue;
+    switch (read_next(in, i)) {
+    case WEIR__CHANNEL_STEP: in->read[i] = true; break;
+    case WEIR__CHANNEL_NOTHING: missing++; break;
+    case WEIR__CHANNEL_LOST: in->lost = true; /* fall through */
+    case WEIR__CHANNEL_END: in->ended = true; return WEIR_END;
+    }
+  }
+  if (!missing) return gather(in, arrival);
+  if (!has_died(in)) return WEIR_ERR_TIMEOUT;
+  in->ended = in->lost = true;
+  return WEIR_END;
+}
+
+bool weir__intake_lost(const weir__intake *in) { return in->lost; }
+
+void weir__intake_pieces_of(weir__intake *in, const weir__arrival *arrival, const void **data) {
+  for (int k = 0; k < in->pieces; k++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[in->piece[k].channel]);
+    weir_view                        view;
+    data[k] = NULL;
+    if (arrival->torn && !d->field[d->piece[in->piece[k].piece].field].is_static) continue;
+    if (weir__channel_piece(in->channel[in->piece[k].channel], arrival->sequence, in->piece[k].piece, &view) >= 0)
+      data[k] = view.data;
+  }
+}
+
+void weir__intake_done(weir__intake *in, uint64_t sequence) {
+  for (int i = 0; i < in->channels; i++) weir__channel_done(in->channel[i], sequence);
+}
+
+void weir__intake_acknowledge(weir__intake *in, uint64_t before) {
+  if (before > in->acknowledged) in->acknowledged = before;
+  for (int i = 0; i < in->channels; i++) weir__channel_acknowledge(in->channel[i], before);
+  if (weir__comm_size(in->comm) == 1) weir__intake_grant(in, weir__intake_room(in));
+}
+
+uint64_t weir__intake_room(const weir__intake *in) { return in->acknowledged + (uint64_t)in->slots; }
+
+void weir__intake_grant(weir__intake *in, uint64_t before) {
+  for (int i = 0; i < in->channels; i++) weir__channel_grant(in->channel[i], before);
+}
+
+int weir__intake_slots(const weir__intake *in) { return in->channels ? in->slots : 0; }
+
+void weir__intake_skip(weir__intake *in, int64_t step) { in->skip = step; }
+
+void weir__intake_rewind(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++) {
+    weir__channel_rewind(in->channel[i]);
+    in->read[i] = false;
+  }
+  in->placed = false;
+  in->ended  = false; /* they end again, or the agreed end comes before */
+}
+
+/* ---- the doorbell, figures ---- */
+
+weir__doorbell *weir__intake_doorbell(weir__intake *in) { return in->doorbell; }
+
+void weir__intake_ring_peers(weir__intake *in) {
+  for (int i = 0; i < in->peers; i++) weir__doorbell_ring(in->peer[i]);
+}
+
+int64_t weir__intake_blocked_ns(const weir__intake *in) {
+  int64_t total = 0;
+  for (int i = 0; i < in->channels; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    total += stats.blocked_ns;
+  }
+  return total;
+}
+
+int64_t weir__intake_bytes(const weir__intake *in) {
+  int64_t total = 0;
+  for (int i = 0; i < in->channels; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    total += (int64_t)stats.bytes;
+  }
+  return total;
+}
+
+int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
+
+const char *weir__intake_stream(const weir__intake *in) { return in->stream; }
+
+int64_t weir__intake_queued(const weir__intake *in) {
+  uint64_t most = in->next;
+  for (int i = 0; i < in->channels && in->mapped; i++) {
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    if (stats.published > most) most = stats.published;
+  }
+  return (int64_t)(most - in->next);
+}
+
+int weir__intake_channels(const weir__intake *in) { return in->channels; }

@@ -1,0 +1,102 @@
+/* Steps for workers that serve no process of the simulation: another worker tells them that a step has begun, or that
+ * the streams have ended. */
+#include "exec/state.h"
+
+enum { ANNOUNCED = -1, END_SENT = -2 }; /* requests */
+
+/* What a worker with processes tells one that serves none. */
+typedef struct announcement {
+  int64_t  step; /* the end: `end` set */
+  double   time;
+  uint64_t fired;
+  int64_t  end;
+} announcement;
+
+struct weir__relay {
+  int           sponsor;  /* >= 0: this worker serves no process, and is told by that one */
+  int          *follower; /* whom this worker tells */
+  int           followers;
+  announcement *sent; /* per step in flight, and one for the end */
+  announcement  received;
+  bool          waiting, have;
+};
+
+weir_status weir__relay_create(weir__worker *w) {
+  weir_status         status = WEIR_OK;
+  struct weir__relay *r;
+  weir__letter       *letters = NULL;
+  int                 count = 0, rank = weir__comm_rank(w->comm), size = weir__comm_size(w->comm);
+  WEIR_TRY(weir__alloc_zeroed(sizeof *r, 0, &r));
+  w->relay   = r;
+  r->sponsor = -1;
+  if (!w->intake || size == 1) return weir__alloc_array((size_t)w->plan->flight + 1, sizeof *r->sent, &r->sent);
+  bool    idle  = weir__intake_channels(w->intake) == 0;
+  int64_t first = idle ? 0 : size - rank;
+  WEIR_TRY(weir__comm_max(w->comm, &first, 1));
+  weir__letter hello = {.peer = size - (int)first};
+  if (idle) r->sponsor = hello.peer;
+  WEIR_TRY_GOTO(out, weir__comm_exchange(w->comm, &hello, idle, &letters, &count));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *r->follower, &r->follower));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)w->plan->flight + 1, sizeof *r->sent, &r->sent));
+  for (int i = 0; i < count; i++) r->follower[r->followers++] = letters[i].peer;
+out:
+  weir__comm_letters_free(&letters, count);
+  return status;
+}
+
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s) {
+  struct weir__relay *r    = w->relay;
+  int64_t             slot = s->ordinal % w->plan->flight;
+  if (!r->followers) return WEIR_OK;
+  r->sent[slot] = (announcement){s->step, s->time, s->fired, 0};
+  for (int i = 0; i < r->followers; i++)
+    WEIR_TRY(weir__request_send(
+        w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
+        &r->sent[slot], sizeof *r->sent, r->follower[i], 0));
+  weir__intake_ring_peers(w->intake);
+  return WEIR_OK;
+}
+
+weir_status weir__relay_announce_end(weir__worker *w) {
+  struct weir__relay *r        = w->relay;
+  r->sent[w->plan->flight].end = 1;
+  for (int i = 0; i < r->followers; i++)
+    WEIR_TRY(weir__request_send(w->requests, END_SENT, &r->sent[w->plan->flight], sizeof *r->sent, r->follower[i], 0));
+  if (r->followers) weir__intake_ring_peers(w->intake);
+  return WEIR_OK;
+}
+
+weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
+  struct weir__relay *r = w->relay;
+  if (r->have) {
+    r->have  = false;
+    *arrival = (weir__arrival){.step     = r->received.step,
+                               .time     = r->received.time,
+                               .fired    = r->received.fired,
+                               .sequence = (uint64_t)w->begun,
+                               .known    = true};
+    return r->received.end ? WEIR_END : WEIR_OK;
+  }
+  if (!r->waiting) {
+    WEIR_TRY(weir__request_receive(w->requests, ANNOUNCED, &r->received, sizeof r->received, r->sponsor, 0));
+    r->waiting = true;
+  }
+  return WEIR_ERR_TIMEOUT;
+}
+
+void weir__relay_completed(weir__worker *w, int request) {
+  if (request != ANNOUNCED) return;
+  w->relay->waiting = false;
+  w->relay->have    = true;
+}
+
+int  weir__relay_followers(const weir__worker *w) { return w->relay->followers; }
+bool weir__relay_follows(const weir__worker *w) { return w->relay->sponsor >= 0; }
+
+void weir__relay_destroy(weir__worker *w) {
+  if (!w->relay) return;
+  weir__free(w->relay->follower);
+  weir__free(w->relay->sent);
+  weir__free(w->relay);
+  w->relay = NULL;
+}

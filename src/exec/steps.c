@@ -1,0 +1,267 @@
+/* Steps begin when they have come and an instance is free, retire in order, and end everywhere at the same one.
+ *
+ * Usually a worker begins a step as soon as its own processes have published it, without asking the others: they will
+ * publish it too. When that turns out wrong (a process died, or could not publish a step that others did), the workers
+ * that know say so in a notice, all stop, and agree on the last step that is whole everywhere. Whoever has begun later
+ * ones goes back to the last checkpoint, in the same process, and does the steps up to that one again: `again`. After a
+ * step that was not whole (a tombstone), and always where steps are dropped by policy, workers agree on every step
+ * before they begin it. */
+#include "core/clock.h"
+#include "exec/checkpoint.h"
+#include <math.h>
+#include <sched.h>
+#include <string.h>
+
+/* Values of the agreement on ends: the ordinal at which this worker stopped; the others are the largest, negated. */
+enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_VALUES };
+/* And on whole steps. */
+enum { WHOLE_WHOLE, WHOLE_ROOM, WHOLE_MORE, WHOLE_STEP, WHOLE_TIME, WHOLE_VALUES };
+enum { ENDED = -1, TORN = 0, WHOLE = 1 }; /* of WHOLE_WHOLE */
+
+weir_status weir__steps_create(weir__worker *w) {
+  WEIR_TRY(weir__agreement_create(w->comm, END_VALUES, &w->ends));
+  return weir__agreement_create(w->comm, WHOLE_VALUES, &w->wholes);
+}
+
+static bool recovers(const weir__worker *w) { return w->keeper && w->intake && !w->acknowledges; }
+
+/* ---- arrival ---- */
+
+static weir_status next_arrival(weir__worker *w, weir__arrival *arrival) {
+  const weir__graph *graph = w->graph;
+  if (weir__relay_follows(w)) return weir__relay_next(w, arrival);
+  weir_status status;
+  if (w->intake) {
+    status = weir__intake_next(w->intake, arrival);
+    if (status == WEIR_OK) weir__intake_settle(w->intake, arrival);
+    return status;
+  }
+  status = w->source->next(w->source->self, w->begun, &arrival->step, &arrival->time);
+  if (status != WEIR_OK) return status;
+  *arrival =
+      (weir__arrival){.step = arrival->step, .time = arrival->time, .sequence = (uint64_t)w->begun, .known = true};
+  for (int t = 0; t < graph->triggers; t++)
+    if (weir__trigger_fires(&graph->trigger[t], arrival->step, arrival->time, w->last_time))
+      arrival->fired |= (uint64_t)1 << t;
+  return WEIR_OK;
+}
+
+/* Doubles as integers in the same order. */
+static int64_t ordered(double x) {
+  int64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits < 0 ? bits ^ INT64_MAX : bits;
+}
+
+static double unordered(int64_t bits) {
+  double x;
+  if (bits < 0) bits ^= INT64_MAX;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* Say what this worker knows of the next step. */
+static weir_status ask_all(weir__worker *w) {
+  int64_t     say[WHOLE_VALUES] = {WHOLE, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  weir_status status            = WEIR_OK;
+  if (!weir__relay_follows(w)) { /* what does not see the simulation agrees to anything */
+    status = w->limit >= 0 && w->begun >= w->limit ? WEIR_END : weir__intake_next(w->intake, &w->asked);
+    if (status == WEIR_ERR_TIMEOUT || status < 0) return status;
+    say[WHOLE_WHOLE]        = status == WEIR_END ? ENDED : w->asked.torn ? TORN : WHOLE;
+    say[WHOLE_ROOM] = (int64_t)weir__intake_room(w->intake);
+    say[WHOLE_MORE]         = (int64_t)w->asked.more;
+    if (w->asked.known) {
+      say[WHOLE_STEP] = w->asked.step;
+      say[WHOLE_TIME] = ordered(w->asked.time);
+    }
+  }
+  w->whole_rounds++;
+  return weir__agreement_start(w->wholes, say);
+}
+
+/* The next step all agree on: whole, or torn and to be discarded everywhere. */
+static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
+  const int64_t *say;
+  bool           done;
+  if (w->answered) { /* agreed on, and now the sponsor's announcement is waited for */
+    WEIR_TRY(weir__relay_next(w, arrival));
+    w->answered = false;
+    return WEIR_OK;
+  }
+  if (!weir__agreement_running(w->wholes)) WEIR_TRY(ask_all(w));
+  if (!weir__agreement_running(w->wholes)) return WEIR_ERR_TIMEOUT;
+  WEIR_TRY(weir__agreement_test(w->wholes, &done, &say));
+  if (!done) return WEIR_ERR_TIMEOUT;
+  if (say[WHOLE_WHOLE] == ENDED) return WEIR_END;
+  bool known = say[WHOLE_STEP] != INT64_MAX;
+  if (weir__relay_follows(w)) {
+    w->answered = known;
+    return WEIR_ERR_TIMEOUT;
+  }
+  weir__intake_grant(w->intake, (uint64_t)say[WHOLE_ROOM]);
+  w->asked.torn = say[WHOLE_WHOLE] == TORN;
+  w->asked.more = (uint64_t)say[WHOLE_MORE];
+  weir__intake_settle(w->intake, &w->asked);
+  if (!known) return WEIR_ERR_TIMEOUT; /* in the middle of a long time for which nobody kept the steps apart */
+  w->asked.step = say[WHOLE_STEP];
+  w->asked.time = unordered(say[WHOLE_TIME]);
+  *arrival      = w->asked;
+  return WEIR_OK;
+}
+
+/* ---- beginning ---- */
+
+static weir_status post_receives(weir__worker *w, const weir__step *s) {
+  const weir__plan *p = w->plan;
+  for (int m = 0; m < p->messages_in; m++) {
+    char *buffer = p->in[m].buffer + (size_t)(s->ordinal % p->flight) * p->in[m].stride;
+    WEIR_TRY(weir__request_receive(w->requests, weir__worker_request_base(w, s->ordinal) + m, buffer, p->in[m].bytes,
+                                   p->in[m].peer, weir__worker_tag(w, &p->in[m], s->ordinal)));
+  }
+  return WEIR_OK;
+}
+
+static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
+  weir__step *s = weir__step_of(w, w->begun);
+  s->ordinal    = w->begun;
+  s->step       = arrival->step;
+  s->time       = arrival->time;
+  s->dt         = arrival->time - w->last_time; /* NaN at the first */
+  s->fired      = arrival->fired;
+  s->sequence   = arrival->sequence;
+  s->more       = arrival->more;
+  s->arrived_ns = weir__clock_ns();
+  w->last_time  = arrival->time;
+  w->last_step  = arrival->step;
+  for (uint32_t r = 1; r < WEIR__TURNS; r++) s->turn[r] = (uint32_t)(s->ordinal % r);
+  for (int i = 0; i < w->graph->nodes; i++) {
+    const weir__node *node = &w->graph->node[i];
+    s->index[i]            = w->active_count[i];
+    w->active_count[i] += (node->triggers & s->fired) != 0 || node->triggers == ~(uint64_t)0;
+  }
+  if (w->plan->pieces) weir__intake_pieces_of(w->intake, arrival, s->piece);
+  atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);
+  w->begun++;
+  if (w->requests) WEIR_TRY(post_receives(w, s));
+  WEIR_TRY(weir__relay_announce(w, s));
+  weir__worker_fire(w, s, w->plan->tasks,
+                    w->options.threads); /* the emitter after the tasks: the beginning of a step */
+  w->stats.tasks += w->plan->tasks;
+  return WEIR_OK;
+}
+
+/* No further step begins here. */
+static weir_status stop(weir__worker *w) {
+  int64_t say[END_VALUES];
+  w->ended        = w->begun;
+  say[END_AT]     = w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
+  say[END_BEGUN]  = -w->begun;
+  say[END_AGAIN]  = -(int64_t)w->torn;
+  say[END_KEPT]   = -weir__keeper_rounds(w);
+  say[END_WHOLES] = -w->whole_rounds;
+  WEIR_TRY(weir__relay_announce_end(w));
+  return weir__agreement_start(w->ends, say);
+}
+
+static weir_status tell_end(weir__worker *w, int64_t ordinal) {
+  int64_t words[WEIR__NOTICE_WORDS] = {WEIR__NOTICE_END, ordinal};
+  weir__worker_limit(w, ordinal);
+  if (w->comm && weir__comm_size(w->comm) == 1) return WEIR_OK;
+  WEIR_TRY(weir__comm_notice_send(w->comm, words));
+  if (w->intake) weir__intake_ring_peers(w->intake);
+  return WEIR_OK;
+}
+
+void weir__worker_limit(weir__worker *w, int64_t ordinal) {
+  if (w->limit < 0 || ordinal < w->limit) w->limit = ordinal;
+}
+
+weir_status weir__steps_begin(weir__worker *w, bool *some) {
+  while (w->ended < 0 && w->begun - w->retired < w->plan->flight && w->begun < weir__keeper_gate(w)) {
+    bool          agrees  = w->options.agree_steps && w->intake && weir__comm_size(w->comm) > 1;
+    weir__arrival arrival = {0};
+    weir_status   status;
+    if (w->limit >= 0 && w->begun >= w->limit && !agrees) return stop(w);
+    status = agrees ? agreed_arrival(w, &arrival) : next_arrival(w, &arrival);
+    if (status == WEIR_ERR_TIMEOUT) return WEIR_OK;
+    if (status < 0) return status;
+    *some = true;
+    if (status == WEIR_END) {
+      if (w->intake && weir__intake_lost(w->intake)) WEIR_TRY(tell_end(w, w->begun));
+      return stop(w);
+    }
+    if (arrival.torn && !agrees && recovers(w) && weir__comm_size(w->comm) > 1) {
+      w->torn = true; /* others may have begun it */
+      WEIR_TRY(tell_end(w, w->begun));
+      return stop(w);
+    }
+    WEIR_TRY(begin(w, &arrival));
+  }
+  return WEIR_OK;
+}
+
+/* ---- retiring ---- */
+
+void weir__steps_retire(weir__worker *w, bool *some) {
+  while (w->retired < w->begun) {
+    weir__step *s = weir__step_of(w, w->retired);
+    if (atomic_load_explicit(&s->remaining, memory_order_acquire)) return;
+    w->retired_sequence = s->sequence + s->more + 1;
+    if (w->intake) {
+      weir__intake_done(w->intake, s->sequence);
+      if (!w->keeper || w->acknowledges) weir__intake_acknowledge(w->intake, w->retired_sequence);
+    }
+    int64_t now                                  = weir__clock_ns();
+    int64_t latency                              = now - s->arrived_ns;
+    w->latency[w->latencies++ % WEIR__LATENCIES] = latency;
+    w->retired++;
+    *some          = true;
+    w->stats.steps = w->retired;
+    weir__worker_note_retired(w, s, now);
+    if (!w->options.progress) continue;
+    weir__progress progress = {w->retired, s->step, s->time, latency,
+                               w->intake ? weir__intake_blocked_ns(w->intake) : 0};
+    w->options.progress(w->options.progress_self, &progress);
+  }
+}
+
+/* ---- the end ---- */
+
+/* All rounds that anybody started are finished by all: then the agreements can be given back. */
+static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) {
+  static const int64_t nothing[WHOLE_VALUES] = {TORN, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  const int64_t       *result;
+  for (bool done;;) {
+    if (weir__agreement_running(w->wholes)) {
+      WEIR_TRY(weir__agreement_test(w->wholes, &done, &result));
+      if (!done) sched_yield();
+    } else if (w->whole_rounds < wholes) {
+      w->whole_rounds++;
+      WEIR_TRY(weir__agreement_start(w->wholes, nothing));
+    } else break;
+  }
+  return weir__keeper_settle(w, kept);
+}
+
+weir_status weir__steps_end(weir__worker *w, bool *some) {
+  const int64_t *said;
+  bool           done;
+  if (w->ended < 0 || w->agreed) return WEIR_OK;
+  WEIR_TRY(weir__agreement_test(w->ends, &done, &said));
+  if (!done) return WEIR_OK;
+  *some     = true;
+  w->agreed = true;
+  w->end    = said[END_AT];
+  w->torn   = said[END_AGAIN] < 0;
+  w->ahead  = -said[END_BEGUN] > w->end;
+  return finish_rounds(w, -said[END_WHOLES], -said[END_KEPT]);
+}
+
+bool weir__steps_again(const weir__worker *w) { return recovers(w) && (w->ahead || w->torn); }
+
+bool weir__worker_again(const weir__worker *w, int64_t *end_at, bool *agree_steps) {
+  if (!w->agreed || !weir__steps_again(w)) return false;
+  *end_at      = w->torn ? 0 : w->end;
+  *agree_steps = w->options.agree_steps || w->torn;
+  return true;
+}
