@@ -83,11 +83,12 @@ static void steady_with(int threads, int flight) {
   weir__chunk_size     chunks = {"y", 8};
   static probe         p;
   weir__source         source  = {&p, next, read};
-  weir__worker_options options = {.threads = threads, .steps_in_flight = flight};
-  weir__worker_stats   stats;
-  weir__worker        *worker;
-  weir__graph         *graph = build(&chunks);
-  p.graph                    = graph;
+  weir__worker_options options = {
+      .threads = threads, .steps_in_flight = flight, .trace_events = 1024}; /* a full ring costs nothing either */
+  weir__worker_stats stats;
+  weir__worker      *worker;
+  weir__graph       *graph = build(&chunks);
+  p.graph                  = graph;
   if (weir__worker_create(graph, comm, &source, NULL, &options, &worker)) fail_msg("%s", weir_error_last());
   if (weir__worker_run(worker)) fail_msg("%s", weir_error_last());
   weir__worker_stats_get(worker, &stats);
