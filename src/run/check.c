@@ -222,8 +222,7 @@ static weir_status add_joined(weir__text *text, const weir__recipe *recipe, cons
   const weir__recipe_stream *stream = &recipe->joined[number];
   weir__text_add(text, "fields of %s, from its files; %s", stream->name, weir__join_text(&stream->join, how));
   if (schema->time_units) weir__text_add(text, "; time in %s", schema->time_units);
-  if (stream->join.how)
-    weir__text_add(text, "; %lld time levels", (long long)weir__joined_levels(l->joined, number));
+  if (stream->join.how) weir__text_add(text, "; %lld time levels", (long long)weir__joined_levels(l->joined, number));
   weir__text_add(text, "\n");
   return add_fields(text, l->graph, number + 1);
 }

@@ -57,8 +57,8 @@ static weir_status describe(weir__files *self, const weir__recipe_stream *stream
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
   for (int i = 0; i < count; i++) {
     const weir__netcdf_variable *v = weir__netcdf_variable_at(self->reader, i);
-    field[i]           = (weir__recipe_expected){.name = v->name, .place = stream->place, .type = v->type};
-    field[i].is_static = v->is_static || timeless;
+    field[i]                       = (weir__recipe_expected){.name = v->name, .place = stream->place, .type = v->type};
+    field[i].is_static             = v->is_static || timeless;
   }
   self->schema =
       (weir__recipe_schema){weir__netcdf_time_units(self->reader), weir__netcdf_calendar(self->reader), field, count};
