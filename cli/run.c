@@ -232,6 +232,8 @@ static int summarize(run *r) {
 static int worker_result(run *r) {
   weir__run_status status;
   weir__run_status_read(r->directory.path, &status);
+  if (status.phase == WEIR__PHASE_DONE && status.exit)
+    fprintf(stderr, "weir: %s\n", status.message); /* something failed */
   if (status.phase == WEIR__PHASE_DONE) return summarize(r);
   if (status.phase == WEIR__PHASE_FAILED) {
     if (!r->workers_lost) fprintf(stderr, "weir: %s\n", status.message);

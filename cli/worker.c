@@ -27,6 +27,7 @@ static int run(int argc, char **argv) {
   if (argc != 2 || argv[1][0] == '-') return cli_misuse("worker", "expected one run directory");
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
   sigaction(SIGINT, &action, NULL);
+  signal(SIGXFSZ, SIG_IGN); /* a file that would grow beyond a limit is a failed write of one output */
   weir_status status = weir__run_worker(argv[1], &stop, &speaks);
   /* Under an MPI launcher a failed exit status would print a page about itself; the supervisor reads the status file.
    */

@@ -6,6 +6,7 @@
 #include "io/file.h"
 #include "io/plot.h"
 #include "io/zarr.h"
+#include "font_leaks.h"
 #include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
