@@ -1,4 +1,4 @@
-/* Who has published: the notes RUN/channel/HOST.STREAM.RANK. */
+/* Who has published: the notes RUN/channel/HOST.STREAM.RANK. Whoever looks also removes what dead processes left. */
 #include "channel/segment.h"
 #include "core/text.h"
 #include <dirent.h>
@@ -30,6 +30,19 @@ static bool parse_name(const char *name, const char *host, char stream[WEIR__CHA
   return true;
 }
 
+/* A note that was being written or removed (NAME.newPID, NAME.oldPID) by a process that died meanwhile. */
+static void remove_leftover(const char *run_dir, const char *name, const char *host) {
+  size_t  length = strlen(host);
+  int64_t pid;
+  char    path[PATH_MAX];
+  if (strncmp(name, host, length) || name[length] != '.') return;
+  const char *mark = strstr(name + length, ".new");
+  if (!mark) mark = strstr(name + length, ".old");
+  if (!mark || !weir__text_to_int64(mark + 4, &pid)) return;
+  if (pid <= 0 || weir__process_start(pid) >= 0) return;
+  if (snprintf(path, sizeof path, "%s/channel/%s", run_dir, name) < (int)sizeof path) unlink(path);
+}
+
 /* Call `visit` for every name of this host in the directory. */
 static weir_status visit_names(const char *run_dir, const char *host,
                                weir_status (*visit)(void *context, const char *file, const char *stream, int rank),
@@ -38,16 +51,17 @@ static weir_status visit_names(const char *run_dir, const char *host,
   struct dirent *entry;
   weir_status    status = WEIR_OK;
   int            rank;
-  if (!host) {
-    weir__channel_host(own);
-    host = own;
-  }
+  weir__channel_host(own);
+  bool here = !host || !strcmp(host, own);
+  if (!host) host = own;
   if (snprintf(path, sizeof path, "%s/channel", run_dir) >= (int)sizeof path)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "the path of the run directory '%.80s...' is too long", run_dir);
   DIR *directory = opendir(path);
   if (!directory) return errno == ENOENT ? WEIR_OK : WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path, strerror(errno));
-  while (!status && (entry = readdir(directory)))
+  while (!status && (entry = readdir(directory))) {
     if (parse_name(entry->d_name, host, stream, &rank)) status = visit(context, entry->d_name, stream, rank);
+    else if (here) remove_leftover(run_dir, entry->d_name, host);
+  }
   closedir(directory);
   return status;
 }

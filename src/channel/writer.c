@@ -144,7 +144,8 @@ static weir_status open_door(weir__writer *self) {
   if (self->stream_door < 0 || self->stream_door >= WEIR__DOORBELL_STREAMS_MAX)
     return WEIR_FAIL(WEIR_ERR_INPUT, "the terms of the worker are damaged");
   weir_status status = weir__door_open(pid, fd, &self->door);
-  return status == WEIR_ERR_GONE && self->terms.supervised ? WEIR_OK : status;
+  if (!status || !self->terms.supervised) return status;
+  return weir__holder_alive(atomic_load_explicit(&control->holder, memory_order_acquire)) ? status : WEIR_OK;
 }
 
 static weir_status read_demands(weir__writer *self) {
