@@ -13,7 +13,7 @@ refused "unknown option" "unknown option --twice (weir help top)" "$weir" top --
 "$weir" run "$recipe" --dir heat.run -- sh -c "$heat 300 300 2000000 10 >/dev/null" >out.txt 2>err.txt &
 supervisor=$!
 for _ in $(seq 200); do "$weir" top heat.run --once 2>/dev/null | grep -q '^heat   running .*step' && break; sleep 0.1; done
-for _ in $(seq 200); do "$weir" top heat.run --once | grep -qE '^heat  +[0-9.]+ ' && break; sleep 0.1; done
+for _ in $(seq 200); do "$weir" top heat.run --once | grep -qE '^heat  +[0-9.]+ .* (us|ms|s) ' && break; sleep 0.1; done
 "$weir" top heat.run --once >shown.txt || fault "top failed beside a run"
 # exactly these lines; the figures themselves vary
 time='[0-9.]+ (us|ms|s|min)'
