@@ -114,8 +114,11 @@ static void build(weir__graph **graph, const bench_dag *dag, bool copies, int64_
   bench_check(weir__graph_finish(*graph), "graph");
 }
 
+/* What differs from the plain engine. */
+typedef enum variant { PLAIN, COPIED /* halos */, TRACED } variant;
+
 /* ns per replay into `samples`. */
-static void replay_engine(const bench_dag *dag, bool copies, int64_t work, int threads, int replays,
+static void replay_engine(const bench_dag *dag, variant kind, int64_t work, int threads, int replays,
                           bench_samples *samples) {
   weir__comm          *comm;
   weir__graph         *graph;
@@ -123,11 +126,12 @@ static void replay_engine(const bench_dag *dag, bool copies, int64_t work, int t
   int                  warm    = replays > WARM ? WARM : 3;
   clock_source         clock   = {.steps = warm + replays};
   weir__source         source  = {&clock, next, read_nothing};
-  weir__worker_options options = {.threads = threads, .steps_in_flight = 1, .pin = true};
-  weir__worker_stats   stats;
+  weir__worker_options options = {
+      .threads = threads, .steps_in_flight = 1, .pin = true, .trace_events = kind == TRACED ? WEIR__TRACE_EVENTS : 0};
+  weir__worker_stats stats;
   bench_check(weir__alloc_array((size_t)clock.steps + 1, sizeof *clock.at, &clock.at), "clock");
   bench_check(weir__comm_self(&comm), "communicator");
-  build(&graph, dag, copies, work);
+  build(&graph, dag, kind == COPIED, work);
   bench_check(weir__worker_create(graph, comm, &source, NULL, &options, &worker), "worker");
   weir__worker_stats_get(worker, &stats);
   if (stats.plan_tasks != dag->tasks + 1) /* and the source's */
@@ -186,15 +190,15 @@ static void replay_peer(const bench_peer *peer, int64_t work, int replays, bench
 
 /* ---- cost of a task ---- */
 
-static void cost_of_engine(const bench_dag *dag, const char *suffix, bool copies) {
+static void cost_of_engine(const bench_dag *dag, const char *suffix, variant kind) {
   char          what[64], system[32];
   bench_samples s = {0};
   for (int threads = 0; threads <= 2; threads++) {
     snprintf(what, sizeof what, "%s%s", dag->name, suffix);
     snprintf(system, sizeof system, "weir-%d-threads", threads + 1);
-    replay_engine(dag, copies, 0, threads, REPLAYS, &s);
+    replay_engine(dag, kind, 0, threads, REPLAYS, &s);
     double median = bench_summary(what, system, &s, 1e-3 / dag->tasks, "us/task");
-    if (threads == 1 && !copies) {
+    if (threads == 1 && kind == PLAIN) {
       snprintf(what, sizeof what, "an empty task of %s, 2 threads", dag->name);
       bench_at_most(what, median, 0.1, "us");
     }
@@ -207,8 +211,9 @@ static void cost(const bench_dag *dag) {
   bench_samples s = {0};
   l.dag           = dag;
   bench_value(dag->name, "plain-loop", "median", 1e-3 * bench_time_ns(plain_loop, &l, REPLAYS) / dag->tasks, "us/task");
-  cost_of_engine(dag, "", false);
-  if (dag->rows == ROWS) cost_of_engine(dag, "-copied-halo", true);
+  cost_of_engine(dag, "", PLAIN);
+  if (dag->rows == ROWS) cost_of_engine(dag, "-copied-halo", COPIED);
+  if (dag->rows == ROWS) cost_of_engine(dag, "-traced", TRACED);
   for (const bench_peer *const *peer = peers; *peer; peer++)
     for (int threads = 1; threads <= 2; threads++) {
       char system[64];
@@ -260,7 +265,7 @@ static double metg(const bench_dag *dag, const bench_peer *peer, bench_samples *
     bench_reserve(&peak, 10);
     for (int i = 0; i < 5; i++) bench_add(&peak, peak_ns(dag, work));
     if (peer) replay_peer(peer, work, replays, s);
-    else replay_engine(dag, false, work, 1, replays, s);
+    else replay_engine(dag, PLAIN, work, 1, replays, s);
     for (int i = 0; i < 5; i++) bench_add(&peak, peak_ns(dag, work));
     double wall = bench_quantile(s, 0.5), e = bench_quantile(&peak, 0.5) / wall, g = 1e-3 * wall * 2 / dag->tasks;
     if (e < 0.5) {
@@ -299,7 +304,7 @@ int main(int argc, char **argv) {
   bench_dag_tree(&dags[1], LEAVES);
   bench_dag_independent(&dags[2], WIDTH * ROWS);
   for (int i = 0; i < 3; i++) {
-    if (engine_only) cost_of_engine(&dags[i], "", false);
+    if (engine_only) cost_of_engine(&dags[i], "", PLAIN);
     else cost(&dags[i]);
   }
   metg_of(&dags[0], NULL);

@@ -224,6 +224,8 @@ static weir_status checkpoint(weir__worker *w) {
   w->stats.checkpoint_bytes = (int64_t)(sizeof(header) + w->graph->nodes * sizeof(int64_t) + cell_bytes(w->plan) +
                                         w->plan->state_bytes + sizeof(uint32_t));
   w->stats.checkpoint_ns += k->began_ns - began;
+  if (w->trace)
+    weir__trace_add(w->trace, w->options.threads, WEIR__TRACE_CHECKPOINT, 0, began, k->began_ns, w->retired_step);
   return weir__agreement_start(k->agreement, say);
 }
 

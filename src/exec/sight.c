@@ -38,17 +38,18 @@ void weir__worker_beat(weir__worker *w, bool idle, int64_t *timeout) {
 }
 
 void weir__worker_pulse_get(const weir__worker *w, weir__worker_pulse *pulse) {
-  *pulse = (weir__worker_pulse){.steps      = w->stats.steps,
-                                .step       = w->retired_step,
-                                .time       = w->retired_time,
-                                .tasks      = w->stats.tasks,
-                                .dropped    = w->stats.dropped,
-                                .spilled    = w->stats.spilled,
-                                .threads    = w->options.threads + 1,
-                                .stream     = "",
-                                .latency_ns = w->latency,
-                                .seen       = w->latencies,
-                                .latencies  = WEIR__LATENCIES};
+  *pulse = (weir__worker_pulse){.steps       = w->stats.steps,
+                                .step        = w->retired_step,
+                                .time        = w->retired_time,
+                                .tasks       = w->stats.tasks,
+                                .checkpoints = w->stats.checkpoints,
+                                .dropped     = w->stats.dropped,
+                                .spilled     = w->stats.spilled,
+                                .threads     = w->options.threads + 1,
+                                .stream      = "",
+                                .latency_ns  = w->latency,
+                                .seen        = w->latencies,
+                                .latencies   = WEIR__LATENCIES};
   if (!w->intake) return;
   pulse->stream        = weir__intake_stream(w->intake);
   pulse->processes     = weir__intake_channels(w->intake);

@@ -49,11 +49,16 @@ static weir_status add(const figures *f, int rank, weir__report *r) {
   r->plan_bytes += s->plan_bytes;
   r->intake_bytes += s->intake_bytes;
   r->blocked_s += line.blocked_s;
-  r->steps            = larger(r->steps, s->steps);
-  r->partial_steps    = larger(r->partial_steps, s->dropped_steps);
-  r->dropped_steps    = larger(r->dropped_steps, s->dropped);
-  r->spilled_steps    = larger(r->spilled_steps, s->spilled);
-  r->restarts         = larger(r->restarts, f->restarts);
+  r->steps         = larger(r->steps, s->steps);
+  r->partial_steps = larger(r->partial_steps, s->dropped_steps);
+  r->dropped_steps = larger(r->dropped_steps, s->dropped);
+  r->spilled_steps = larger(r->spilled_steps, s->spilled);
+  r->restarts      = larger(r->restarts, f->restarts);
+  r->checkpoints   = larger(r->checkpoints, s->checkpoints);
+  r->checkpoint_s  = larger_s(r->checkpoint_s, s->checkpoint_ns);
+  r->checkpoint_bytes += s->checkpoint_bytes;
+  if (*s->checkpoint_failure && !r->checkpoint_failure)
+    WEIR_TRY(weir__arena_string(&r->arena, s->checkpoint_failure, &r->checkpoint_failure));
   r->compile_s        = larger_s(r->compile_s, s->compile_ns);
   r->wall_s           = larger_s(r->wall_s, s->run_ns);
   r->latency_median_s = larger_s(r->latency_median_s, s->latency_median_ns);

@@ -184,8 +184,9 @@ static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 static void add_events(weir__text *text, const weir__report *r) {
   char time[24], size[16];
   if (r->checkpoints)
-    weir__text_add(text, "  checkpoint %lld made, %s in %s\n", (long long)r->checkpoints,
-                   weir__text_bytes((double)r->checkpoint_bytes, size), weir__duration_text(r->checkpoint_s, time));
+    weir__text_add(text, "  checkpoint %lld made in %s, the last of %s\n", (long long)r->checkpoints,
+                   weir__duration_text(r->checkpoint_s, time), weir__text_bytes((double)r->checkpoint_bytes, size));
+  if (r->checkpoint_failure) weir__text_add(text, "  checkpoint none any more since: %s\n", r->checkpoint_failure);
   if (r->restarts)
     weir__text_add(text, "  restarts   workers were restarted %lld time%s\n", (long long)r->restarts,
                    plural(r->restarts));

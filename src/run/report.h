@@ -58,7 +58,9 @@ typedef struct weir__report {
   int64_t               steps, dropped_steps, spilled_steps; /* by the policy of the stream */
   int64_t               partial_steps;                       /* left out because not all processes published them */
   int64_t               threads;                             /* of each worker; -1: one per core */
-  int64_t               restarts, checkpoints, checkpoint_bytes, decisions;
+  int64_t               restarts, checkpoints, decisions;
+  int64_t               checkpoint_bytes;   /* of the last one, of all workers */
+  const char           *checkpoint_failure; /* why none were made any more; NULL */
   double                wall_s, compile_s, blocked_s, checkpoint_s;
   double                latency_median_s, latency_p99_s, latency_max_s;
   int64_t               tasks, messages, message_bytes, plan_bytes, intake_bytes;

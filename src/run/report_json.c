@@ -73,6 +73,7 @@ static const member report_members[] = {REPORT(TEXT, run),
                                         REPORT(WHOLE, checkpoints),
                                         REPORT(WHOLE, checkpoint_bytes),
                                         REPORT(REAL, checkpoint_s),
+                                        REPORT(TEXT, checkpoint_failure),
                                         REPORT(WHOLE, decisions),
                                         REPORT(WHOLE, missing_more),
                                         REPORT(WHOLE, failure_more),
@@ -251,6 +252,7 @@ weir_status weir__report_read(const char *directory, weir__report *r) {
   for (int i = 0; status >= 0 && i < LISTS; i++) status = read_list(r, i, json_object_get(json, lists[i].name));
   if (status >= 0 && !*r->message) r->message = NULL;
   if (status >= 0 && !*r->trace) r->trace = NULL;
+  if (status >= 0 && !*r->checkpoint_failure) r->checkpoint_failure = NULL;
   json_decref(json);
   weir__text_clear(&path);
   if (status < 0) weir__report_clear(r);

@@ -81,7 +81,7 @@ static void round_trip(void **state) {
 
 static void summary(void **state) {
   static const char *const expected[] = {"gyre: 100 steps in 2.5 s, 40 steps/s, 5 workers\n",
-                                         "  checkpoint 4 made, 1.0 MiB in 250.0 ms\n",
+                                         "  checkpoint 4 made in 250.0 ms, the last of 1.0 MiB\n",
                                          "  restarts   workers were restarted 1 time\n",
                                          "  decisions  6, in decisions.log of the run directory\n",
                                          "  spilled    9 steps went over the disk, in order\n",
