@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- triggers ---- */
@@ -239,7 +240,10 @@ static weir_status open_spill(weir__channel *self) {
   snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%d", self->pid, (int)self->control->spill_fd);
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "spill file of process %" PRId64 ": %s", self->pid, strerror(errno));
-  self->spill_fd = fd;
+  self->spill_fd = fd; /* closed when the channel is */
+  struct stat status;
+  if (fstat(fd, &status) || !S_ISREG(status.st_mode))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "spill file of process %" PRId64 ": it is no file", self->pid);
   return WEIR_OK;
 }
 
