@@ -74,10 +74,10 @@ static void draw(const char *text) {
   fputs("\033[H", stdout);
   for (const char *line = text; *line;) {
     size_t length = strcspn(line, "\n");
-    printf("%.*s\033[K", (int)length, line);
+    printf("\033[K%.*s", (int)length, line); /* cleared first: afterwards it would take a full line's last character */
     line += length;
     if (*line) line++;
-    if (*line) fputs("\r\n", stdout);
+    if (*line) fputs("\n", stdout);
   }
   fputs("\033[J", stdout);
   fflush(stdout);

@@ -207,7 +207,7 @@ static void add_streams(page *p, const weir__top *top) {
     if (top->worker[i].streams > streams) streams = (int)top->worker[i].streams;
   if (!streams) return;
   add(p, plain, "%s", "");
-  add(p, faint, "%-12s%8s%9s%9s%8s%6s%6s%6s", "stream", "steps/s", "median", "99 %", "blocked", "queue", "spill",
+  add(p, faint, "%-10s%7s%9s%9s%8s%6s%6s%5s", "stream", "steps/s", "median", "99 %", "blocked", "queue", "spill",
       "drop");
   for (int i = 0; i < streams; i++) {
     weir__live_stream s = whole_stream(top, i);
@@ -215,7 +215,7 @@ static void add_streams(page *p, const weir__top *top) {
     if (s.latency_median_s > 0) weir__duration_text(s.latency_median_s, median);
     if (s.latency_p99_s > 0) weir__duration_text(s.latency_p99_s, p99);
     if (s.processes) share_text(s.blocked_share, blocked);
-    add(p, plain, "%-11.11s %8s%9s%9s%8s%6lld%6lld%6lld", *s.name ? s.name : "files", rate_text(s.steps_per_s, rate),
+    add(p, plain, "%-9.9s %7s%9s%9s%8s%6lld%6lld%5lld", *s.name ? s.name : "files", rate_text(s.steps_per_s, rate),
         median, p99, blocked, (long long)s.queued, (long long)s.spilled, (long long)s.dropped);
   }
 }
@@ -242,13 +242,13 @@ static void add_worker(page *p, const weir__top *top, int rank) {
   snprintf(load, sizeof load, "%.0f %%", 100 * w->load);
   if (since < 100) snprintf(age, sizeof age, "%.1f s", since);
   else weir__duration_text(since, age);
-  add(p, late ? red : plain, "%-7d%-11.11s %8s%11s%7s%8lld%8s", rank, w->host, rate_text(w->tasks_per_s, rate),
+  add(p, late ? red : plain, "%-7d%-10.10s %8s%11s%7s%8lld%8s", rank, w->host, rate_text(w->tasks_per_s, rate),
       weir__text_bytes((double)w->memory_bytes, memory), load, (long long)w->restarts, age);
 }
 
 static void add_workers(page *p, const weir__top *top, int rows) {
   add(p, plain, "%s", "");
-  add(p, faint, "%-7s%-11s %8s%11s%7s%8s%8s", "worker", "host", "tasks/s", "memory", "load", "restart", "beat");
+  add(p, faint, "%-7s%-10s %8s%11s%7s%8s%8s", "worker", "host", "tasks/s", "memory", "load", "restart", "beat");
   for (int i = 0; i < top->workers; i++) {
     if (rows && p->lines >= rows - 1 && i + 1 < top->workers) {
       add(p, faint, "and %d more workers", top->workers - i);

@@ -208,8 +208,8 @@ static void drawn(void **state) {
   assert_string_equal(text.data, "gyre   running   75.0 s   step 120   time 36.0 h\n"
                                  "2 checkpoints made\n"
                                  "\n"
-                                 "stream       steps/s   median     99 % blocked queue spill  drop\n"
-                                 "ocean           12.3   2.1 ms 500.0 ms  12.5 %     1     5     3\n"
+                                 "stream    steps/s   median     99 % blocked queue spill drop\n"
+                                 "ocean        12.3   2.1 ms 500.0 ms  12.5 %     1     5    3\n"
                                  "\n"
                                  "parameters\n"
                                  "wind 0.4\n"
@@ -218,9 +218,9 @@ static void drawn(void **state) {
                                  "decisions\n"
                                  "120 set wind 0.4 ?[31m caf\303\251\n"
                                  "\n"
-                                 "worker host         tasks/s     memory   load restart    beat\n"
-                                 "0      node17.clus    123 k  300.0 MiB   50 %       0   0.5 s\n"
-                                 "1      node17.clus    123 k  300.0 MiB   50 %       1   1.5 s\n"
+                                 "worker host        tasks/s     memory   load restart    beat\n"
+                                 "0      node17.clu    123 k  300.0 MiB   50 %       0   0.5 s\n"
+                                 "1      node17.clu    123 k  300.0 MiB   50 %       1   1.5 s\n"
                                  "2      not started\n");
   weir__text_clear(&text);
 }
@@ -246,7 +246,7 @@ static void narrow(void **state) {
   assert_non_null(strstr(text.data, "and 47 more workers\n"));
   weir__text_clear(&text);
   assert_int_equal(weir__top_text(&top, 200, ROWS, true, &text), WEIR_OK);
-  assert_non_null(strstr(text.data, "\033[31m0      node17.clus"));
+  assert_non_null(strstr(text.data, "\033[31m0      node17.clu"));
   weir__text_clear(&text);
 }
 
