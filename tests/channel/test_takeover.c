@@ -94,7 +94,8 @@ static int analyse(const scene *s, const void *argument) {
       if (event != WEIR__CHANNEL_STEP) continue;
     }
     CHILD_CHECK(record.sequence == next && record.sequence + record.more < STEPS);
-    CHILD_CHECK(pair_right(p.channel, &record) && !weir__channel_check(p.channel));
+    CHILD_CHECK(pair_right(p.channel, &record));
+    if (next % 16 == 0) CHILD_CHECK(!weir__channel_check(p.channel));
     for (; next <= record.sequence + record.more; next++)
       atomic_fetch_add(record.tombstone ? &b->dropped[next] : &b->delivered[next], 1);
     linger(&seed, record.tombstone ? 40 : 4, 400);
@@ -141,8 +142,7 @@ static void kill_under(const char *what, const scene *s, const weir__channel_ter
     if (b->delivered[i] && b->dropped[i]) fail_msg("%s: step %d came, and then was dropped", what, i);
   }
   printf("%s: %d workers killed; of %d steps %d were read again, %d dropped\n", what, killed, STEPS, again, dropped);
-  assert_true(killed > 10 && again > 0);
-  if (!drops) assert_int_equal(dropped, 0);
+  assert_true(killed > 10 && (drops || (again > 0 && !dropped)));
   assert_int_equal(b->lost_rings, 0);
   munmap(b, sizeof *b);
 }
