@@ -7,11 +7,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const weir_operator *const weir__operators_built_in[];
-enum { NY = 64, NX = 48, WARM = 10, STEPS = 60 };
+enum { NY = 64, NX = 48, WARM = 10, STEPS = 60, RING = 256 };
 
 static weir__comm *comm;
 
@@ -42,7 +44,7 @@ static weir_status next(void *self, int64_t ordinal, int64_t *step, double *time
   return ordinal == STEPS ? WEIR_END : WEIR_OK;
 }
 
-static weir_status read(void *self, int field, int64_t ordinal, const weir_view *out) {
+static weir_status read_some(void *self, int field, int64_t ordinal, const weir_view *out) {
   double *to = out->data;
   (void)self, (void)field;
   for (int64_t i = 0; i < weir_view_size(out); i++) to[i] = (double)((i * 7 + ordinal) % 13);
@@ -79,12 +81,45 @@ static weir__graph *build(const weir__chunk_size *chunks) {
   return g;
 }
 
+/* Rings that were too small hold the newest events, and the file says how many it does not have: together all tasks. */
+static void check_trace(const weir__worker *worker, int64_t tasks, int threads) {
+  char        folder[256] = "", path[300], *line = NULL;
+  const char *tmp    = getenv("TMPDIR");
+  size_t      size   = 0;
+  int64_t     events = 0, newest = -1, lost = -1, begun = 0;
+  snprintf(folder, sizeof folder, "%s/weir-steady-XXXXXX", tmp ? tmp : "/tmp");
+  if (weir__comm_rank(comm) == 0) assert_non_null(mkdtemp(folder));
+  assert_int_equal(weir__comm_broadcast(comm, folder, sizeof folder, 0), WEIR_OK);
+  snprintf(path, sizeof path, "%s/trace.json", folder);
+  if (weir__worker_trace_write(worker, folder, path)) fail_msg("%s", weir_error_last());
+  assert_int_equal(weir__comm_sum(comm, &tasks, 1), WEIR_OK);
+  if (weir__comm_rank(comm)) return;
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  while (getline(&line, &size, file) > 0) {
+    const char *step = strstr(line, "\"cat\":\"task\",\"args\":{\"step\":"), *other = strstr(line, "\"lost_events\":");
+    if (strstr(line, "\"ph\":\"X\"") || strstr(line, "\"ph\":\"b\"")) events++;
+    if (strstr(line, "\"ph\":\"M\"") && strstr(line, "thread_name")) begun++;
+    if (step) newest = strtoll(step + strlen("\"cat\":\"task\",\"args\":{\"step\":"), NULL, 10);
+    if (other) lost = strtoll(other + strlen("\"lost_events\":"), NULL, 10);
+  }
+  free(line); /* getline's */
+  fclose(file);
+  assert_int_equal(begun, weir__comm_size(comm) * (threads + 1));
+  assert_true(newest >= 0);
+  assert_true(lost > 0 || tasks < RING);
+  assert_true(events <= begun * RING);
+  assert_true(events + lost >= tasks + STEPS * weir__comm_size(comm)); /* and sends, receives, waits */
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(folder), 0); /* the parts are gone */
+}
+
 static void steady_with(int threads, int flight) {
   weir__chunk_size     chunks = {"y", 8};
   static probe         p;
-  weir__source         source  = {&p, next, read};
+  weir__source         source  = {&p, next, read_some};
   weir__worker_options options = {
-      .threads = threads, .steps_in_flight = flight, .trace_events = 1024}; /* a full ring costs nothing either */
+      .threads = threads, .steps_in_flight = flight, .trace_events = RING}; /* a full ring costs nothing either */
   weir__worker_stats stats;
   weir__worker      *worker;
   weir__graph       *graph = build(&chunks);
@@ -103,6 +138,7 @@ static void steady_with(int threads, int flight) {
       fail_msg("%llu allocations by step %d", (unsigned long long)(p.allocations[s] - p.allocations[WARM]), s);
     if (p.graph_hash[s] != p.graph_hash[WARM]) fail_msg("the graph changed by step %d", s);
   }
+  check_trace(worker, stats.tasks, threads);
   weir__worker_destroy(&worker);
   weir__graph_destroy(&graph);
 }
