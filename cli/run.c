@@ -1,27 +1,19 @@
-/* weir run: the supervisor. It starts the workers and the simulation as separate jobs, watches both, and leaves nothing
- * behind. It takes no part in the analysis: a run goes on though its terminal is slow. */
+/* weir run: what is said on the command line, the run directory, and what is said at the end. It takes no part in the
+ * analysis: a run goes on though its terminal is slow. */
 #include "cli.h"
-#include "core/clock.h"
-#include "progress.h"
 #include "run/check.h"
-#include "run/directory.h"
-#include "run/job.h"
 #include "run/launch.h"
 #include "run/report.h"
-#include "run/worker.h"
-#include <errno.h>
-#include <signal.h>
+#include "supervise.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 static const char help[] =
     "usage: weir run FILE [options] [-- COMMAND ...]\n"
     "\n"
     "Run the analysis that the recipe FILE describes, beside the simulation COMMAND or over files. Workers and\n"
-    "simulation are separate jobs; the simulation goes on whatever happens to the workers.\n"
+    "simulation are separate jobs; the simulation goes on whatever happens to the workers, which are started again\n"
+    "when they die.\n"
     "\n"
     "  --workers N        worker processes (default: execution: workers: of the recipe, else 1)\n"
     "  --threads N        threads of each worker (default: one per core; 0: none, everything in one loop)\n"
@@ -29,6 +21,8 @@ static const char help[] =
     "  --ranks N          start COMMAND as an MPI program of N processes with the mpirun or srun found here;\n"
     "                     without it COMMAND is run as it stands, and may be a launch line of your own\n"
     "  --dir DIR          the run directory (default: the run's name with .run, here)\n"
+    "  --resume           go on with a run that ended early, from its last checkpoint; FILE and parameters must be\n"
+    "                     those of that run, and --workers is as it was\n"
     "  --report           a longer summary at the end\n"
     "  --trace FILE       write what every thread did when, for ui.perfetto.dev or chrome://tracing\n"
     "\n"
@@ -40,25 +34,21 @@ static const char help[] =
     "  weir run gyre.yaml --workers 2 --ranks 4 -- ./gyre gyre.nml\n"
     "  weir run gyre.yaml --set level=0.1 -- mpirun -n 4 ./gyre gyre.nml\n"
     "  weir run files.yaml\n"
+    "  weir run --resume gyre.yaml --ranks 4 -- ./gyre --restart gyre.nml\n"
     "\n"
     "exit status: 0 complete; 1 failed or incomplete; 2 bad input; that of the simulation when it failed\n";
 
-enum { SETS_MAX = 256, TICK_MS = 200, LATE_S = 3 };
+enum { SETS_MAX = 256 };
 
 typedef struct run {
   const char         *recipe_path, *directory_path, *trace;
   const char         *set[SETS_MAX];
   int                 sets, workers, threads, ranks;
-  bool                report;
+  bool                report, resume;
   char              **command; /* NULL: none */
   weir__recipe       *recipe;
   weir__run_directory directory;
   weir__arena         arena;
-  weir__job           worker_job, simulation_job;
-  int                 interrupts;     /* SIGINT, SIGTERM, SIGHUP so far */
-  int64_t             simulation_end; /* clock; 0: it lives or there is none */
-  bool                workers_lost;   /* said so already */
-  bool                unattended;     /* the simulation ended and no worker had seen it */
 } run;
 
 /* ---- options ---- */
@@ -86,6 +76,10 @@ static int read_option(run *r, int argc, char **argv, int *i) {
   }
   if (!strcmp(argv[*i], "--report")) {
     r->report = true;
+    return 0;
+  }
+  if (!strcmp(argv[*i], "--resume")) {
+    r->resume = true;
     return 0;
   }
   if (argv[*i][0] == '-') return cli_misuse("run", "unknown option %s", argv[*i]);
@@ -118,13 +112,17 @@ static weir_status prepare(run *r) {
                      "weir run was started by an MPI launcher; start it by itself, it starts the MPI jobs");
   WEIR_TRY(weir__recipe_load(r->recipe_path, NULL, &r->recipe));
   for (int i = 0; i < r->sets; i++) WEIR_TRY(weir__recipe_set(r->recipe, r->set[i]));
-  if (!r->workers) r->workers = r->recipe->workers ? r->recipe->workers : 1;
   if (r->recipe->stream.is_files && r->command)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is files, but a command to run is given", r->recipe_path);
   if (r->command) WEIR_TRY(weir__launch_executable(r->command[0]));
+  const weir__place *restart = &r->recipe->stream.restart.place;
+  if (r->recipe->stream.restarts && !r->command)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: restart: needs the command of the simulation after --", r->recipe_path,
+                     restart->line, restart->column);
   return weir__check_before_run(r->recipe);
 }
 
+/* What the command line leaves open is said by the recipe; in a run that goes on, by what it was before. */
 static weir_status make_directory(run *r) {
   char *path;
   if (!r->directory_path) {
@@ -133,86 +131,11 @@ static weir_status make_directory(run *r) {
     r->directory_path = path;
   }
   weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets, r->trace ? r->trace : ""};
-  return weir__run_directory_make(r->directory_path, &settings, &r->directory);
-}
-
-/* ---- starting ---- */
-
-static weir_status start_job(run *r, const char *line, int n, char *const command[], bool direct, weir__job *job) {
-  char         **argv, **environment;
-  weir__launcher launcher = WEIR__LAUNCH_DIRECT;
-  if (!direct && !line) WEIR_TRY(weir__launcher_find(&launcher));
-  WEIR_TRY(weir__launch_line(&r->arena, launcher, line, n, command, &argv));
-  WEIR_TRY(weir__launch_environment(&r->arena, r->directory.path, &environment));
-  return weir__job_start(argv, environment, job);
-}
-
-static weir_status start(run *r) {
-  char   *self;
-  ssize_t n;
-  WEIR_TRY(weir__arena_alloc(&r->arena, 4096, &self));
-  n = readlink("/proc/self/exe", self, 4095);
-  if (n <= 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot find this program: %s", strerror(errno));
-  char *const worker[]   = {self, "worker", r->directory.path, NULL};
-  const char *workers    = r->recipe->launch_workers.text;
-  const char *simulation = r->recipe->launch_simulation.text;
-  setenv("WEIR_SUPERVISED", "1", 1);
-  weir_status status = start_job(r, workers, r->workers, worker, r->workers == 1, &r->worker_job);
-  unsetenv("WEIR_SUPERVISED");
-  WEIR_TRY(status);
-  if (!r->command) return WEIR_OK;
-  return start_job(r, r->ranks ? simulation : NULL, r->ranks, r->command, !r->ranks, &r->simulation_job);
-}
-
-/* ---- watching ---- */
-
-/* The first time, the simulation is asked to end and the workers finish what was published; then all are ended. */
-static void interrupt(run *r, int signal) {
-  bool simulates = r->simulation_job.pid && !r->simulation_job.ended;
-  r->interrupts++;
-  if (r->interrupts == 1) weir__job_signal(simulates ? &r->simulation_job : &r->worker_job, signal);
-  else {
-    weir__job_signal(&r->simulation_job, SIGKILL);
-    weir__job_signal(&r->worker_job, SIGKILL);
-  }
-}
-
-static void workers_ended(run *r) {
-  if (r->workers_lost || !r->simulation_job.pid || r->simulation_job.ended) return;
-  weir__run_status status;
-  weir__run_status_read(r->directory.path, &status);
-  r->workers_lost = true;
-  if (status.phase == WEIR__PHASE_DONE) return;
-  fprintf(stderr, "weir: %s; the simulation goes on without analysis\n",
-          status.phase == WEIR__PHASE_FAILED ? status.message : "the workers have died");
-}
-
-static void simulation_ended(run *r) {
-  weir__run_status status;
-  if (!r->simulation_end) r->simulation_end = weir__clock_ns();
-  if (r->worker_job.ended || weir__clock_ns() - r->simulation_end < LATE_S * INT64_C(1000000000)) return;
-  weir__run_status_read(r->directory.path, &status);
-  if (status.phase >= WEIR__PHASE_RUNNING || r->unattended) return;
-  r->unattended = true; /* nothing will come any more */
-  weir__job_signal(&r->worker_job, SIGTERM);
-}
-
-static void watch(run *r, progress *p, const sigset_t *signals) {
-  weir__job *const jobs[] = {&r->worker_job, &r->simulation_job};
-  for (;;) {
-    bool simulates = r->simulation_job.pid && !r->simulation_job.ended;
-    if (r->worker_job.ended && !simulates) return;
-    struct timespec tick   = {.tv_nsec = TICK_MS * 1000000};
-    int             signal = sigtimedwait(signals, NULL, &tick);
-    if (signal > 0 && signal != SIGCHLD) interrupt(r, signal);
-    weir__jobs_reap(jobs, 2);
-    if (r->worker_job.ended) {
-      progress_clear(p);
-      workers_ended(r);
-      weir__check_refuse_all(r->directory.path, "the workers have ended");
-    } else progress_show(p, r->directory.path);
-    if (r->simulation_job.ended) simulation_ended(r);
-  }
+  if (!r->resume && !settings.workers) settings.workers = r->recipe->workers ? r->recipe->workers : 1;
+  weir_status status = r->resume ? weir__run_directory_resume(r->directory_path, &r->arena, &settings, &r->directory)
+                                 : weir__run_directory_make(r->directory_path, &settings, &r->directory);
+  r->workers         = settings.workers;
+  return status;
 }
 
 /* ---- the end ---- */
@@ -229,61 +152,47 @@ static int summarize(run *r) {
   return status;
 }
 
-static int worker_result(run *r) {
+static int worker_result(run *r, const supervision *s) {
   weir__run_status status;
+  int              ended = s->worker_job.status;
   weir__run_status_read(r->directory.path, &status);
-  if (status.phase == WEIR__PHASE_DONE && status.exit)
-    fprintf(stderr, "weir: %s\n", status.message); /* something failed */
+  if (s->workers_lost) return status.phase == WEIR__PHASE_FAILED && status.exit ? status.exit : 1;
   if (status.phase == WEIR__PHASE_DONE) return summarize(r);
   if (status.phase == WEIR__PHASE_FAILED) {
-    if (!r->workers_lost) fprintf(stderr, "weir: %s\n", status.message);
+    fprintf(stderr, "weir: %s\n", status.message);
     return status.exit ? status.exit : 1;
   }
-  if (r->unattended && r->simulation_job.status) return 1; /* that it failed is said next */
-  if (r->unattended)
+  if (s->unattended && s->simulation_job.status) return 1; /* that it failed is said next */
+  if (s->unattended)
     fprintf(stderr,
             "weir: the simulation ended without publishing anything; is it linked with weir-client, and does it "
             "call weir_stream_open and weir_step_begin?\n");
-  else if (!r->workers_lost && r->interrupts)
-    fprintf(stderr, "weir: interrupted; outputs hold the steps finished before\n");
-  else if (!r->workers_lost && r->worker_job.status > 128)
-    fprintf(stderr, "weir: the workers were ended by a signal (%s)\n", strsignal(r->worker_job.status - 128));
-  else if (!r->workers_lost) fprintf(stderr, "weir: the workers ended early (exit status %d)\n", r->worker_job.status);
+  else if (s->interrupts) fprintf(stderr, "weir: interrupted; outputs hold the steps finished before\n");
+  else if (ended > 128) fprintf(stderr, "weir: the workers were ended by a signal (%s)\n", strsignal(ended - 128));
+  else fprintf(stderr, "weir: the workers ended early (exit status %d)\n", ended);
   return 1;
 }
 
-static int finish(run *r) {
-  int status = worker_result(r);
-  if (r->simulation_job.pid && r->simulation_job.status) {
-    fprintf(stderr, "weir: the simulation %s (exit status %d)\n", r->interrupts ? "was interrupted" : "failed",
-            r->simulation_job.status);
-    status = r->simulation_job.status;
+static int finish(run *r, const supervision *s) {
+  int status = worker_result(r, s);
+  if (s->simulation_job.pid && s->simulation_job.status) {
+    fprintf(stderr, "weir: the simulation %s (exit status %d)\n", s->interrupts ? "was interrupted" : "failed",
+            s->simulation_job.status);
+    status = s->simulation_job.status;
   }
   return status;
 }
 
-static int supervise(run *r) {
-  sigset_t signals, before;
-  progress p = progress_begin();
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGHUP);
-  sigaddset(&signals, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &signals, &before);
-  weir__jobs_adopt_orphans();
-  weir_status status = start(r);
-  int         result;
-  if (status < 0) {
-    result = cli_fail(status);
-    if (r->worker_job.pid) weir__job_signal(&r->worker_job, SIGTERM);
-  } else {
-    watch(r, &p, &signals);
-    progress_clear(&p);
-    result = finish(r);
-  }
+static int run_jobs(run *r) {
+  supervision s      = {.recipe    = r->recipe,
+                        .directory = &r->directory,
+                        .command   = r->command,
+                        .workers   = r->workers,
+                        .ranks     = r->ranks,
+                        .arena     = &r->arena};
+  weir_status status = supervise(&s);
+  int         result = status < 0 ? cli_fail(status) : finish(r, &s);
   weir__jobs_sweep(2);
-  sigprocmask(SIG_SETMASK, &before, NULL);
   return result;
 }
 
@@ -293,9 +202,11 @@ static int run_run(int argc, char **argv) {
   if (!result) {
     weir_status status = prepare(&r);
     if (status >= 0) status = make_directory(&r);
-    result = status < 0 ? cli_fail(status) : supervise(&r);
+    if (status == WEIR_END)
+      fprintf(stderr, "weir: the run in %s is complete; there is nothing to resume\n", r.directory_path);
+    else result = status < 0 ? cli_fail(status) : run_jobs(&r);
   }
-  weir__run_directory_leave(&r.directory);
+  weir__run_directory_leave(&r.directory, !result);
   weir__recipe_destroy(&r.recipe);
   weir__arena_clear(&r.arena);
   return result;

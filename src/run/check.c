@@ -259,25 +259,25 @@ weir_status weir__check_text(const weir__recipe *recipe, const char *directory, 
   return status < 0 ? status : weir__text_status(text);
 }
 
-/* ---- refusing ---- */
+/* ---- abandoning ---- */
 
-static void refuse_stream(const char *directory, const char *stream, const char *message) {
+static void abandon_stream(const char *directory, const char *stream, const char *message) {
   weir__channel_entry *list  = NULL;
   int                  count = 0;
   if (weir__channel_list(directory, stream, NULL, &list, &count) < 0) return;
   for (int i = 0; i < count; i++) {
     weir__channel *channel;
     if (!list[i].alive || weir__channel_attach(directory, stream, list[i].rank, &channel) < 0) continue;
-    if (weir__channel_refuse(channel, message) < 0) (void)0; /* it has its answer already */
+    weir__channel_abandon(channel, message);
     weir__channel_detach(&channel);
   }
   weir__free(list);
 }
 
-void weir__check_refuse_all(const char *directory, const char *message) {
+void weir__check_abandon_all(const char *directory, const char *message) {
   char **streams = NULL;
   int    count   = 0;
   if (weir__channel_streams(directory, NULL, &streams, &count) < 0) return;
-  for (int i = 0; i < count; i++) refuse_stream(directory, streams[i], message);
+  for (int i = 0; i < count; i++) abandon_stream(directory, streams[i], message);
   weir__free(streams);
 }

@@ -12,6 +12,6 @@ weir_status weir__check_text(const weir__recipe *recipe, const char *directory, 
  * written. */
 weir_status weir__check_before_run(const weir__recipe *recipe);
 
-/* Tell all processes that have published on this host, and got no answer, that there will be no analysis. */
-void weir__check_refuse_all(const char *directory, const char *message);
+/* Tell all processes that have published on this host, and have no living worker, that none will come any more. */
+void weir__check_abandon_all(const char *directory, const char *message);
 #endif

@@ -21,11 +21,20 @@ typedef struct weir__run_directory {
 } weir__run_directory;
 
 /* Make the directory (or clear that of an earlier run), lock it, put a copy of the recipe and the settings into it.
- * WEIR_ERR_INPUT: another run lives in it, or it holds something else. */
+ * WEIR_ERR_INPUT: another run lives in it, or processes of one do, or it holds something else. */
 weir_status weir__run_directory_make(const char *path, const weir__run_settings *settings,
                                      weir__run_directory *directory);
-/* Remove what only a living run needs (channels, status), unlock. What is worth keeping stays. */
-void weir__run_directory_leave(weir__run_directory *directory);
+/* Lock the directory of a run that ended early, to go on with it: nothing of value is cleared. `settings` says what
+ * this run is to be; workers 0, threads -2 and no sets stand for those of the run, and are filled in (in `arena`).
+ * WEIR_END: that run was complete; WEIR_ERR_INPUT: there is no run, it lives, or recipe or settings differ (the message
+ * says in what). */
+weir_status weir__run_directory_resume(const char *path, weir__arena *arena, weir__run_settings *settings,
+                                       weir__run_directory *directory);
+/* The simulation and the workers are to be started once more: remove what the former ones left of their meeting. */
+weir_status weir__run_directory_again(const weir__run_directory *directory);
+/* Remove what only a living run needs (channels, status ...), unlock. What is worth keeping stays; the checkpoints do
+ * unless the run is `complete`. */
+void weir__run_directory_leave(weir__run_directory *directory, bool complete);
 
 /* The recipe of a run with its settings applied. `settings` (may be NULL) lives in the recipe's arena. */
 weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, weir__run_settings *settings);
@@ -56,7 +65,12 @@ typedef struct weir__run_status {
   char            time_units[64];
   int             exit;
   char            message[1024];
+  bool            restored; /* this job of workers went on from a checkpoint, */
+  int64_t         from;     /* whose last step had this number */
 } weir__run_status;
+
+/* Before another job of workers is started, which says anew how far it is. */
+void weir__run_status_remove(const char *directory);
 
 weir_status weir__run_status_write(const char *directory, const weir__run_status *status);
 /* A status that cannot be read is WEIR__PHASE_NONE. */

@@ -8,7 +8,8 @@
 typedef struct weir__job {
   pid_t pid; /* also its process group; 0: not started */
   bool  ended;
-  int   status; /* exit status, 128 + signal when a signal ended it; once it has ended */
+  int   status;   /* exit status, 128 + signal when a signal ended it; once it has ended */
+  char  mark[64]; /* a variable in the environment of all its processes, wherever they go */
 } weir__job;
 
 /* Start a program (found on PATH); `environment` as for execve. Standard input is passed on unless it is a terminal,
@@ -21,6 +22,13 @@ bool weir__jobs_reap(weir__job *const *jobs, int count);
 
 /* Send a signal to a job's process group, if it lives. */
 void weir__job_signal(const weir__job *job, int signal);
+
+/* End a job and all that is left of it, at once: its process group, and the processes of this host that bear its mark.
+ * No other job is touched. True: nothing of it is left. */
+bool weir__job_kill(weir__job *job);
+
+/* A process on this host that weir run started for this run directory and that lives; 0: none. */
+pid_t weir__job_find(const char *run_directory);
 
 /* Let processes whose parent ends become children of this one, so that weir__jobs_sweep can find them. */
 void weir__jobs_adopt_orphans(void);

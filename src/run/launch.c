@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,8 +119,9 @@ static weir_status split_line(words *w, const char *line, int n, char *const com
 /* Open MPI refuses root, and more processes than cores, and two jobs would both bind the first cores; idle processes
  * of one job must let those of the other work. */
 static weir_status openmpi_line(words *w, const char *n) {
-  static const char *const flags[] = {"--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1", "-x",
-                                      "WEIR_RUN",        "-n",        NULL};
+  static const char *const flags[] = {
+      "--oversubscribe", "--bind-to", "none",         "--mca", "mpi_yield_when_idle", "1",  "-x",
+      "WEIR_RUN",        "-x",        "WEIR_RESTART", "-x",    "WEIR_SUPERVISED",     "-n", NULL};
   WEIR_TRY(add_word(w, "mpirun"));
   if (!geteuid()) WEIR_TRY(add_word(w, "--allow-run-as-root"));
   WEIR_TRY(add_all(w, flags));
@@ -180,25 +182,38 @@ static bool belongs_to_job(const char *variable) {
                                          "OMPI_MCA_prte_",
                                          "OMPI_MCA_pmix",
                                          "WEIR_RUN=",
+                                         "WEIR_JOB=",
+                                         "WEIR_RESTART=",
+                                         "WEIR_SUPERVISED=",
                                          NULL};
   for (const char *const *p = prefixes; *p; p++)
     if (!strncmp(variable, *p, strlen(*p))) return true;
   return false;
 }
 
-weir_status weir__launch_environment(weir__arena *arena, const char *directory, char ***environment) {
+static weir_status add_variable(words *w, const char *format, ...) {
+  char    text[4200];
+  va_list arguments;
+  va_start(arguments, format);
+  int n = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (n < 0 || n >= (int)sizeof text) return WEIR_FAIL(WEIR_ERR_INPUT, "the path of the run directory is too long");
+  return add_bytes(w, text, (size_t)n);
+}
+
+static weir_status add_own(words *w, const char *directory, int restart) {
+  WEIR_TRY(add_variable(w, "WEIR_RUN=%s", directory));
+  WEIR_TRY(add_variable(w, "WEIR_RESTART=%d", restart));
+  return add_word(w, "WEIR_SUPERVISED=1");
+}
+
+weir_status weir__launch_environment(weir__arena *arena, const char *directory, int restart, char ***environment) {
   words       w      = {.arena = arena};
   weir_status status = WEIR_OK;
   char      **out;
   for (char **e = environ; status >= 0 && e && *e; e++)
     if (!belongs_to_job(*e)) status = add_word(&w, *e);
-  if (status >= 0 && directory) {
-    weir__text text = {0};
-    weir__text_add(&text, "WEIR_RUN=%s", directory);
-    status = weir__text_status(&text);
-    if (status >= 0) status = add_word(&w, text.data);
-    weir__text_clear(&text);
-  }
+  if (status >= 0 && directory) status = add_own(&w, directory, restart);
   if (status >= 0) status = weir__arena_alloc(arena, ((size_t)w.count + 1) * sizeof *out, &out);
   if (status >= 0) {
     if (w.count) memcpy(out, w.word, (size_t)w.count * sizeof *out);

@@ -20,9 +20,10 @@ weir_status weir__launcher_find(weir__launcher *launcher);
 weir_status weir__launch_line(weir__arena *arena, weir__launcher launcher, const char *line, int n,
                               char *const command[], char ***argv);
 
-/* The environment for a job, in the arena: ours without what an MPI launcher put there for another job, and with
- * WEIR_RUN when `directory` is given. */
-weir_status weir__launch_environment(weir__arena *arena, const char *directory, char ***environment);
+/* The environment for a job, in the arena: ours without what an MPI launcher put there for another job, or a supervisor
+ * for another run. With a run directory it has WEIR_RUN, WEIR_SUPERVISED=1 and WEIR_RESTART, the number of times that
+ * the job was started before. */
+weir_status weir__launch_environment(weir__arena *arena, const char *directory, int restart, char ***environment);
 
 /* Can this program be executed? WEIR_ERR_INPUT: no such file, or not on PATH. */
 weir_status weir__launch_executable(const char *program);

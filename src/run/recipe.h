@@ -62,8 +62,8 @@ typedef struct weir__recipe_schema {
 /* How the time levels of a stream's files find the steps of the leading stream. */
 typedef enum weir__join_how { WEIR__JOIN_NONE, WEIR__JOIN_EXACT, WEIR__JOIN_NEAREST, WEIR__JOIN_LAST } weir__join_how;
 typedef struct weir__join {
-  weir__join_how how;     /* NONE: not given */
-  bool           by_step; /* by the number of the step; else by time */
+  weir__join_how how;       /* NONE: not given */
+  bool           by_step;   /* by the number of the step; else by time */
   double         tolerance; /* -1: not given; steps, or time in seconds */
   bool           has_unit;  /* the tolerance was given with a unit of time */
   weir__place    place;
@@ -77,16 +77,16 @@ typedef struct weir__recipe_stream {
   weir__join               join;
   const weir__recipe_text *file; /* names or patterns, in order */
   int                      files;
-  const char              *time;      /* files: name of the time dimension; NULL: found by itself */
-  double                   timeout_s; /* simulation: how long it waits for a free slot */
-  int                      slots;     /* 0: default */
+  const char              *time;            /* files: name of the time dimension; NULL: found by itself */
+  double                   timeout_s;       /* simulation: how long it waits for a free slot */
+  int                      slots;           /* 0: default */
   weir__channel_policy     policy;          /* when there is no room for a step */
   weir__channel_fallback   fallback;        /* of block and spill, after the time-out */
   uint64_t                 spill_bytes;     /* of each process of the simulation */
   const char              *spill_directory; /* NULL: the run directory */
   bool                     restarts;        /* a simulation that died is started again, */
   weir__recipe_text        restart;         /* with this command; text NULL: the same */
-  double                   attach_s;  /* how long the workers wait for the simulation's definitions */
+  double                   attach_s;        /* how long the workers wait for the simulation's definitions */
   const weir__chunk_size  *chunk;
   int                      chunks;
   bool                     as_published; /* the simulation's pieces are the chunks */
@@ -115,8 +115,8 @@ typedef struct weir__recipe_policy {
 
 typedef struct weir__recipe {
   weir__arena               arena;
-  const char               *file; /* as it is named in messages */
-  const char               *run;  /* name of the run: letters, digits, - _ . */
+  const char               *file;   /* as it is named in messages */
+  const char               *run;    /* name of the run: letters, digits, - _ . */
   weir__recipe_stream       stream; /* the leading one: its steps are those of the run; number 0 in the graph */
   weir__recipe_stream      *joined; /* files joined to it; numbers from 1 in the graph */
   int                       joins;
@@ -138,7 +138,7 @@ typedef struct weir__recipe {
   int                       threads;         /* -1: one per core */
   int                       steps_in_flight; /* 0: default */
   bool                      pin;
-  const char               *trace; /* file for the trace; NULL: none */
+  const char               *trace;                             /* file for the trace; NULL: none */
   weir__recipe_text         launch_workers, launch_simulation; /* launch lines given in full */
   bool                      no_checkpoint;    /* then a worker beside a simulation is not replaced either */
   int64_t                   checkpoint_steps; /* between two; 0: by time */
@@ -150,7 +150,7 @@ typedef struct weir__recipe {
   double                    heartbeat_s;      /* a worker silent for so long is killed; 0: never */
 } weir__recipe;
 
-extern const char *const weir__recipe_policies[]; /* in the order of weir__on_failure; ended by NULL */
+extern const char *const weir__recipe_policies[];  /* in the order of weir__on_failure; ended by NULL */
 extern const char *const weir__recipe_when_full[]; /* in the order of weir__channel_policy */
 extern const char *const weir__recipe_codecs[];    /* ended by NULL */
 extern const char *const weir__recipe_colormaps[]; /* in the order of weir__plot_colours */
@@ -175,8 +175,8 @@ weir_status weir__recipe_failures_check(const weir__recipe *recipe, weir__graph 
 weir_status weir__recipe_failures_fields(const weir__recipe *recipe, weir__graph *graph);
 void        weir__recipe_failures_expression(const weir__recipe *recipe, const weir__recipe_output *output, int i,
                                              weir__graph *graph, int node);
-void        weir__recipe_failures_output(const weir__recipe *recipe, const weir__recipe_output *output,
-                                         weir__graph *graph, int first);
+void weir__recipe_failures_output(const weir__recipe *recipe, const weir__recipe_output *output, weir__graph *graph,
+                                  int first);
 
 /* A schema: what `expects:` holds, and the file schema.yaml that every run writes. */
 weir_status weir__recipe_schema_read(weir__arena *arena, const weir__yaml *map, weir__recipe_schema *schema);

@@ -295,7 +295,7 @@ static void from_a_directory(void **state) {
 
   weir__report report = {.run = "gyre", .complete = true, .steps = 7};
   assert_int_equal(weir__report_write(run, &report), WEIR_OK);
-  weir__run_directory_leave(&directory);
+  weir__run_directory_leave(&directory, true);
   assert_int_not_equal(access(path("gyre.run/live"), F_OK), 0);
   assert_int_equal(weir__top_read(run, &top), WEIR_OK);
   assert_true(top.ended && top.reported);

@@ -157,6 +157,52 @@ static void reads_joins(void **state) {
   weir__recipe_destroy(&r);
 }
 
+static weir__recipe *parsed(const char *text) {
+  weir__recipe *r = NULL;
+  if (parse(text, &r) < 0) fail_msg("%s: %s", text, weir_error_last());
+  return r;
+}
+
+#define OUTPUTS "outputs:\n  - csv: {path: a.csv, fields: [u]}\n"
+
+static void overload_and_recovery(void **state) {
+  (void)state;
+  weir__recipe *r = parsed("stream: {simulation: {}}\n" OUTPUTS);
+  assert_int_equal(r->stream.policy, WEIR__POLICY_BLOCK);
+  assert_int_equal(r->stream.fallback, WEIR__FALLBACK_STOP);
+  assert_false(r->stream.restarts || r->no_checkpoint || r->durable);
+  assert_true(r->checkpoint_steps == 0 && r->checkpoint_s == 0);
+  assert_int_equal(r->retries, 3);
+  assert_float_equal(r->backoff_s, 1, 0);
+  assert_float_equal(r->heartbeat_s, 30, 0);
+  weir__recipe_destroy(&r);
+  r = parsed("stream:\n  simulation:\n    policy: {when_full: spill, timeout: 1 min, fallback: drop, capacity: 1.5 GiB,\n"
+             "             directory: /scratch}\n    restart: ./model --from 'last one'\n"
+             "checkpoint: {every: 1000 steps, durable: node}\nrecovery: {retries: 0, backoff: 0.5, heartbeat: no}\n" OUTPUTS);
+  assert_int_equal(r->stream.policy, WEIR__POLICY_SPILL);
+  assert_int_equal(r->stream.fallback, WEIR__FALLBACK_DROP);
+  assert_float_equal(r->stream.timeout_s, 60, 0);
+  assert_true(r->stream.spill_bytes == UINT64_C(1610612736));
+  assert_string_equal(r->stream.spill_directory, "/scratch");
+  assert_true(r->stream.restarts && r->durable);
+  assert_string_equal(r->stream.restart.text, "./model --from 'last one'");
+  assert_int_equal(r->checkpoint_steps, 1000);
+  assert_true(r->retries == 0 && r->backoff_s == 0.5 && r->heartbeat_s == 0);
+  weir__recipe_destroy(&r);
+  r = parsed("stream: {simulation: {policy: {when_full: drop_oldest, slots: 20}, restart: yes}}\n"
+             "checkpoint: {every: 20 steps}\n" OUTPUTS);
+  assert_int_equal(r->stream.policy, WEIR__POLICY_DROP_OLDEST);
+  assert_true(r->stream.restarts && !r->stream.restart.text);
+  weir__recipe_destroy(&r);
+  r = parsed("stream: {simulation: {policy: {when_full: drop}, restart: no}}\ncheckpoint: no\n" OUTPUTS);
+  assert_int_equal(r->stream.policy, WEIR__POLICY_DROP_NEWEST);
+  assert_true(!r->stream.restarts && r->no_checkpoint);
+  weir__recipe_destroy(&r);
+  r = parsed("stream: {files: a.nc}\ncheckpoint: {every: 1000 steps}\n" OUTPUTS); /* files can be read again */
+  assert_int_equal(r->checkpoint_steps, 1000);
+  weir__recipe_destroy(&r);
+}
+
 static void parameters_change(void **state) {
   weir__recipe *r;
   (void)state;
@@ -222,8 +268,35 @@ static const struct {
      "a.yaml:2:10: the field obs has the name of a stream"},
     {JOINED("{time: last}") "parameters: {obs: 2}\n" TAIL_OUTPUT,
      "a.yaml:2:14: the parameter obs has the name of a stream"},
-    {"stream: {simulation: {policy: {when_full: drop}}}\n",
-     "a.yaml:1:43: when_full: drop is not available in this version, expected block"},
+    {"stream: {simulation: {policy: {when_full: wait}}}\n",
+     "a.yaml:1:43: when_full: expected one of block, drop_newest, drop_oldest, spill, drop, got \"wait\""},
+    {"stream: {simulation: {policy: {when_full: drop, fallback: stop}}}\n",
+     "a.yaml:1:59: fallback belongs to block and spill; drop_newest never waits"},
+    {"stream: {simulation: {policy: {capacity: 20 GB}}}\n",
+     "a.yaml:1:42: capacity belongs to when_full: spill; this stream has block"},
+    {"stream: {simulation: {policy: {when_full: spill}}}\n",
+     "a.yaml:1:31: policy: spill needs a capacity for each process of the simulation, such as capacity: 20 GB"},
+    {"stream: {simulation: {policy: {when_full: spill, capacity: 20 gigs}}}\n",
+     "a.yaml:1:60: capacity: expected a size with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 20 GB, got \"20 "
+     "gigs\""},
+    {"stream: {simulation: {restart: []}}\n", "a.yaml:1:32: restart: expected a text"},
+    {"checkpoint: {every: 0 steps}\n" TAIL, "a.yaml:1:21: every is 0 steps, expected at least 1 step"},
+    {"checkpoint: {every: often}\n" TAIL,
+     "a.yaml:1:21: every: expected steps or a time, such as 100 steps or 10 s, got \"often\""},
+    {"checkpoint: {every: 5}\n" TAIL,
+     "a.yaml:1:21: every: expected steps or a time, such as 100 steps or 10 s, got \"5\""},
+    {"checkpoint: never\n" TAIL, "a.yaml:1:13: checkpoint: expected yes, no or a map such as {every: 10 s}, got \"never\""},
+    {"checkpoint: {durable: disk}\n" TAIL, "a.yaml:1:23: durable: expected one of process, node, got \"disk\""},
+    {"checkpoint: {every: 100 steps}\n" TAIL,
+     "a.yaml:1:21: a checkpoint every 100 steps needs 100 slots; with block there are 4 (policy: {slots: 100}, or "
+     "when_full: spill)"},
+    {"checkpoint: {every: 600 steps}\n" TAIL,
+     "a.yaml:1:21: a checkpoint every 600 steps needs 600 slots, more than the 512 there can be; use when_full: spill "
+     "or checkpoint more often"},
+    {"recovery: {retries: -1}\n" TAIL, "a.yaml:1:21: retries is -1, expected 0 to 1000"},
+    {"recovery: {backoff: 0}\n" TAIL, "a.yaml:1:21: backoff is 0, expected a positive number of seconds"},
+    {"recovery: {heartbeat: 1 s}\n" TAIL,
+     "a.yaml:1:23: heartbeat is 1 s, expected at least 2 s (a worker says once a second that it lives), or no"},
     {"stream: {simulation: {policy: {slots: 0}}}\n", "a.yaml:1:39: slots is 0, expected 1 to 512"},
     {"stream: {simulation: {policy: {timeout: -3}}}\n",
      "a.yaml:1:41: timeout is -3, expected a positive number of seconds"},
@@ -341,7 +414,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_everything),        cmocka_unit_test(reads_outputs),
       cmocka_unit_test(schema_round_trip),       cmocka_unit_test(defaults),
-      cmocka_unit_test(parameters_change),       cmocka_unit_test(refuses_with_one_message),
+      cmocka_unit_test(overload_and_recovery),   cmocka_unit_test(parameters_change),       cmocka_unit_test(refuses_with_one_message),
       cmocka_unit_test(refuses_alias_bombs),     cmocka_unit_test(refuses_depth),
       cmocka_unit_test(survives_lack_of_memory), cmocka_unit_test(reads_joins),
   };

@@ -1,0 +1,298 @@
+#include "supervise.h"
+#include "core/clock.h"
+#include "progress.h"
+#include "run/check.h"
+#include "run/launch.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  TICK_MS   = 200,
+  LATE_S    = 3,
+  NAMED_MAX = 64 /* workers, of which the one that died is looked for at each tick */
+};
+
+enum { SIMULATION_RETRIES = 3 };
+
+static bool simulates(const supervision *s) { return s->simulation_job.pid && !s->simulation_job.ended; }
+static bool works(const supervision *s) { return s->worker_job.pid && !s->worker_job.ended; }
+
+static weir__run_status status_of(const supervision *s) {
+  weir__run_status status;
+  weir__run_status_read(s->directory->path, &status);
+  return status;
+}
+
+/* ---- starting ---- */
+
+static weir_status start_job(supervision *s, const char *line, int n, char *const command[], bool direct, int restart,
+                             weir__job *job) {
+  char         **argv, **environment;
+  weir__launcher launcher = WEIR__LAUNCH_DIRECT;
+  if (!direct && !line) WEIR_TRY(weir__launcher_find(&launcher));
+  WEIR_TRY(weir__launch_line(s->arena, launcher, line, n, command, &argv));
+  WEIR_TRY(weir__launch_environment(s->arena, s->directory->path, restart, &environment));
+  return weir__job_start(argv, environment, job);
+}
+
+static weir_status start_workers(supervision *s) {
+  char self[4096];
+  /* how many jobs of workers there were before, whatever ended them */
+  int     restart = s->worker_retries.total + s->simulation_retries.total;
+  ssize_t n       = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot find this program: %s", strerror(errno));
+  self[n]              = 0;
+  char *const worker[] = {self, "worker", s->directory->path, NULL};
+  weir__run_status_remove(s->directory->path);
+  weir__watch_begin(s->watch);
+  s->gone   = -1;
+  s->silent = false;
+  return start_job(s, s->recipe->launch_workers.text, s->workers, worker, s->workers == 1, restart, &s->worker_job);
+}
+
+/* The command as it was given; or, when it is started again, as `restart:` has it, in which {command} is the former. */
+static weir_status start_simulation(supervision *s) {
+  char      **command = s->command;
+  const char *given   = s->recipe->stream.restart.text;
+  int         restart = s->simulation_retries.total;
+  if (restart && given)
+    WEIR_TRY(weir__launch_line(s->arena, WEIR__LAUNCH_DIRECT, given, s->ranks, s->command, &command));
+  s->simulation_end = 0;
+  return start_job(s, s->ranks ? s->recipe->launch_simulation.text : NULL, s->ranks, command, !s->ranks, restart,
+                   &s->simulation_job);
+}
+
+/* ---- the workers end ---- */
+
+/* How the job ended, as the beginning of a message. */
+static void tell_end(const supervision *s, const weir__run_status *status, char out[1200]) {
+  const weir__job *job     = &s->worker_job;
+  char             who[32] = "the workers", were[8] = "were";
+  if (s->workers == 1 || s->gone >= 0) {
+    snprintf(who, sizeof who, "worker %d", s->gone < 0 ? 0 : s->gone);
+    snprintf(were, sizeof were, "was");
+  }
+  if (s->silent)
+    snprintf(out, 1200, "%s did not say for %g s that it lives and was killed", who, s->recipe->heartbeat_s);
+  else if (status->message[0]) snprintf(out, 1200, "the workers failed: %s", status->message);
+  else if (job->status > 128) snprintf(out, 1200, "%s %s killed (signal %d)", who, were, job->status - 128);
+  else snprintf(out, 1200, "%s ended early (exit status %d)", who, job->status);
+}
+
+static void tell_step(const weir__run_status *status, char out[40]) {
+  out[0] = 0;
+  if (status->steps) snprintf(out, 40, " at step %" PRId64, status->step);
+}
+
+/* Why another job of workers would be of no use; NULL: it would. */
+static const char *no_use(const supervision *s, const weir__run_status *status) {
+  if (s->recipe->stream.is_files) return NULL;
+  if (s->simulation_job.pid && s->simulation_job.ended)
+    return "; the simulation has ended, and the steps not done are lost";
+  if (s->recipe->no_checkpoint && status->steps) return "; without checkpoints they cannot go on";
+  return NULL;
+}
+
+static void lose(supervision *s, const char *how, const char *why) {
+  s->workers_over = s->workers_lost = true;
+  fprintf(stderr, "weir: %s%s%s\n", how, why, simulates(s) ? "; the simulation goes on without analysis" : "");
+}
+
+/* A restart whose job died before it could say where it goes on. */
+static void flush_story(supervision *s) {
+  if (s->story[0])
+    fprintf(stderr, "weir: %s; restarted (%d of %d)\n", s->story, s->worker_retries.in_row, s->worker_retries.most);
+  s->story[0] = 0;
+}
+
+static void workers_died(supervision *s, const weir__run_status *status) {
+  char        how[1200], step[40], why[80];
+  const char *useless = no_use(s, status);
+  flush_story(s);
+  tell_end(s, status, how);
+  tell_step(status, step);
+  weir__job_kill(&s->worker_job); /* what an MPI launcher left when it died itself */
+  snprintf(s->story, sizeof s->story, "%s%s", how, step);
+  if (useless) snprintf(why, sizeof why, "%s", useless);
+  else if (weir__retries_next(&s->worker_retries, weir__clock_ns(), status->step)) return;
+  else if (!s->worker_retries.most) snprintf(why, sizeof why, "; recovery: {retries: 0}");
+  else
+    snprintf(why, sizeof why, "; not restarted any more (%d of %d)", s->worker_retries.in_row, s->worker_retries.most);
+  lose(s, s->story, why);
+  s->story[0] = 0;
+}
+
+/* Once for each job of workers. */
+static void workers_ended(supervision *s) {
+  weir__run_status status = status_of(s);
+  if (status.phase == WEIR__PHASE_DONE || s->interrupts || s->unattended) s->workers_over = true;
+  else if (status.phase == WEIR__PHASE_FAILED) {
+    s->workers_over = true;
+    if (simulates(s) || s->again) lose(s, status.message, "");
+  } else if (!s->again) workers_died(s, &status);
+  if (s->workers_over) flush_story(s);
+}
+
+/* ---- the simulation ends ---- */
+
+static void simulation_ended(supervision *s) {
+  weir__run_status status = status_of(s);
+  int              code   = s->simulation_job.status;
+  char             step[40];
+  s->simulation_end        = weir__clock_ns();
+  s->worker_retries.due_ns = 0; /* nobody holds the steps any more that they were to go on with */
+  if (!code || s->interrupts || !s->recipe->stream.restarts) return;
+  if (!weir__retries_next(&s->simulation_retries, s->simulation_end, status.step)) return;
+  s->again = true;
+  tell_step(&status, step);
+  fprintf(stderr, "weir: the simulation %s%d)%s; started again (%d of %d)\n",
+          code > 128 ? "was killed (signal " : "failed (exit status ", code > 128 ? code - 128 : code, step,
+          s->simulation_retries.in_row, s->simulation_retries.most);
+}
+
+/* Workers that have not met the simulation when it ends have nothing to do. */
+static void after_simulation(supervision *s) {
+  if (!works(s) || weir__clock_ns() - s->simulation_end < LATE_S * INT64_C(1000000000)) return;
+  if (status_of(s).phase >= WEIR__PHASE_RUNNING || s->unattended) return;
+  bool met = s->worker_retries.total || s->simulation_retries.total; /* earlier ones had */
+  if (s->again || met) weir__job_kill(&s->worker_job);
+  if (s->again) return;
+  if (met) {
+    lose(s, s->story[0] ? s->story : "the workers", "; the simulation ended before others had taken over");
+    s->story[0] = 0;
+    return;
+  }
+  s->unattended = true;
+  weir__job_signal(&s->worker_job, SIGTERM);
+}
+
+/* Both jobs from new, the workers from the last checkpoint, the simulation from its own. */
+static weir_status start_both(supervision *s) {
+  flush_story(s);
+  weir__job_kill(&s->simulation_job); /* what is left of the former must not write beside the new one */
+  WEIR_TRY(weir__run_directory_again(s->directory));
+  s->again = false;
+  if (!s->workers_lost) {
+    s->workers_over = false;
+    WEIR_TRY(start_workers(s));
+  }
+  return start_simulation(s);
+}
+
+/* ---- watching ---- */
+
+/* The first time, the simulation is asked to end and the workers finish what was published; then all are ended. */
+static void interrupt(supervision *s, int signal) {
+  s->interrupts++;
+  s->again                 = false;
+  s->worker_retries.due_ns = s->simulation_retries.due_ns = 0;
+  if (!works(s)) {
+    if (s->story[0]) lose(s, s->story, "; interrupted");
+    s->story[0]     = 0;
+    s->workers_over = true;
+  }
+  if (s->interrupts == 1) weir__job_signal(simulates(s) ? &s->simulation_job : &s->worker_job, signal);
+  else {
+    weir__job_signal(&s->simulation_job, SIGKILL);
+    weir__job_kill(&s->worker_job);
+  }
+}
+
+/* How far it is, and where workers that were restarted went on. */
+static void follow(supervision *s) {
+  int64_t now = weir__clock_ns();
+  if (now - s->steps_ns < TICK_MS * INT64_C(1000000)) return;
+  s->steps_ns             = now;
+  weir__run_status status = status_of(s);
+  if (status.phase != WEIR__PHASE_RUNNING) return;
+  weir__retries_progress(&s->worker_retries, now, status.step);
+  weir__retries_progress(&s->simulation_retries, now, status.step);
+  if (!s->story[0]) return;
+  char where[48] = "the beginning";
+  if (status.restored) snprintf(where, sizeof where, "step %" PRId64, status.from);
+  fprintf(stderr, "weir: %s; restarted from %s (%d of %d)\n", s->story, where, s->worker_retries.in_row,
+          s->worker_retries.most);
+  s->story[0] = 0;
+}
+
+static void watch_workers(supervision *s) {
+  int gone = s->gone < 0 && s->workers > 1 && s->workers <= NAMED_MAX ? weir__watch_gone(s->watch) : -1;
+  if (gone >= 0) s->gone = gone;
+  int silent = weir__watch_silent(s->watch, weir__clock_ns());
+  if (silent < 0) return;
+  s->gone   = silent;
+  s->silent = true;
+  weir__job_kill(&s->worker_job);
+}
+
+static weir_status start_due(supervision *s) {
+  int64_t now = weir__clock_ns();
+  if (s->again && !works(s) && weir__retries_due(&s->simulation_retries, now)) return start_both(s);
+  if (!s->again && weir__retries_due(&s->worker_retries, now)) return start_workers(s);
+  return WEIR_OK;
+}
+
+/* One look at everything. */
+static weir_status look(supervision *s, progress *p) {
+  weir__job *const jobs[] = {&s->worker_job, &s->simulation_job};
+  bool             worked = works(s), simulated = simulates(s);
+  weir__jobs_reap(jobs, 2);
+  if (worked && works(s)) watch_workers(s);
+  if ((worked && !works(s)) || (simulated && !simulates(s)) || s->story[0]) progress_clear(p);
+  if (works(s)) follow(s);
+  if (simulated && !simulates(s)) simulation_ended(s);
+  if (worked && !works(s)) workers_ended(s);
+  if (s->simulation_end) after_simulation(s);
+  if (s->simulation_end && !works(s) && !s->again && !s->workers_over) {
+    lose(s, s->story[0] ? s->story : "the workers have ended", "; the simulation has ended as well");
+    s->story[0] = 0;
+  }
+  if (s->workers_over && !s->again) weir__check_abandon_all(s->directory->path, "the workers have ended");
+  if (works(s)) progress_show(p, s->directory->path);
+  return start_due(s);
+}
+
+static weir_status watch(supervision *s, progress *p, const sigset_t *signals) {
+  for (;;) {
+    if (s->workers_over && !s->again && !works(s) && !simulates(s)) return WEIR_OK;
+    struct timespec tick   = {.tv_nsec = TICK_MS * 1000000};
+    int             signal = sigtimedwait(signals, NULL, &tick);
+    if (signal > 0 && signal != SIGCHLD) interrupt(s, signal);
+    weir_status status = look(s, p);
+    if (status >= 0) continue;
+    if (!simulates(s)) return status;
+    lose(s, weir_error_last(), ""); /* the workers could not be started again */
+  }
+}
+
+static weir_status start(supervision *s) {
+  s->gone               = -1;
+  s->worker_retries     = (weir__retries){.most = s->recipe->retries, .backoff_s = s->recipe->backoff_s};
+  s->simulation_retries = (weir__retries){.most = SIMULATION_RETRIES, .backoff_s = s->recipe->backoff_s};
+  WEIR_TRY(weir__watch_create(s->directory->path, s->workers, s->recipe->heartbeat_s, &s->watch));
+  WEIR_TRY(start_workers(s));
+  return s->command ? start_simulation(s) : WEIR_OK;
+}
+
+weir_status supervise(supervision *s) {
+  sigset_t signals, before;
+  progress p = progress_begin();
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
+  sigaddset(&signals, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &signals, &before);
+  weir__jobs_adopt_orphans();
+  weir_status status = start(s);
+  if (status >= 0) status = watch(s, &p, &signals);
+  progress_clear(&p);
+  if (status < 0) weir__job_kill(&s->worker_job);
+  weir__watch_destroy(&s->watch);
+  return status;
+}

@@ -1,0 +1,35 @@
+/* The supervisor of a run: starts the workers and the simulation as separate jobs, watches both, starts again what
+ * dies, and leaves nothing behind. */
+#ifndef WEIR_CLI_SUPERVISE_H
+#define WEIR_CLI_SUPERVISE_H
+#include "run/directory.h"
+#include "run/job.h"
+#include "run/retries.h"
+#include "run/watch.h"
+
+typedef struct supervision {
+  /* given */
+  const weir__recipe        *recipe;
+  const weir__run_directory *directory;
+  char                     **command; /* of the simulation; NULL: none */
+  int                        workers, ranks;
+  weir__arena               *arena;
+  /* the jobs */
+  weir__job     worker_job, simulation_job;
+  weir__retries worker_retries, simulation_retries;
+  weir__watch  *watch;
+  int           interrupts;     /* SIGINT, SIGTERM, SIGHUP so far */
+  int64_t       simulation_end; /* clock; 0: it lives or there is none */
+  int64_t       steps_ns;       /* clock: when the progress was looked at */
+  int           gone;           /* number of a worker whose process went before its job ended; -1 */
+  bool          silent;         /* one was killed for its silence: `gone` */
+  bool          again;          /* the simulation died and is started again, with the workers */
+  bool          workers_over;   /* no further job of them is started, */
+  bool          workers_lost;   /* though the run was not done: why was said already */
+  bool          unattended;     /* the simulation ended and no worker had seen it */
+  char          story[1400];    /* how the workers died, to be told with where they went on */
+} supervision;
+
+/* Returns when both jobs have ended for good. < 0: a job could not be started. */
+weir_status supervise(supervision *s);
+#endif
