@@ -177,10 +177,11 @@ weir_status weir__channel_map(weir__channel *channel);
 /* ---- steps ---- */
 
 typedef enum weir__channel_event {
-  WEIR__CHANNEL_NOTHING, /* no unread step now */
+  WEIR__CHANNEL_NOTHING, /* no unread step now; or only a spilled one, while as many as may be held are not done */
   WEIR__CHANNEL_STEP,    /* a step was read */
   WEIR__CHANNEL_END,     /* the stream was closed and all steps were read */
-  WEIR__CHANNEL_LOST     /* the writer gave up (time-out, no memory) and all steps were read: weir__channel_message */
+  WEIR__CHANNEL_LOST     /* the writer gave up (time-out, no memory) and all steps were read, or the log is damaged:
+                            weir__channel_message */
 } weir__channel_event;
 
 typedef struct weir__channel_record {
@@ -193,7 +194,8 @@ typedef struct weir__channel_record {
   bool        spilled;   /* it comes from the spill file */
   const char *why;       /* of a tombstone; valid until it is acknowledged */
   uint64_t    more;      /* of a tombstone: it stands for so many further steps, up to number `last_step` and sequence
-                            number sequence + more (a long time without a worker) */
+                            number sequence + more (a long time without a worker). One that was read may grow as long
+                            as it is the last; then comes another record, with the number of its last step */
   int64_t last_step;
   int64_t blocked_ns; /* how long the process waited for this slot */
 } weir__channel_record;
@@ -233,7 +235,7 @@ typedef struct weir__channel_stats {
   uint64_t dropped, spilled;
   uint64_t bytes;         /* copied into slots */
   int64_t  blocked_ns;    /* waited for slots */
-  int64_t  copying_ns;    /* in copies */
+  int64_t  copying_ns;    /* in copies, and writing to the spill file */
   size_t   segment_bytes; /* of shared memory */
 } weir__channel_stats;
 void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats);
@@ -257,8 +259,9 @@ weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__door
 /* Say how many processes of stream number `door` (from 0) this worker serves, before any demand is posted for it. */
 weir_status weir__doorbell_expect(weir__doorbell *doorbell, int door, int processes);
 
-/* How many processes of the stream have published `sequence` so far, for a sequence not yet released. When it reaches
- * the number expected, the last of them has rung. */
+/* How many processes of the stream have published `sequence` so far, for a sequence not yet acknowledged. When it
+ * reaches the number expected, the last of them has rung. It counts too many when a process is 1024 steps ahead of
+ * another (tombstones), and too few once a channel was taken over: what `next` says counts. */
 int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t sequence);
 
 /* Wake whoever waits; costs a system call only if someone does. Any thread, any process. */

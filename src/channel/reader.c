@@ -51,7 +51,7 @@ static weir__channel_event broken(weir__channel *self, const char *what) {
 /* The size of a tombstone now; false: it is growing at this moment (and the bell will ring). */
 static bool read_size(weir__entry *entry, entry_copy *copy) {
   for (int i = 0; i < 4; i++) {
-    uint64_t more   = atomic_load_explicit(&entry->more, memory_order_acquire);
+    uint64_t more   = atomic_load_explicit(&entry->more, memory_order_seq_cst);
     copy->more      = more;
     copy->last_step = atomic_load_explicit(&entry->last_step[more & 1], memory_order_acquire);
     if (atomic_load_explicit(&entry->more, memory_order_acquire) == more) return true;

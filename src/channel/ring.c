@@ -142,11 +142,13 @@ static int drop_oldest(weir__ring *ring) {
 static int try_place(weir__ring *ring, uint64_t sequence) {
   const weir__terms *terms = ring->terms;
   refresh(ring);
+  ring->pressed = true;
   if (free_entries(ring) < 2) return WEIR__PLACE_NONE;
   if (terms->policy == WEIR__POLICY_DROP_NEWEST &&
       sequence >= atomic_load_explicit(&ring->control->granted, memory_order_acquire))
     return WEIR__PLACE_NONE;
-  int place = find_free(ring, 0, ring->layout->slots, &ring->next_slot);
+  int place     = find_free(ring, 0, ring->layout->slots, &ring->next_slot);
+  ring->pressed = place == WEIR__PLACE_NONE;
   if (place == WEIR__PLACE_NONE && terms->policy == WEIR__POLICY_DROP_OLDEST) place = drop_oldest(ring);
   if (place == WEIR__PLACE_NONE && terms->policy == WEIR__POLICY_SPILL) place = find_spill(ring);
   return place;
@@ -184,15 +186,13 @@ static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *plac
 }
 
 weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
+  bool waits  = ring->terms->policy == WEIR__POLICY_BLOCK || ring->terms->policy == WEIR__POLICY_SPILL;
   *blocked_ns = 0;
   *place      = try_place(ring, sequence);
-  if (*place != WEIR__PLACE_NONE) {
-    ring->dropping = false;
-    return WEIR_OK;
-  }
-  bool waits = ring->terms->policy == WEIR__POLICY_BLOCK || ring->terms->policy == WEIR__POLICY_SPILL;
-  if (waits && !ring->dropping) return wait_for_place(ring, sequence, place, blocked_ns);
-  if (weir__clock_ns() - ring->looked_ns < LOOK_NS) return WEIR_OK;
+  if (*place != WEIR__PLACE_NONE) ring->dropping = false;
+  else if (waits && !ring->dropping) return wait_for_place(ring, sequence, place, blocked_ns);
+  /* a process that never waits must find out, too, when there is nobody to do it for */
+  if (!ring->pressed || weir__clock_ns() - ring->looked_ns < LOOK_NS) return WEIR_OK;
   return weir__ring_look(ring);
 }
 
@@ -203,7 +203,7 @@ static void grow_last(weir__ring *ring, const weir__entry *entry) {
   weir__entry *last = weir__log_entry(ring->data, ring->layout, ring->published - 1);
   uint64_t     more = atomic_load_explicit(&last->more, memory_order_relaxed) + 1;
   atomic_store_explicit(&last->last_step[more & 1], entry->step, memory_order_release);
-  atomic_store_explicit(&last->more, more, memory_order_release);
+  atomic_store_explicit(&last->more, more, memory_order_seq_cst); /* as `published` below */
 }
 
 void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {

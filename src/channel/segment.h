@@ -262,6 +262,7 @@ typedef struct weir__ring {
   uint64_t           *last;                /* owned; per place, the entry that held it last, + 1; 0: none */
   int                 next_slot, next_spill;
   bool                dropping; /* after a time-out, until there is a slot again */
+  bool                pressed;  /* there was no free slot when one was last looked for */
   int64_t             looked_ns;
 } weir__ring;
 

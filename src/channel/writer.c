@@ -270,6 +270,14 @@ weir_status weir__writer_view(weir__writer *self, int piece, weir_view *view) {
   return WEIR_OK;
 }
 
+/* One writer: load and store suffice. */
+static void add_copying(weir__control *control, size_t bytes, int64_t ns) {
+  uint64_t copied  = atomic_load_explicit(&control->bytes, memory_order_relaxed);
+  int64_t  copying = atomic_load_explicit(&control->copying_ns, memory_order_relaxed);
+  atomic_store_explicit(&control->bytes, copied + bytes, memory_order_relaxed);
+  atomic_store_explicit(&control->copying_ns, copying + ns, memory_order_relaxed);
+}
+
 void weir__writer_present(weir__writer *self, int piece, int64_t copying_ns) {
   const weir__layout_piece *p                                  = &self->layout.piece[piece];
   weir__control            *control                            = self->control;
@@ -277,12 +285,8 @@ void weir__writer_present(weir__writer *self, int piece, int64_t copying_ns) {
   if (!p->is_static && !self->memory) return;
   const weir_region *wanted = weir__writer_wanted(self, piece);
   size_t             size = weir_dtype_size(self->definitions->field[self->definitions->piece[piece].field].type.dtype);
-  /* one writer: load and store suffice */
-  uint64_t bytes   = atomic_load_explicit(&control->bytes, memory_order_relaxed);
-  int64_t  copying = atomic_load_explicit(&control->copying_ns, memory_order_relaxed);
-  bytes += wanted == &p->region || !wanted ? p->bytes : (size_t)weir__region_size(wanted) * size;
-  atomic_store_explicit(&control->bytes, bytes, memory_order_relaxed);
-  atomic_store_explicit(&control->copying_ns, copying + copying_ns, memory_order_relaxed);
+  bool               whole = wanted == &p->region || !wanted;
+  add_copying(control, whole ? p->bytes : (size_t)weir__region_size(wanted) * size, copying_ns);
 }
 
 /* The first wanted piece that has not been written; -1: none. */
@@ -323,7 +327,9 @@ static weir_status seal_step(weir__writer *self, weir__entry *entry, const char 
   } else if (self->place < self->layout.slots) {
     memcpy(self->memory, self->present, (size_t)self->layout.pieces);
   } else {
+    int64_t     begin  = weir__clock_ns();
     weir_status status = weir__spill_write(&self->spill, &self->layout, self->place, self->present);
+    add_copying(self->control, 0, weir__clock_ns() - begin);
     if (status) bury(entry, 0, weir_error_last());
     else count_one(&self->control->spilled);
     return status;

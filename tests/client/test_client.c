@@ -20,8 +20,8 @@ static weir_stream *open_stream(const scene *s, const char *name) {
 static void strided_pieces_arrive(void **state) {
   (void)state;
   enum { NY = 12, NX = 20, HALO = 2 };
-  scene   s   = scene_open();
-  watcher w   = {.slots = 2, .all = true};
+  scene   s = scene_open();
+  watcher w = {.slots = 2, .all = true};
   w.want[0] = (weir__channel_want){1, {2, {1, 3}, {4, 5}}};
   watcher_start(&w, &s, "sim");
   weir_stream *stream = open_stream(&s, "sim");
@@ -90,8 +90,8 @@ static weir_status put_1d(weir_stream *stream, const char *name, double value) {
 /* Triggers, static fields before and in the first step, scalars, and fields nobody wants. */
 static void only_what_is_wanted_travels(void **state) {
   (void)state;
-  scene   s   = scene_open();
-  watcher w   = {.trigger = {{.period = 4, .phase = 2}, {.interval = 10}}, .triggers = 2};
+  scene   s = scene_open();
+  watcher w = {.trigger = {{.period = 4, .phase = 2}, {.interval = 10}}, .triggers = 2};
   w.want[0] = (weir__channel_want){1, {1, {0}, {4}}}; /* early */
   w.want[1] = (weir__channel_want){1, {1, {1}, {2}}}; /* mask */
   w.want[2] = (weir__channel_want){1, {1, {0}, {4}}}; /* u */
@@ -185,6 +185,47 @@ static void acquired_memory_is_published(void **state) {
     assert_true(((double *)w.step[i].piece[2].data)[1] == -i - 2);
     assert_true(((double *)w.step[i].piece[0].data)[3] == 10);
   }
+  watcher_clear(&w);
+  scene_close(&s, 0);
+}
+
+/* Without room the recipe decides. A step that is left out is no error, whichever way it is put. */
+static void steps_are_left_out(void **state) {
+  (void)state;
+  scene   s = scene_open();
+  watcher w = {.all = true, .slots = 2, .policy = WEIR__POLICY_DROP_NEWEST, .hold = true};
+  watcher_start(&w, &s, "sim");
+  weir_stream *stream = open_stream(&s, "sim");
+  assert_int_equal(define_1d(stream, "u", false), WEIR_OK);
+  assert_int_equal(define_1d(stream, "v", false), WEIR_OK);
+  for (int64_t step = 0; step < 8; step++) {
+    double *v;
+    assert_int_equal(weir_step_begin(stream, step, 0), WEIR_OK);
+    assert_int_equal(put_1d(stream, "u", (double)step), WEIR_OK);
+    assert_int_equal(weir_put_acquire(stream, "v", 0, (void **)&v), WEIR_OK);
+    assert_non_null(v);
+    for (int i = 0; i < 4; i++) v[i] = -(double)step;
+    assert_int_equal(weir_put_commit(stream, "v", 0), WEIR_OK);
+    assert_int_equal(weir_step_end(stream), WEIR_OK);
+  }
+  assert_int_equal(weir_step_begin(stream, 8, 0), WEIR_OK);
+  assert_int_equal(put_1d(stream, "u", 8), WEIR_OK);
+  assert_int_equal(weir_step_end(stream), WEIR_ERR_STATE); /* what is wrong is told, room or not */
+  ERROR_HAS(stream, "field 'v' was not put in step 8");
+  weir_stream_stats stats;
+  weir_stream_stats_get(stream, &stats);
+  assert_true(stats.published == 9 && stats.dropped == 6 && !stats.spilled);
+  assert_int_equal(stats.bytes, 2 * 2 * 4 * 8);
+  atomic_store(&w.hold, false);
+  assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+  watcher_join(&w);
+  assert_int_equal(w.steps, 9);
+  for (int i = 0; i < 9; i++) {
+    const seen_step *seen = &w.step[i];
+    assert_true(seen->record.tombstone == (i > 1) && seen->record.dropped == (i > 1 && i < 8));
+    if (i < 2) assert_true(((double *)seen->piece[0].data)[3] == i + 3 && ((double *)seen->piece[1].data)[3] == -i);
+  }
+  assert_string_equal(w.step[5].why, "no room: dropped");
   watcher_clear(&w);
   scene_close(&s, 0);
 }
@@ -496,6 +537,7 @@ int main(void) {
       cmocka_unit_test(strided_pieces_arrive),
       cmocka_unit_test(only_what_is_wanted_travels),
       cmocka_unit_test(acquired_memory_is_published),
+      cmocka_unit_test(steps_are_left_out),
       cmocka_unit_test(misuse_of_puts_is_told),
       cmocka_unit_test(misuse_of_definitions_is_told),
       cmocka_unit_test(without_a_run_nothing_happens),

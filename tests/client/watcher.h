@@ -7,6 +7,7 @@
 #include "channel/channel.h"
 #include "core/memory.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { SEEN_STEPS = 64, SEEN_PIECES = 8 };
 
@@ -24,6 +25,8 @@ typedef struct watcher {
   int                   triggers;
   weir__channel_want    want[SEEN_PIECES]; /* triggers 0: nothing, or, with `all`, the whole piece in every step */
   bool                  all;
+  weir__channel_policy  policy;
+  _Atomic bool          hold; /* as long as it is set nothing is read */
   /* results */
   int                 failed; /* line of this file */
   int                 steps, pieces;
@@ -85,7 +88,8 @@ static void *watch(void *argument) {
     if (w->all && !w->want[p].triggers) w->want[p] = (weir__channel_want){1, d->piece[p].region};
     if (w->want[p].triggers) demand[p] = (weir__channel_demand){1, &w->want[p]};
   }
-  weir__channel_terms terms = {.slots = w->slots, .trigger = w->trigger, .triggers = w->triggers, .doorbell = bell};
+  weir__channel_terms terms = {
+      .slots = w->slots, .policy = w->policy, .trigger = w->trigger, .triggers = w->triggers, .doorbell = bell};
   WATCH(!weir__channel_demand_post(channel, demand, &terms));
   while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 100000000);
   if (status == WEIR_ERR_GONE) {
@@ -94,6 +98,7 @@ static void *watch(void *argument) {
     goto out;
   }
   WATCH(!status);
+  while (atomic_load(&w->hold)) rest_ms(1);
   while ((w->end = weir__channel_next(channel, &record)) == WEIR__CHANNEL_STEP || w->end == WEIR__CHANNEL_NOTHING) {
     WATCH(!weir__channel_check(channel));
     if (w->end == WEIR__CHANNEL_NOTHING) {
