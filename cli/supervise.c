@@ -103,17 +103,21 @@ static void lose(supervision *s, const char *how, const char *why) {
   fprintf(stderr, "weir: %s%s%s\n", how, why, simulates(s) ? "; the simulation goes on without analysis" : "");
 }
 
-/* A restart whose job died before it could say where it goes on. */
-static void flush_story(supervision *s) {
-  if (s->story[0])
-    fprintf(stderr, "weir: %s; restarted (%d of %d)\n", s->story, s->worker_retries.in_row, s->worker_retries.most);
+/* Tell of the last restart, with where the job went on if it came to say so. */
+static void tell_story(supervision *s, const weir__run_status *status) {
+  char where[48] = "";
+  if (!s->story[0]) return;
+  if (status->phase >= WEIR__PHASE_RUNNING && status->restored)
+    snprintf(where, sizeof where, " from step %" PRId64, status->from);
+  else if (status->phase >= WEIR__PHASE_RUNNING) snprintf(where, sizeof where, " from the beginning");
+  fprintf(stderr, "weir: %s; restarted%s (%d of %d)\n", s->story, where, s->worker_retries.in_row,
+          s->worker_retries.most);
   s->story[0] = 0;
 }
 
 static void workers_died(supervision *s, const weir__run_status *status) {
   char        how[1200], step[40], why[80];
   const char *useless = no_use(s, status);
-  flush_story(s);
   tell_end(s, status, how);
   tell_step(status, step);
   weir__job_kill(&s->worker_job); /* what an MPI launcher left when it died itself */
@@ -130,12 +134,12 @@ static void workers_died(supervision *s, const weir__run_status *status) {
 /* Once for each job of workers. */
 static void workers_ended(supervision *s) {
   weir__run_status status = status_of(s);
+  tell_story(s, &status);
   if (status.phase == WEIR__PHASE_DONE || s->interrupts || s->unattended) s->workers_over = true;
   else if (status.phase == WEIR__PHASE_FAILED) {
     s->workers_over = true;
     if (simulates(s) || s->again) lose(s, status.message, "");
   } else if (!s->again) workers_died(s, &status);
-  if (s->workers_over) flush_story(s);
 }
 
 /* ---- the simulation ends ---- */
@@ -173,7 +177,6 @@ static void after_simulation(supervision *s) {
 
 /* Both jobs from new, the workers from the last checkpoint, the simulation from its own. */
 static weir_status start_both(supervision *s) {
-  flush_story(s);
   weir__job_kill(&s->simulation_job); /* what is left of the former must not write beside the new one */
   WEIR_TRY(weir__run_directory_again(s->directory));
   s->again = false;
@@ -212,12 +215,7 @@ static void follow(supervision *s) {
   if (status.phase != WEIR__PHASE_RUNNING) return;
   weir__retries_progress(&s->worker_retries, now, status.step);
   weir__retries_progress(&s->simulation_retries, now, status.step);
-  if (!s->story[0]) return;
-  char where[48] = "the beginning";
-  if (status.restored) snprintf(where, sizeof where, "step %" PRId64, status.from);
-  fprintf(stderr, "weir: %s; restarted from %s (%d of %d)\n", s->story, where, s->worker_retries.in_row,
-          s->worker_retries.most);
-  s->story[0] = 0;
+  tell_story(s, &status);
 }
 
 static void watch_workers(supervision *s) {

@@ -204,6 +204,19 @@ static weir_status add_plan(weir__text *text, const weir__graph *graph, int work
   return status;
 }
 
+/* What the simulation publishes in a step in which everything is due: all of the fields that are used. */
+static double step_bytes(const weir__graph *graph) {
+  double bytes = 0;
+  for (int i = 0; i < graph->nodes; i++) {
+    const weir__node *node = &graph->node[i];
+    if (node->op || node->stream || node->is_static || !node->triggers) continue;
+    double field = (double)weir_dtype_size(node->type[0].dtype);
+    for (int a = 0; a < node->type[0].rank; a++) field *= (double)node->type[0].dim[a].size;
+    bytes += field;
+  }
+  return bytes;
+}
+
 /* ---- the whole ---- */
 
 static void add_unknown(weir__text *text, const weir__recipe *recipe) {
@@ -241,6 +254,7 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
     WEIR_TRY(add_fields(text, l->graph, -1));
   }
   add_outputs(text, recipe);
+  weir__check_overload(text, recipe, step_bytes(l->graph));
   return add_plan(text, l->graph, workers);
 }
 
@@ -253,6 +267,7 @@ weir_status weir__check_text(const weir__recipe *recipe, const char *directory, 
     else {
       add_unknown(text, recipe);
       add_outputs(text, recipe);
+      weir__check_overload(text, recipe, 0);
     }
   }
   end_look(&l);

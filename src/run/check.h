@@ -8,6 +8,10 @@
  * in the recipe or from schema.yaml in `directory`; when neither is there, the text says so. */
 weir_status weir__check_text(const weir__recipe *recipe, const char *directory, int workers, weir__text *text);
 
+/* The part of it on overload and recovery (check_overload.c). `step_bytes`: what all processes publish in a step, at
+ * most; 0: unknown. */
+void weir__check_overload(weir__text *text, const weir__recipe *recipe, double step_bytes);
+
 /* Everything that can be known to be wrong before the first step: operators, expressions, outputs, files. Nothing is
  * written. */
 weir_status weir__check_before_run(const weir__recipe *recipe);

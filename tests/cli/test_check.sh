@@ -28,10 +28,46 @@ fields of the recipe
   fastest  scalar  1       float64  m s-1
 outputs
   zarr  u.zarr  every 6 h: u
-  csv   u.csv  every step: fastest'
+  csv   u.csv  every step: fastest
+when workers are behind, or die
+  block: without room for a step, a process of the simulation waits at most 10.0 min, then goes on without analysis
+  room: 4 steps for each process, of at most 48.0 KiB for all processes together: 192.0 KiB of shared memory
+  checkpoints: every 10.0 s, and at least every 2 steps; they outlive processes, not the node (durable: node)
+  workers that die, or are silent for 30.0 s, are started again, at most 3 times in a row'
 same "check" "$expected" "$("$weir" check a.yaml | sed '/^plan/,$d')"
 same "plan for three workers" "plan of each step, 3 workers" "$("$weir" check a.yaml --workers 3 | grep ^plan)"
 same "rows of the plan" 4 "$("$weir" check a.yaml --workers=3 | sed '1,/^plan/d' | wc -l)"
+# overload TEXT RECIPE-LINES...: what is said of overload and recovery
+overload() {
+  local expected=$1
+  shift
+  cp a.yaml b.yaml
+  for line; do sed -i "$line" b.yaml; done
+  same "$*" "$expected" "$("$weir" check b.yaml | sed '1,/^when workers/d; /^plan/,$d')"
+  rm b.yaml
+}
+overload '  spill: without room, a step is written to a file in /scratch, of at most 1.0 MiB for each process: at least 21 steps
+  when that is full, the process waits at most 60.0 s, then leaves steps out until there is room again
+  room: 4 steps for each process, of at most 48.0 KiB for all processes together: 192.0 KiB of shared memory
+  checkpoints: every 20 steps; they outlive the node
+  workers that die are started again, at most 5 times in a row
+  a simulation that dies is started again, at most 3 times in a row: with the same command' \
+  's/simulation: {}/simulation: {policy: {when_full: spill, capacity: 1 MiB, directory: \/scratch, timeout: 60, fallback: drop}, restart: yes}/' \
+  '1i checkpoint: {every: 20 steps, durable: node}' '1i recovery: {retries: 5, heartbeat: no}'
+overload '  drop_oldest: without room, the oldest step that no worker has begun to read is left out; the simulation never waits
+  room: 8 steps for each process, of at most 48.0 KiB for all processes together: 384.0 KiB of shared memory
+  checkpoints: every 4 steps, half of the room; they outlive processes, not the node (durable: node)
+  workers that die are not started again; weir run --resume goes on' \
+  's/simulation: {}/simulation: {policy: {when_full: drop_oldest, slots: 8}}/' '1i checkpoint: {every: 8 steps}' '1i recovery: {retries: 0}'
+overload '  drop_newest: a step for which there is no room is left out; the simulation never waits
+  room: 4 steps for each process, of at most 48.0 KiB for all processes together: 192.0 KiB of shared memory
+  no checkpoints: a worker that dies after the first step is not replaced' \
+  's/simulation: {}/simulation: {policy: {when_full: drop}}/' '1i checkpoint: no'
+sed '1i checkpoint: {every: 100 steps}' a.yaml >b.yaml
+refused "checkpoints too far apart" \
+  "b.yaml:1:21: a checkpoint every 100 steps needs 100 slots; with block there are 4 (policy: {slots: 100}, or when_full: spill)" \
+  "$weir" check b.yaml
+rm b.yaml
 sed -i '/expects:/,/static/d' a.yaml
 "$weir" check a.yaml | grep -q 'unknown until the simulation has defined its fields' || fault "what is unknown is not said"
 same "nothing is written" "a.yaml" "$(ls -A)"
