@@ -9,6 +9,9 @@
  * A worker that dies leaves the channel as it is; another one attaches, posts the same demands, and reads on from the
  * first step that was not acknowledged. Meanwhile the process goes on as far as there is room.
  *
+ * The other way go decisions (values of parameters, what is extracted) and fields, each for a given step. [change,
+ * horizon, feedback]
+ *
  * A worker sleeps on its doorbell, which all its processes and the other workers of the node may ring. */
 #ifndef WEIR_CHANNEL_CHANNEL_H
 #define WEIR_CHANNEL_CHANNEL_H
@@ -133,7 +136,7 @@ typedef struct weir__channel_feedback {
   bool               given; /* false: this run has no such field; the process gets nothing */
   int64_t            lag;   /* computed from the published step so many before; at least 1 */
   weir__channel_late when_late;
-  int64_t            timeout_ns; /* of WAIT */
+  int64_t            timeout_ns; /* of WAIT; 0: that of the terms */
 } weir__channel_feedback;
 
 typedef struct weir__channel_terms {
@@ -222,6 +225,30 @@ void weir__channel_rewind(weir__channel *channel);
 /* DROP_NEWEST: a process publishes steps below `before` and leaves out the others. All workers of a stream agree on it,
  * so that all processes leave out the same ones. At the start: the number of slots. */
 void weir__channel_grant(weir__channel *channel, uint64_t before);
+
+/* ---- the way back ---- */
+
+typedef enum weir__channel_change_kind {
+  WEIR__CHANGE_PARAMETER, /* value[0] for parameter `index` of the definitions */
+  WEIR__CHANGE_TRIGGER    /* period, phase, interval for trigger `index` of the terms (all 0: it never fires) */
+} weir__channel_change_kind;
+
+typedef struct weir__channel_change {
+  uint64_t                  number;   /* 0, 1, 2 ... of all changes of a run; one posted before is ignored (a replay) */
+  uint64_t                  sequence; /* takes effect when the step of this sequence number begins */
+  weir__channel_change_kind kind;
+  int32_t                   index;
+  double                    value[3];
+} weir__channel_change;
+
+/* WEIR_ERR_OVERFLOW: more changes than a process can remember between two of its steps (1024). */
+weir_status weir__channel_change_post(weir__channel *channel, const weir__channel_change *change);
+/* All changes for steps below `before` have been posted, and all fields for them written. Any thread. */
+void weir__channel_horizon(weir__channel *channel, uint64_t before);
+/* A feedback piece for the step of `sequence`: a view of its region (any strides); `missing`: no value for that step.
+ * Any thread, one call at a time for one piece. Before the horizon passes `sequence`. */
+weir_status weir__channel_feedback_write(weir__channel *channel, int feedback_piece, uint64_t sequence,
+                                         const weir_view *view);
 
 /* Is the process still there? Reads /proc (about 10 us): for now and then, not for every step. A process that has
  * closed the stream may live or not. */

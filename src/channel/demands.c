@@ -41,6 +41,7 @@ weir_status weir__terms_make(const weir__channel_terms *given, weir__terms *term
   terms->policy      = (int32_t)given->policy;
   terms->fallback    = (int32_t)given->fallback;
   terms->supervised  = given->supervised;
+  terms->steering    = given->steering;
   terms->spill_bytes = spills ? given->spill_bytes : 0;
   terms->triggers    = given->triggers;
   if (length > WEIR__CHANNEL_PATH_MAX)

@@ -257,7 +257,7 @@ void weir__channel_acknowledge(weir__channel *self, uint64_t before) {
   /* in this order: entries that are released must be acknowledged */
   atomic_store_explicit(&self->control->acknowledged, before, memory_order_release);
   atomic_store_explicit(&self->control->released, self->released, memory_order_release);
-  weir__ring_wake(self->control);
+  weir__turn_wake(&self->control->turn);
 }
 
 uint64_t weir__channel_first(const weir__channel *channel) { return channel->first; }

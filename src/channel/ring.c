@@ -55,22 +55,20 @@ void weir__ring_clear(weir__ring *ring) {
 
 /* ---- sleeping and waking ---- */
 
-void weir__ring_sleep(weir__control *control, uint32_t seen, int64_t timeout_ns) {
+void weir__turn_sleep(_Atomic uint32_t *turn, uint32_t seen, int64_t timeout_ns) {
   if (!(seen & 1)) {
-    if (!atomic_compare_exchange_strong_explicit(&control->turn, &seen, seen | 1, memory_order_acq_rel,
-                                                 memory_order_acquire))
+    if (!atomic_compare_exchange_strong_explicit(turn, &seen, seen | 1, memory_order_acq_rel, memory_order_acquire))
       return;
     seen |= 1;
   }
-  weir__futex_wait(&control->turn, seen, timeout_ns, true);
+  weir__futex_wait(turn, seen, timeout_ns, true);
 }
 
-void weir__ring_wake(weir__control *control) {
-  uint32_t seen = atomic_load_explicit(&control->turn, memory_order_relaxed), next;
+void weir__turn_wake(_Atomic uint32_t *turn) {
+  uint32_t seen = atomic_load_explicit(turn, memory_order_relaxed), next;
   do next = (seen + 2) & ~1u;
-  while (
-      !atomic_compare_exchange_weak_explicit(&control->turn, &seen, next, memory_order_acq_rel, memory_order_relaxed));
-  if (seen & 1) weir__futex_wake(&control->turn, INT_MAX, true);
+  while (!atomic_compare_exchange_weak_explicit(turn, &seen, next, memory_order_acq_rel, memory_order_relaxed));
+  if (seen & 1) weir__futex_wake(turn, INT_MAX, true);
 }
 
 weir_status weir__ring_look(weir__ring *ring) {
@@ -165,7 +163,7 @@ static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *plac
     *place        = try_place(ring, sequence);
     if (*place != WEIR__PLACE_NONE) break;
     int64_t left = timeout_ns - (now - begin);
-    weir__ring_sleep(control, seen, left < LOOK_NS ? (left > 0 ? left : 0) : LOOK_NS);
+    weir__turn_sleep(&control->turn, seen, left < LOOK_NS ? (left > 0 ? left : 0) : LOOK_NS);
     now    = weir__clock_ns();
     *place = try_place(ring, sequence);
     if (*place != WEIR__PLACE_NONE) break;
@@ -179,9 +177,7 @@ static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *plac
     break;
   }
   *blocked_ns = weir__clock_ns() - begin;
-  /* one writer, so a plain sum; atomic because the worker reads it at any time */
-  int64_t total = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed);
-  atomic_store_explicit(&control->blocked_ns, total + *blocked_ns, memory_order_relaxed);
+  weir__control_blocked(control, *blocked_ns);
   return status;
 }
 

@@ -56,7 +56,7 @@ static inline bool     weir__holder_alive(uint64_t word) {
 typedef struct weir__terms {
   int64_t               timeout_ns;
   uint64_t              spill_bytes;
-  int32_t               slots, held, policy, fallback, supervised, triggers;
+  int32_t               slots, held, policy, fallback, supervised, triggers, steering, unused;
   weir__channel_trigger trigger[WEIR__CHANNEL_TRIGGERS_MAX];
   char                  spill_directory[WEIR__CHANNEL_PATH_MAX + 1];
 } weir__terms;
@@ -117,6 +117,12 @@ typedef struct weir__control {
   _Alignas(WEIR__LINE) _Atomic uint64_t changes_taken; /* by the process */
 } weir__control;
 
+/* One writer, so a plain sum; atomic because the worker reads it at any time. */
+static inline void weir__control_blocked(weir__control *control, int64_t blocked_ns) {
+  int64_t total = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed);
+  atomic_store_explicit(&control->blocked_ns, total + blocked_ns, memory_order_relaxed);
+}
+
 /* ---- the data segment ---- */
 
 typedef struct weir__data {
@@ -148,8 +154,8 @@ typedef struct weir__entry {
   char             why[WEIR__WHY_MAX];
 } weir__entry;
 
-typedef struct weir__feedback_buffer { /* its elements follow */
-  _Alignas(WEIR__LINE) _Atomic uint64_t tag;
+typedef struct weir__feedback_buffer {       /* its elements follow */
+  _Alignas(WEIR__LINE) _Atomic uint64_t tag; /* see feedback.c */
 } weir__feedback_buffer;
 
 /* ---- demands in their simplest form, and as bytes (demands.c) ---- */
@@ -276,9 +282,39 @@ weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, in
 void weir__ring_publish(weir__ring *ring, const weir__entry *entry);
 /* Does a worker serve this channel? WEIR_ERR_GONE: it has left, or died and will not be replaced. */
 weir_status weir__ring_look(weir__ring *ring);
-/* Sleep until the worker has acknowledged something, was lost, or `timeout_ns` have passed; `seen` was loaded from
- * `turn` before whatever the caller waits for was looked at. */
-void weir__ring_sleep(weir__control *control, uint32_t seen, int64_t timeout_ns);
+/* Sleep until the worker has added to the word, or `timeout_ns` have passed; `seen` was loaded from it before whatever
+ * the caller waits for was looked at. */
+void weir__turn_sleep(_Atomic uint32_t *turn, uint32_t seen, int64_t timeout_ns);
 /* By the worker: wake the process if it sleeps. */
-void weir__ring_wake(weir__control *control);
+void weir__turn_wake(_Atomic uint32_t *turn);
+
+/* ---- the process's side of the way back (feedback.c) ---- */
+
+typedef struct weir__back {
+  weir__control                   *control;
+  weir__data                      *data;
+  const weir__layout              *layout;
+  const weir__channel_definitions *definitions;
+  const weir__channel_feedback    *feedback; /* one per feedback field */
+  weir__terms                     *terms;    /* private copy, whose triggers change */
+  weir__ring                      *ring;     /* to look whether the worker lives */
+  double                          *value;    /* owned; of the parameters, now */
+  uint64_t                         taken;    /* all changes below have been applied ... */
+  uint8_t                         *applied;  /* owned; ... and of those from there on some */
+  bool                             adrift;   /* after a time-out, until the horizon is ahead again */
+} weir__back;
+
+/* The parameters have the values of the definitions from here on. */
+weir_status weir__back_create(weir__control *control, const weir__channel_definitions *definitions, weir__back *back);
+void        weir__back_clear(weir__back *back);
+/* Wait until the step of `sequence` is below the horizon, then apply the changes up to it. `*left_out`: it is to be
+ * left out, as there was no decision in time. WEIR_ERR_TIMEOUT, WEIR_ERR_GONE, WEIR_ERR_INPUT: no analysis any more. */
+weir_status weir__back_begin(weir__back *back, uint64_t sequence, bool *left_out, int64_t *blocked_ns);
+/* As weir__writer_feedback, in the step of `sequence`. */
+weir_status weir__back_read(weir__back *back, int piece, uint64_t sequence, const weir_view *to, int64_t *blocked_ns);
+/* Is there anything to be done before a step of this number is published? */
+static inline bool weir__back_engaged(const weir__back *back) {
+  return back->terms->steering ||
+         atomic_load_explicit(&back->control->changes_posted, memory_order_relaxed) != back->taken;
+}
 #endif

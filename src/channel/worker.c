@@ -126,7 +126,8 @@ static void say(weir__control *control, uint32_t answer) {
   atomic_store_explicit(&control->answer, answer, memory_order_seq_cst);
   weir__futex_wake(&control->answer, INT_MAX, true);
   weir__futex_wake(&control->mapped, INT_MAX, true);
-  weir__ring_wake(control);
+  weir__turn_wake(&control->turn);
+  weir__turn_wake(&control->horizon_turn);
 }
 
 /* The first worker writes what it wants; one that takes over must want the same. */

@@ -26,11 +26,12 @@ struct weir__writer {
   weir__layout                     layout;
   weir__ring                       ring;
   weir__spill                      spill;
+  weir__back                       back;
   uint8_t                         *static_present, *present; /* owned; one per piece */
   weir_region                     *now;                      /* owned; per piece, what this step wants of it ... */
   uint64_t                        *now_fired;                /* owned; ... when these triggers have fired */
   uint64_t                         sequence;                 /* of the step begun or, between steps, of the next */
-  bool                             active, claimed;
+  bool                             active, claimed, left_out;
   int                              place;  /* of the step, once claimed */
   void                            *memory; /* there; NULL: the step is left out */
   int64_t                          step, blocked_ns;
@@ -96,6 +97,7 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
   WEIR_TRY_GOTO(out, check_alone(self));
   WEIR_TRY_GOTO(out, weir__definitions_pack(definitions, &packed));
   WEIR_TRY_GOTO(out, make_control(self, &packed));
+  WEIR_TRY_GOTO(out, weir__back_create(self->control, definitions, &self->back));
   weir__note note = {
       .pid = self->control->pid, .start = self->control->start, .fd = self->control_fd, .size = definitions->size};
   WEIR_TRY_GOTO(out, weir__note_write(run_dir, self->note, &note));
@@ -159,6 +161,7 @@ static weir_status read_demands(weir__writer *self) {
   WEIR_TRY(weir__arena_alloc(&self->arena, bytes, &copy));
   if (bytes) memcpy(copy, weir__at(control, sizeof *control), bytes);
   WEIR_TRY(weir__demands_unpack(self->definitions, copy, bytes, &self->arena, &demands));
+  self->back.feedback = demands.feedback;
   return weir__layout_create(self->definitions, &demands, &self->terms, &self->layout);
 }
 
@@ -173,6 +176,10 @@ static weir_status make_data(weir__writer *self) {
   if (layout->spill_places) WEIR_TRY(weir__spill_open(self->terms.spill_directory, layout, &self->spill));
   WEIR_TRY(weir__shared_create(what, WEIR__DATA_MAGIC, sizeof *self->data, layout->total, &self->data_fd, &self->data));
   WEIR_TRY(weir__ring_create(control, self->data, layout, &self->terms, &self->spill, &self->ring));
+  self->back.data          = self->data;
+  self->back.layout        = layout;
+  self->back.terms         = &self->terms;
+  self->back.ring          = &self->ring;
   self->data->slots        = (uint64_t)layout->slots;
   self->data->spill_places = (uint64_t)layout->spill_places;
   self->data->log_entries  = layout->log_entries;
@@ -195,21 +202,30 @@ weir_status weir__writer_await(weir__writer *self, int64_t timeout_ns) {
 
 /* ---- steps ---- */
 
+static uint64_t fired(const weir__writer *self, int64_t step, double time) {
+  uint64_t mask = 0;
+  for (int t = 0; t < self->terms.triggers; t++)
+    if (weir__channel_trigger_fires(&self->terms.trigger[t], step, time, self->previous)) mask |= UINT64_C(1) << t;
+  return mask;
+}
+
 weir_status weir__writer_begin(weir__writer *self, int64_t step, double time, bool *active) {
   /* only a hint here: what it orders is read by nobody */
   uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_relaxed);
   if (weir__answer_state(answer) != WEIR__ANSWER_READY) return weir__ring_look(&self->ring);
-  self->fired = 0;
-  for (int t = 0; t < self->terms.triggers; t++)
-    if (weir__channel_trigger_fires(&self->terms.trigger[t], step, time, self->previous))
-      self->fired |= UINT64_C(1) << t;
+  self->blocked_ns = 0;
+  self->left_out   = false;
+  self->fired      = fired(self, step, time);
+  if (self->fired && weir__back_engaged(&self->back)) {
+    WEIR_TRY(weir__back_begin(&self->back, self->sequence, &self->left_out, &self->blocked_ns));
+    self->fired = fired(self, step, time); /* triggers may have changed, for this step as well */
+  }
   self->step     = step;
   self->time     = time;
   self->previous = time;
   *active = self->active = self->fired != 0;
   if (!self->active) return WEIR_OK;
-  self->claimed    = false;
-  self->blocked_ns = 0;
+  self->claimed = false;
   memset(self->present, 0, (size_t)self->layout.pieces);
   return WEIR_OK;
 }
@@ -246,9 +262,15 @@ static bool stage(weir__writer *self) {
 }
 
 static weir_status claim(weir__writer *self) {
+  int64_t blocked_ns = 0;
   if (self->claimed) return WEIR_OK;
-  do WEIR_TRY(weir__ring_claim(&self->ring, self->sequence, &self->place, &self->blocked_ns));
-  while (self->place >= self->layout.slots && !stage(self));
+  self->place = WEIR__PLACE_NONE;
+  if (!self->left_out) {
+    do {
+      WEIR_TRY(weir__ring_claim(&self->ring, self->sequence, &self->place, &blocked_ns));
+      self->blocked_ns += blocked_ns;
+    } while (self->place >= self->layout.slots && !stage(self));
+  }
   self->memory  = self->place == WEIR__PLACE_NONE    ? NULL
                   : self->place < self->layout.slots ? weir__slot_at(self->data, &self->layout, self->place)
                                                      : self->spill.staging;
@@ -357,6 +379,14 @@ weir_status weir__writer_end(weir__writer *self, const char *why) {
   return status;
 }
 
+/* ---- the way back ---- */
+
+double weir__writer_parameter(const weir__writer *self, int index) { return self->back.value[index]; }
+
+weir_status weir__writer_feedback(weir__writer *self, int piece, const weir_view *to) {
+  return self->active ? weir__back_read(&self->back, piece, self->sequence, to, &self->blocked_ns) : WEIR_END;
+}
+
 void weir__writer_stats(const weir__writer *self, weir__channel_stats *stats) {
   const weir__control *control = self->control;
   *stats                       = (weir__channel_stats){
@@ -396,7 +426,7 @@ static void await_acknowledged(weir__writer *self) {
   while (weir__clock_ns() - begin < self->terms.timeout_ns && !weir__ring_look(&self->ring)) {
     uint32_t seen = atomic_load_explicit(&control->turn, memory_order_acquire);
     if (atomic_load_explicit(&control->acknowledged, memory_order_acquire) >= self->sequence) return;
-    weir__ring_sleep(control, seen, LOOK_NS);
+    weir__turn_sleep(&control->turn, seen, LOOK_NS);
   }
 }
 
@@ -416,6 +446,7 @@ void weir__writer_destroy(weir__writer **writer, const char *lost) {
   weir__shared_unmap(&self->control, self->control_bytes);
   weir__spill_close(&self->spill);
   weir__ring_clear(&self->ring);
+  weir__back_clear(&self->back);
   if (self->data_fd >= 0) close(self->data_fd);
   if (self->control_fd >= 0) close(self->control_fd);
   weir__layout_clear(&self->layout);

@@ -14,7 +14,9 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
  * with its message; WEIR_ERR_MEMORY: no room for the data segment; WEIR_ERR_IO: no spill file. */
 weir_status weir__writer_await(weir__writer *writer, int64_t timeout_ns);
 
-/* Begin a step: `*active` says whether it will be published. WEIR_ERR_GONE: the worker has left. */
+/* Begin a step: `*active` says whether it will be published. When the terms say steering, a step that will be waits
+ * until all is decided for it. WEIR_ERR_GONE: the worker has left; WEIR_ERR_TIMEOUT: it did not decide; WEIR_ERR_INPUT:
+ * what it decided is damaged. */
 weir_status weir__writer_begin(weir__writer *writer, int64_t step, double time, bool *active);
 /* Which region of the piece is wanted in this step? Static pieces: at all. NULL: none. Valid until the next begin. */
 const weir_region *weir__writer_wanted(weir__writer *writer, int piece);
@@ -27,6 +29,13 @@ void weir__writer_present(weir__writer *writer, int piece, int64_t copying_ns);
 /* Publish the step. WEIR_ERR_STATE: as a tombstone, a wanted piece is missing: `why`, or if that is NULL, that.
  * WEIR_ERR_IO: as a tombstone, it could not be spilled. A step left out by policy is WEIR_OK. */
 weir_status weir__writer_end(weir__writer *writer, const char *why);
+
+/* The value of a parameter: that of the definitions, or what the last step that was to be published began with. */
+double weir__writer_parameter(const weir__writer *writer, int index);
+/* Fill `to`, which has the shape of that feedback piece, with the value meant for the step that has begun. WEIR_END:
+ * there is none; WEIR_ERR_TIMEOUT: it has not come in the time that the terms give it; WEIR_ERR_GONE: no analysis any
+ * more. */
+weir_status weir__writer_feedback(weir__writer *writer, int feedback_piece, const weir_view *to);
 
 void weir__writer_stats(const weir__writer *writer, weir__channel_stats *stats);
 
