@@ -8,15 +8,15 @@
 /* ---- scratch and copies ---- */
 
 static weir_status need_scratch(weir_stream *self, int piece) {
-  const weir__channel_piece_of *of    = &self->piece[piece];
+  const weir__channel_piece_of *of    = &self->out.piece[piece];
   client_piece                 *state = &self->state[piece];
   if (state->scratch) return WEIR_OK;
-  size_t bytes = (size_t)weir__region_size(&of->region) * weir_dtype_size(self->field[of->field].type.dtype);
+  size_t bytes = (size_t)weir__region_size(&of->region) * weir_dtype_size(self->out.field[of->field].type.dtype);
   return weir__alloc_zeroed(bytes, 64, &state->scratch);
 }
 
-/* Copy what is wanted of a piece from `whole`, a view of all of it, to its place in the channel. A step that is left out
- * for want of room has none. */
+/* Copy what is wanted of a piece from `whole`, a view of all of it, to its place in the channel. A step that is left
+ * out for want of room has none. */
 static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
   weir_view to;
   WEIR_TRY(weir__writer_view(self->writer, piece, &to));
@@ -32,15 +32,15 @@ static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *wh
 }
 
 static weir_view scratch_view(const weir_stream *self, int piece) {
-  const weir__channel_piece_of *of = &self->piece[piece];
-  return weir__view_dense(self->state[piece].scratch, &self->field[of->field].type, &of->region);
+  const weir__channel_piece_of *of = &self->out.piece[piece];
+  return weir__view_dense(self->state[piece].scratch, &self->out.field[of->field].type, &of->region);
 }
 
 /* ---- beginning ---- */
 
 /* Static pieces put before the workers were there. */
 static weir_status send_statics(weir_stream *self) {
-  for (size_t p = 0; p < self->pieces; p++) {
+  for (size_t p = 0; p < self->out.pieces; p++) {
     const weir_region *region = self->state[p].put_in ? weir__writer_wanted(self->writer, (int)p) : NULL;
     if (!self->state[p].put_in) continue;
     weir_view view = scratch_view(self, (int)p);
@@ -53,12 +53,20 @@ static weir_status send_statics(weir_stream *self) {
 
 static weir_status close_definitions(weir_stream *self) {
   int64_t begin = weir__clock_ns();
-  for (size_t f = 0; f < self->fields; f++) WEIR_TRY(client_default_piece(self, f));
-  self->closed             = true;
-  self->definitions.field  = self->field;
-  self->definitions.fields = (int)self->fields;
-  self->definitions.piece  = self->piece;
-  self->definitions.pieces = (int)self->pieces;
+  for (size_t f = 0; f < self->out.fields; f++) WEIR_TRY(client_default_piece(self, &self->out, f));
+  for (size_t f = 0; f < self->in.fields; f++) WEIR_TRY(client_default_piece(self, &self->in, f));
+  self->closed                 = true;
+  weir__channel_definitions *d = &self->definitions;
+  d->field                     = self->out.field;
+  d->fields                    = (int)self->out.fields;
+  d->piece                     = self->out.piece;
+  d->pieces                    = (int)self->out.pieces;
+  d->parameter                 = self->parameter;
+  d->parameters                = (int)self->parameters;
+  d->feedback                  = self->in.field;
+  d->feedbacks                 = (int)self->in.fields;
+  d->feedback_piece            = self->in.piece;
+  d->feedback_pieces           = (int)self->in.pieces;
   WEIR_TRY(weir__writer_create(self->run, &self->definitions, &self->writer));
   weir_status status = weir__writer_await(self->writer, self->attach_timeout_ns);
   self->attach_ns    = weir__clock_ns() - begin;
@@ -97,27 +105,9 @@ weir_status weir_step_begin(weir_stream *stream, int64_t step, double time) {
 
 /* ---- putting ---- */
 
-/* Find a piece by its number in its field. `*piece` is -1 where a put is legal and does nothing. */
-static weir_status find_piece(weir_stream *self, const char *name, int number, bool only, int *piece) {
-  size_t f;
-  WEIR_TRY(client_find(self, name, &f));
-  WEIR_TRY(client_default_piece(self, f));
-  const client_field *mine = &self->mine[f];
-  *piece                   = -1;
-  if (!mine->pieces && !self->field[f].type.rank) return WEIR_OK; /* a scalar, which rank 0 puts for all */
-  if (only && mine->pieces > 1)
-    return WEIR_FAIL(WEIR_ERR_STATE, "field '%s' has %zu pieces here: weir_put_piece says which one", name,
-                     mine->pieces);
-  if (number < 0 || (size_t)number >= mine->pieces)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s' has no piece %d on rank %d, which defined %zu", name, number,
-                     self->definitions.rank, mine->pieces);
-  *piece = mine->piece[number];
-  return WEIR_OK;
-}
-
 /* May this piece be put now? */
 static weir_status check_time(weir_stream *self, int piece) {
-  const weir__channel_field *field = &self->field[self->piece[piece].field];
+  const weir__channel_field *field = &self->out.field[self->out.piece[piece].field];
   const client_piece        *state = &self->state[piece];
   if (field->is_static) {
     if (state->put_in) return WEIR_FAIL(WEIR_ERR_STATE, "static field '%s' was put twice", field->name);
@@ -131,66 +121,25 @@ static weir_status check_time(weir_stream *self, int piece) {
   return WEIR_OK;
 }
 
-static weir_status wrong_shape(const char *name, const weir_array *array, const weir_region *piece) {
-  char       is[200], expected[200];
-  weir_shape have = {.rank = array->rank < 0 || array->rank > WEIR_RANK_MAX ? 0 : array->rank},
-             want = {.rank = piece->rank};
-  memcpy(have.extent, array->extent, sizeof have.extent);
-  memcpy(want.extent, piece->count, sizeof want.extent);
-  return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the piece is %s", name,
-                   weir__shape_text(&have, is), weir__shape_text(&want, expected));
-}
-
-static weir_status check_array(const weir_stream *self, int piece, const weir_array *array) {
-  const weir_region         *region = &self->piece[piece].region;
-  const weir__channel_field *field  = &self->field[self->piece[piece].field];
-  bool                       empty  = false;
-
-  if (!array) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is NULL", field->name);
-  if (array->dtype != field->type.dtype)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': the array is %s, but the field was defined as %s", field->name,
-                     weir_dtype_name(array->dtype), weir_dtype_name(field->type.dtype));
-  if (array->space != WEIR_MEMORY_HOST)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': memory space %d is unknown", field->name, array->space);
-  if (array->rank != region->rank) return wrong_shape(field->name, array, region);
-  for (int a = 0; a < array->rank; a++) {
-    if (array->extent[a] != region->count[a]) return wrong_shape(field->name, array, region);
-    empty = empty || !array->extent[a];
-  }
-  if (!array->data && !empty) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s': its data are NULL", field->name);
-  return WEIR_OK;
-}
-
-/* A view of an array that was checked; only read through. */
-static weir_view array_view(const weir_stream *self, int piece, const weir_array *array) {
-  const weir__channel_piece_of *of = &self->piece[piece];
-  weir_view view  = weir__view_dense((void *)(uintptr_t)array->data, &self->field[of->field].type, &of->region);
-  bool      dense = true;
-  for (int a = 0; a < array->rank; a++) dense = dense && !array->stride[a];
-  for (int a = 0; !dense && a < array->rank; a++)
-    view.stride[a] = array->stride[a] * (int64_t)weir_dtype_size(array->dtype);
-  return view;
-}
-
 /* A failure that `*fatal` tells apart: the channel is lost, rather than one put wrong. */
 static weir_status put(weir_stream *self, const char *name, int number, bool only, const weir_array *array,
                        bool *fatal) {
   int piece;
-  WEIR_TRY(find_piece(self, name, number, only, &piece));
+  WEIR_TRY(client_find_piece(self, &self->out, name, number, only, &piece));
   if (piece < 0) return WEIR_OK;
   WEIR_TRY(check_time(self, piece));
-  WEIR_TRY(check_array(self, piece, array));
+  WEIR_TRY(client_check_array(&self->out, piece, array));
   if (!self->closed) { /* static, and the workers are not there yet */
     WEIR_TRY(need_scratch(self, piece));
-    weir_view to = scratch_view(self, piece), from = array_view(self, piece, array);
+    weir_view to = scratch_view(self, piece), from = client_array_view(&self->out, piece, array);
     weir__view_copy(&to, &from);
-    self->mine[self->piece[piece].field].touched = true;
-    self->state[piece].put_in                    = 1;
+    self->out.mine[self->out.piece[piece].field].touched = true;
+    self->state[piece].put_in                            = 1;
     return WEIR_OK;
   }
   const weir_region *region = weir__writer_wanted(self->writer, piece);
   if (region) {
-    weir_view view = array_view(self, piece, array);
+    weir_view view = client_array_view(&self->out, piece, array);
     *fatal         = true;
     WEIR_TRY(copy_wanted(self, piece, &view, region));
   }
@@ -223,14 +172,14 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
   if (!data) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "weir_put_acquire: data is NULL");
   *data = NULL;
   if (!stream) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "weir_put_acquire: without a stream there is no shape");
-  status = find_piece(stream, field, number, false, &piece);
+  status = client_find_piece(stream, &stream->out, field, number, false, &piece);
   if (!status && piece < 0) status = WEIR_FAIL(WEIR_ERR_ARGUMENT, "field '%s' is a scalar: rank 0 holds it", field);
   if (status) return client_keep(stream, status);
   client_piece *state = &stream->state[piece];
   if (stream->on) status = check_time(stream, piece);
   const weir_region *region = NULL;
   if (stream->on && !status && stream->closed) region = weir__writer_wanted(stream->writer, piece);
-  if (region && weir__region_equal(region, &stream->piece[piece].region)) {
+  if (region && weir__region_equal(region, &stream->out.piece[piece].region)) {
     weir_view view;
     status = weir__writer_view(stream->writer, piece, &view);
     if (!status && view.data) {
@@ -250,7 +199,7 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
 
 static weir_status commit(weir_stream *self, const char *field, int number, bool *fatal) {
   int piece;
-  WEIR_TRY(find_piece(self, field, number, false, &piece));
+  WEIR_TRY(client_find_piece(self, &self->out, field, number, false, &piece));
   if (piece < 0) return WEIR_OK;
   client_piece *state = &self->state[piece];
   if (!state->acquired_in || state->acquired_in != (self->closed ? self->count : -1))
@@ -258,8 +207,8 @@ static weir_status commit(weir_stream *self, const char *field, int number, bool
   WEIR_TRY(check_time(self, piece));
   state->acquired_in = 0;
   if (!self->closed) { /* static: sent from the scratch at the first step */
-    self->mine[self->piece[piece].field].touched = true;
-    state->put_in                                = 1;
+    self->out.mine[self->out.piece[piece].field].touched = true;
+    state->put_in                                        = 1;
     return WEIR_OK;
   }
   const weir_region *region = weir__writer_wanted(self->writer, piece);
@@ -284,13 +233,13 @@ weir_status weir_put_commit(weir_stream *stream, const char *field, int piece) {
 
 bool weir_wanted(const weir_stream *stream, const char *field) {
   if (!stream || !stream->on || !field) return false;
-  for (size_t f = 0; f < stream->fields; f++) {
-    if (strcmp(stream->field[f].name, field)) continue;
-    bool is_static = stream->field[f].is_static;
+  for (size_t f = 0; f < stream->out.fields; f++) {
+    if (strcmp(stream->out.field[f].name, field)) continue;
+    bool is_static = stream->out.field[f].is_static;
     if (!stream->closed) return is_static; /* nobody knows yet: a static field may be wanted */
     if (!stream->in_step || (is_static && stream->count > 1)) return false;
-    for (size_t i = 0; i < stream->mine[f].pieces; i++)
-      if (weir__writer_wanted(stream->writer, stream->mine[f].piece[i])) return true;
+    for (size_t i = 0; i < stream->out.mine[f].pieces; i++)
+      if (weir__writer_wanted(stream->writer, stream->out.mine[f].piece[i])) return true;
     return false;
   }
   return false;

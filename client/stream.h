@@ -1,4 +1,5 @@
-/* The client's stream, shared by stream.c (life and definitions) and step.c (steps and puts). */
+/* The client's stream, shared by stream.c (its life), fields.c (definitions), step.c (steps and puts) and steer.c (what
+ * comes back). */
 #ifndef WEIR_CLIENT_STREAM_H
 #define WEIR_CLIENT_STREAM_H
 #include "channel/writer.h"
@@ -19,19 +20,29 @@ typedef struct client_piece {
   void   *scratch;     /* owned: dense, of the whole piece; NULL before it is needed */
 } client_piece;
 
+/* The fields of one direction. */
+typedef struct client_table {
+  weir__channel_field    *field; /* owned; parallel to client_field */
+  client_field           *mine;  /* owned */
+  size_t                  fields, field_capacity, mine_capacity;
+  weir__channel_piece_of *piece; /* owned */
+  size_t                  pieces, piece_capacity;
+  size_t                  last_found; /* field: they are asked for in the same order in every step */
+} client_table;
+
 struct weir_stream {
   char       *run; /* owned; NULL: no run, all calls do nothing */
   int64_t     attach_timeout_ns;
   weir__arena arena; /* definitions */
 
   weir__channel_definitions definitions; /* complete once closed */
-  weir__channel_field      *field;       /* owned; parallel to client_field */
-  client_field             *mine;        /* owned */
-  size_t                    fields, field_capacity, mine_capacity;
-  weir__channel_piece_of   *piece; /* owned; parallel to client_piece */
-  client_piece             *state; /* owned */
-  size_t                    pieces, piece_capacity, state_capacity;
-  size_t                    last_found; /* field: puts come in the same order in every step */
+  client_table              out, in;     /* fields that are put; fields that come back */
+  client_piece             *state;       /* owned; parallel to the pieces of `out` */
+  size_t                    state_capacity;
+
+  weir__channel_parameter *parameter; /* owned */
+  double                  *value;     /* owned; of each while there is no writer: the last one */
+  size_t                   parameters, parameter_capacity, value_capacity;
 
   weir__writer *writer;          /* NULL before the first step and after the analysis has ended */
   bool          on;              /* there is a run, and the analysis has not ended early */
@@ -46,10 +57,27 @@ struct weir_stream {
 };
 
 /* Keep the message of a failure with the stream; returns `status`. */
+weir_status client_note(weir_stream *stream, weir_status status);
+/* The same for one that spoils the step: workers discard it. */
 weir_status client_keep(weir_stream *stream, weir_status status);
 /* The analysis ends here, the simulation goes on. Keeps the message of `status`, returns it. */
 weir_status client_disable(weir_stream *stream, weir_status status);
-weir_status client_find(weir_stream *stream, const char *name, size_t *field);
+/* The parameters keep the values they have, though the writer goes. */
+void client_take_parameters(weir_stream *stream);
+
+bool        client_is_name(const char *name);
+weir_status client_define_field(weir_stream *stream, client_table *table, const char *name,
+                                const weir_field_options *options);
+weir_status client_define_piece(weir_stream *stream, client_table *table, const char *name, const int64_t *start,
+                                const int64_t *count, int *piece);
+weir_status client_find(const weir_stream *stream, client_table *table, const char *name, size_t *field);
 /* Give a field without pieces the one it has by default. */
-weir_status client_default_piece(weir_stream *stream, size_t field);
+weir_status client_default_piece(weir_stream *stream, client_table *table, size_t field);
+/* Find a piece by its number in its field. `*piece` is -1 where a put is legal and does nothing. */
+weir_status client_find_piece(weir_stream *stream, client_table *table, const char *name, int number, bool only,
+                              int *piece);
+/* Is this array of the type and shape of a piece? */
+weir_status client_check_array(const client_table *table, int piece, const weir_array *array);
+/* A view of an array that was checked. */
+weir_view client_array_view(const client_table *table, int piece, const weir_array *array);
 #endif

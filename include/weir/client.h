@@ -8,13 +8,17 @@
  *      .type  = {.dtype = WEIR_F64, .rank = 2, .dim = {{.name = "y", .size = ny}, {.name = "x", .size = nx}}},
  *      .start = (int64_t[]){j0, 0},
  *      .count = (int64_t[]){rows, nx}});
+ *  weir_parameter_define(s, "wind", 1, 0, 3);
  *  for (...) {
  *    weir_step_begin(s, step, time);
+ *    weir_parameter_get(s, "wind", &wind);
  *    weir_put(s, "t", &(weir_array){.data = t, .dtype = WEIR_F64, .rank = 2, .extent = {rows, nx}});
  *    weir_step_end(s);
  *  }
  *  weir_stream_close(&s);
  *  @endcode
+ *
+ *  What the recipe decides comes back as parameters and fields, for an exact step.
  *
  *  Without the environment variable WEIR_RUN (set by `weir run`) the calls do nothing. With it the first
  * weir_step_begin waits for the workers; from then on only what they asked for is copied, into memory shared with them.
@@ -76,13 +80,45 @@ WEIR_API weir_status weir_field_define(weir_stream *stream, const char *name, co
 WEIR_API weir_status weir_piece_define(weir_stream *stream, const char *field, const int64_t *start,
                                        const int64_t *count, int *piece);
 
-/** Begin a step. The first one ends the definitions and waits for the workers.  Local.
+/** Define a parameter that the recipe may change while the simulation runs; before the first weir_step_begin, alike on
+ *  all processes.  Local.
+ *  @param[in] value        at the start
+ *  @param[in] least, most  its limits; may be infinite. It never leaves them.
+ *  @retval WEIR_ERR_ARGUMENT  bad name; value not finite or not within the limits
+ *  @retval WEIR_ERR_STATE     the name exists, or steps have begun
+ *  @retval WEIR_ERR_MEMORY    an allocation failed; the parameter does not exist */
+WEIR_API weir_status weir_parameter_define(weir_stream *stream, const char *name, double value, double least,
+                                           double most);
+
+/** The value of a parameter, the same on all processes in the same step, and constant between two calls of
+ *  weir_step_begin. Changes come with steps that workers look at. Without a run it is the defined one; when the
+ * analysis ends it stays as it is.  Local; may be called at any time.
+ *  @param[out] value  untouched unless WEIR_OK is returned
+ *  @retval WEIR_END           `stream` is NULL
+ *  @retval WEIR_ERR_ARGUMENT  no such parameter */
+WEIR_API weir_status weir_parameter_get(weir_stream *stream, const char *name, double *value);
+
+/** Define a field that the analysis computes for the simulation (as the increments of a data assimilation), and the
+ *  piece of it that this process wants; before the first weir_step_begin, alike on all processes (but for start and
+ *  count). It has a name of its own among such fields, and may not be static. Whether it comes is up to the recipe.
+ *  Local.
+ *  @param[in] options  as in weir_field_define(); a scalar comes to all processes
+ *  @retval as weir_field_define() */
+WEIR_API weir_status weir_feedback_define(weir_stream *stream, const char *name, const weir_field_options *options);
+/** Define a(nother) piece of it, as weir_piece_define() does.  Local. */
+WEIR_API weir_status weir_feedback_piece_define(weir_stream *stream, const char *field, const int64_t *start,
+                                                const int64_t *count, int *piece);
+
+/** Begin a step. The first one ends the definitions and waits for the workers. In a run that steers (its recipe changes
+ *  parameters, or gives fields back) a step that workers look at begins when all is decided for it; the wait ends as
+ * that of weir_put() does.  Local.
  *  @param[in] step  number, above that of the step before
  *  @param[in] time  physical time, finite, in the units of the stream
  *  @retval WEIR_ERR_ARGUMENT  `step` not above the last one, `time` not finite: the step does not begin
  *  @retval WEIR_ERR_STATE     the step before was not ended (it is now); or this rank is open in another process
- *  @retval WEIR_ERR_TIMEOUT   no worker came; WEIR_ERR_INPUT: the workers refused (weir_stream_error() tells why);
- *          WEIR_ERR_GONE: the worker has left; WEIR_ERR_MEMORY, WEIR_ERR_IO: no shared memory: no analysis from now on
+ *  @retval WEIR_ERR_TIMEOUT   no worker came, or none decided; WEIR_ERR_INPUT: the workers refused (weir_stream_error()
+ * tells why); WEIR_ERR_GONE: the worker has left; WEIR_ERR_MEMORY, WEIR_ERR_IO: no shared memory: no analysis from now
+ * on
  */
 WEIR_API weir_status weir_step_begin(weir_stream *stream, int64_t step, double time);
 
@@ -99,8 +135,8 @@ typedef struct weir_array {
 } weir_array;
 
 /** Put the piece of a field (the only one this process has) for this step: what workers want of it is copied.  Local.
- *  When the channel is full because the workers are behind, the recipe says what happens: the call waits up to a time-out,
- *  the step goes to a local disk, or it is left out (which is WEIR_OK, and counted in weir_stream_stats).
+ *  When the channel is full because the workers are behind, the recipe says what happens: the call waits up to a
+ * time-out, the step goes to a local disk, or it is left out (which is WEIR_OK, and counted in weir_stream_stats).
  *  @retval WEIR_ERR_ARGUMENT  no such field or piece, other type or shape than defined
  *  @retval WEIR_ERR_STATE     outside a step, twice in a step, several pieces (use weir_put_piece), or static and too
  * late
@@ -121,6 +157,31 @@ WEIR_API weir_status weir_put_acquire(weir_stream *stream, const char *field, in
  *  @retval WEIR_ERR_ARGUMENT  no such field or piece; WEIR_ERR_STATE: not acquired in this step */
 WEIR_API weir_status weir_put_commit(weir_stream *stream, const char *field, int piece);
 
+/** Room for an array of the simulation: `data` points at where its first element goes. */
+typedef struct weir_target {
+  void       *data; /**< may be NULL when it is empty */
+  weir_dtype  dtype;
+  int         rank;
+  int64_t     extent[WEIR_RANK_MAX]; /**< as in weir_array */
+  int64_t     stride[WEIR_RANK_MAX]; /**< as in weir_array */
+  weir_memory space;
+} weir_target;
+
+/** Fill the array with what was computed for this step of the only piece of a feedback field that this process has. To
+ * be called between begin and end of a step, also several times. The array is untouched unless WEIR_OK is returned.
+ *  When the value has not come yet, the recipe says what happens: the last one that came is taken again, zeros are, or
+ *  the call waits up to a time-out. (With steering all that is meant for a step is there when it begins.)  Local.
+ *  @retval WEIR_OK            the array holds the value
+ *  @retval WEIR_END           there is none for this step: nothing was computed for it, nobody looks at this step, or
+ *                             there is no analysis
+ *  @retval WEIR_ERR_ARGUMENT  no such field or piece, other type or shape than defined
+ *  @retval WEIR_ERR_STATE     outside a step, or several pieces (use weir_get_piece)
+ *  @retval WEIR_ERR_TIMEOUT   it did not come in time; the step goes on
+ *  @retval WEIR_ERR_GONE      while waiting for it the worker was lost: no analysis from now on */
+WEIR_API weir_status weir_get(weir_stream *stream, const char *field, const weir_target *target);
+/** The same for piece number `piece` of several.  Local. */
+WEIR_API weir_status weir_get_piece(weir_stream *stream, const char *field, int piece, const weir_target *target);
+
 /** Is any piece of this field on this process asked for in the step that has begun? To save computing what nobody
  * wants.  Local. */
 WEIR_API bool weir_wanted(const weir_stream *stream, const char *field);
@@ -133,8 +194,8 @@ WEIR_API bool weir_wanted(const weir_stream *stream, const char *field);
 WEIR_API weir_status weir_step_end(weir_stream *stream);
 
 /** End the stream and set `*stream` to NULL; a step that has begun is ended. Waits at most 5 s for its worker; in a
- *  run whose workers are replaced when they die (`weir run`), until all steps are safe with them, up to the time-out in the
- *  recipe.  Local.
+ *  run whose workers are replaced when they die (`weir run`), until all steps are safe with them, up to the time-out in
+ * the recipe.  Local.
  *  @retval as weir_step_end() for that step */
 WEIR_API weir_status weir_stream_close(weir_stream **stream);
 
