@@ -89,7 +89,7 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
   weir__channel_host(host);
   snprintf(self->note, sizeof self->note, "%s.%s.%d", host, definitions->stream, definitions->rank);
   WEIR_TRY_GOTO(out, weir__alloc_string(run_dir, &self->run_dir));
-  size_t pieces = (size_t)definitions->pieces;
+  size_t pieces = (size_t)definitions->pieces + 1; /* a process may put nothing, and only be steered */
   WEIR_TRY_GOTO(out, weir__alloc_array(pieces, 1, &self->static_present));
   WEIR_TRY_GOTO(out, weir__alloc_array(pieces, 1, &self->present));
   WEIR_TRY_GOTO(out, weir__alloc_array(pieces, sizeof *self->now, &self->now));
