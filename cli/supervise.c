@@ -72,21 +72,18 @@ static weir_status start_simulation(supervision *s) {
 /* How the job ended, as the beginning of a message. */
 static void tell_end(const supervision *s, const weir__run_status *status, char out[1200]) {
   const weir__job *job     = &s->worker_job;
-  char             who[32] = "the workers", were[8] = "were";
-  if (s->workers == 1 || s->gone >= 0) {
-    snprintf(who, sizeof who, "worker %d", s->gone < 0 ? 0 : s->gone);
-    snprintf(were, sizeof were, "was");
-  }
+  char             who[32] = "a worker"; /* an MPI launcher does not say which */
+  if (s->workers == 1 || s->gone >= 0) snprintf(who, sizeof who, "worker %d", s->gone < 0 ? 0 : s->gone);
   if (s->silent)
     snprintf(out, 1200, "%s did not say for %g s that it lives and was killed", who, s->recipe->heartbeat_s);
   else if (status->message[0]) snprintf(out, 1200, "the workers failed: %s", status->message);
-  else if (job->status > 128) snprintf(out, 1200, "%s %s killed (signal %d)", who, were, job->status - 128);
+  else if (job->status > 128) snprintf(out, 1200, "%s was killed (signal %d)", who, job->status - 128);
   else snprintf(out, 1200, "%s ended early (exit status %d)", who, job->status);
 }
 
-static void tell_step(const weir__run_status *status, char out[40]) {
+static void step_text(int64_t step, char out[40]) {
   out[0] = 0;
-  if (status->steps) snprintf(out, 40, " at step %" PRId64, status->step);
+  if (step >= 0) snprintf(out, 40, " at step %" PRId64, step);
 }
 
 /* Why another job of workers would be of no use; NULL: it would. */
@@ -98,37 +95,47 @@ static const char *no_use(const supervision *s, const weir__run_status *status) 
   return NULL;
 }
 
+/* The workers are not started any more. A story that was not told yet is told with it. */
 static void lose(supervision *s, const char *how, const char *why) {
+  char step[40] = "";
+  if (s->story[0]) {
+    step_text(s->story_step, step);
+    how = s->story;
+  }
   s->workers_over = s->workers_lost = true;
-  fprintf(stderr, "weir: %s%s%s\n", how, why, simulates(s) ? "; the simulation goes on without analysis" : "");
+  fprintf(stderr, "weir: %s%s%s%s\n", how, step, why, simulates(s) ? "; the simulation goes on without analysis" : "");
+  s->story[0] = 0;
 }
 
-/* Tell of the last restart, with where the job went on if it came to say so. */
+/* Tell of the last restart, with where the job went on if it came to say so: a checkpoint may be newer than what was
+ * known of the steps. */
 static void tell_story(supervision *s, const weir__run_status *status) {
-  char where[48] = "";
+  char    where[48] = "", step[40];
+  int64_t last      = s->story_step;
   if (!s->story[0]) return;
-  if (status->phase >= WEIR__PHASE_RUNNING && status->restored)
+  if (status->phase >= WEIR__PHASE_RUNNING && status->restored) {
     snprintf(where, sizeof where, " from step %" PRId64, status->from);
-  else if (status->phase >= WEIR__PHASE_RUNNING) snprintf(where, sizeof where, " from the beginning");
-  fprintf(stderr, "weir: %s; restarted%s (%d of %d)\n", s->story, where, s->worker_retries.in_row,
+    if (status->from > last) last = status->from;
+  } else if (status->phase >= WEIR__PHASE_RUNNING) snprintf(where, sizeof where, " from the beginning");
+  step_text(last, step);
+  fprintf(stderr, "weir: %s%s; restarted%s (%d of %d)\n", s->story, step, where, s->worker_retries.in_row,
           s->worker_retries.most);
   s->story[0] = 0;
 }
 
 static void workers_died(supervision *s, const weir__run_status *status) {
-  char        how[1200], step[40], why[80];
+  char        why[80];
   const char *useless = no_use(s, status);
-  tell_end(s, status, how);
-  tell_step(status, step);
+  tell_end(s, status, s->story);
+  s->story_step = status->steps ? status->step : -1;
   weir__job_kill(&s->worker_job); /* what an MPI launcher left when it died itself */
-  snprintf(s->story, sizeof s->story, "%s%s", how, step);
-  if (useless) snprintf(why, sizeof why, "%s", useless);
+  if (useless) lose(s, "", useless);
   else if (weir__retries_next(&s->worker_retries, weir__clock_ns(), status->step)) return;
-  else if (!s->worker_retries.most) snprintf(why, sizeof why, "; recovery: {retries: 0}");
-  else
+  else if (!s->worker_retries.most) lose(s, "", "; recovery: {retries: 0}");
+  else {
     snprintf(why, sizeof why, "; not restarted any more (%d of %d)", s->worker_retries.in_row, s->worker_retries.most);
-  lose(s, s->story, why);
-  s->story[0] = 0;
+    lose(s, "", why);
+  }
 }
 
 /* Once for each job of workers. */
@@ -153,7 +160,7 @@ static void simulation_ended(supervision *s) {
   if (!code || s->interrupts || !s->recipe->stream.restarts) return;
   if (!weir__retries_next(&s->simulation_retries, s->simulation_end, status.step)) return;
   s->again = true;
-  tell_step(&status, step);
+  step_text(status.steps ? status.step : -1, step);
   fprintf(stderr, "weir: the simulation %s%d)%s; started again (%d of %d)\n",
           code > 128 ? "was killed (signal " : "failed (exit status ", code > 128 ? code - 128 : code, step,
           s->simulation_retries.in_row, s->simulation_retries.most);
@@ -167,8 +174,7 @@ static void after_simulation(supervision *s) {
   if (s->again || met) weir__job_kill(&s->worker_job);
   if (s->again) return;
   if (met) {
-    lose(s, s->story[0] ? s->story : "the workers", "; the simulation ended before others had taken over");
-    s->story[0] = 0;
+    lose(s, "the workers died", "; the simulation ended before others had taken over");
     return;
   }
   s->unattended = true;
@@ -195,8 +201,7 @@ static void interrupt(supervision *s, int signal) {
   s->again                 = false;
   s->worker_retries.due_ns = s->simulation_retries.due_ns = 0;
   if (!works(s)) {
-    if (s->story[0]) lose(s, s->story, "; interrupted");
-    s->story[0]     = 0;
+    if (s->story[0]) lose(s, "", "; interrupted");
     s->workers_over = true;
   }
   if (s->interrupts == 1) weir__job_signal(simulates(s) ? &s->simulation_job : &s->worker_job, signal);
@@ -246,10 +251,8 @@ static weir_status look(supervision *s, progress *p) {
   if (simulated && !simulates(s)) simulation_ended(s);
   if (worked && !works(s)) workers_ended(s);
   if (s->simulation_end) after_simulation(s);
-  if (s->simulation_end && !works(s) && !s->again && !s->workers_over) {
-    lose(s, s->story[0] ? s->story : "the workers have ended", "; the simulation has ended as well");
-    s->story[0] = 0;
-  }
+  if (s->simulation_end && !works(s) && !s->again && !s->workers_over)
+    lose(s, "the workers have ended", "; the simulation has ended as well");
   if (s->workers_over && !s->again) weir__check_abandon_all(s->directory->path, "the workers have ended");
   if (works(s)) progress_show(p, s->directory->path);
   return start_due(s);

@@ -27,7 +27,8 @@ typedef struct supervision {
   bool          workers_over;   /* no further job of them is started, */
   bool          workers_lost;   /* though the run was not done: why was said already */
   bool          unattended;     /* the simulation ended and no worker had seen it */
-  char          story[1400];    /* how the workers died, to be told with where they went on */
+  char          story[1200];    /* how the workers died, to be told with where they went on; "": nothing to tell */
+  int64_t       story_step;     /* the number of the last step known to be done then; -1: none */
 } supervision;
 
 /* Returns when both jobs have ended for good. < 0: a job could not be started. */
