@@ -1,4 +1,5 @@
 #include "exec/checkpoint.h"
+#include "exec/steer.h"
 #include "core/clock.h"
 #include "core/text.h"
 #include <dirent.h>
@@ -28,7 +29,7 @@ typedef struct header {
   int32_t  rank, size;
   int64_t  ordinal, step, interval;
   double   time;
-  uint64_t nodes, cell_bytes, state_bytes, failure_bytes;
+  uint64_t nodes, cell_bytes, state_bytes, steer_bytes, failure_bytes;
 } header;
 
 typedef struct weir__keeper {
@@ -67,7 +68,8 @@ static header describe(const weir__worker *w) {
                   .time        = w->last_time,
                   .nodes       = (uint64_t)w->graph->nodes,
                   .cell_bytes  = cell_bytes(w->plan),
-                  .state_bytes = w->plan->state_bytes};
+                  .state_bytes = w->plan->state_bytes,
+                  .steer_bytes = weir__steer_bytes(w)};
 }
 
 static void path_of(const weir__worker_options *options, int rank, int64_t ordinal, const char *before,
@@ -107,6 +109,15 @@ static weir_status put_all(const weir__worker *w, file *f, const header *h, cons
     WEIR_TRY(put(f, cell->token, (size_t)cell->ring, path)); /* of cells of our own they lie side by side */
   }
   WEIR_TRY(put(f, p->state, p->state_bytes, path));
+  if (h->steer_bytes) {
+    char       *bytes;
+    weir_status status = weir__alloc_zeroed(h->steer_bytes, 0, &bytes);
+    if (status < 0) return status;
+    weir__steer_save(w, bytes);
+    status = put(f, bytes, h->steer_bytes, path);
+    weir__free(bytes);
+    WEIR_TRY(status);
+  }
   WEIR_TRY(put(f, failures, h->failure_bytes, path));
   uint32_t crc = f->crc;
   return put(f, &crc, sizeof crc, path);
@@ -336,8 +347,12 @@ static weir_status read_file(const weir__worker_options *options, int rank, int 
     at += part;
   }
   if (h.magic != MAGIC || h.identity != options->identity || h.rank != rank || h.size != size || h.ordinal != ordinal ||
-      h.nodes > INT_MAX || h.state_bytes > have || h.cell_bytes > have || h.failure_bytes > have ||
-      sizeof h + h.nodes * sizeof(int64_t) + h.cell_bytes + h.state_bytes + h.failure_bytes + sizeof crc != have || sum != crc)
+      h.nodes > INT_MAX || h.state_bytes > have || h.cell_bytes > have || h.steer_bytes > have ||
+      h.failure_bytes > have ||
+      sizeof h + h.nodes * sizeof(int64_t) + h.cell_bytes + h.state_bytes + h.steer_bytes + h.failure_bytes +
+              sizeof crc !=
+          have ||
+      sum != crc)
     status = damaged(path);
 out:
   if (fd >= 0) close(fd);
@@ -380,8 +395,8 @@ weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *
     bound = -say[1];
   }
   if (-say[1] < 0) return WEIR_END;
-  char  *bytes = NULL;
-  header h     = {0};
+  char       *bytes  = NULL;
+  header      h      = {0};
   weir_status status = read_file(options, rank, size, say[0], &bytes);
   if (status >= 0) {
     memcpy(&h, bytes, sizeof h);
@@ -402,7 +417,8 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
   const weir__plan *p = w->plan;
   header            h, mine = describe(w);
   memcpy(&h, bytes, sizeof h);
-  if (h.nodes != mine.nodes || h.cell_bytes != mine.cell_bytes || h.state_bytes != mine.state_bytes)
+  if (h.nodes != mine.nodes || h.cell_bytes != mine.cell_bytes || h.state_bytes != mine.state_bytes ||
+      h.steer_bytes != mine.steer_bytes)
     return WEIR_FAIL(WEIR_ERR_INPUT, "the checkpoint at step %" PRId64 " belongs to another graph", at->step);
   const char *next = bytes + sizeof h;
   memcpy(w->active_count, next, (size_t)h.nodes * sizeof *w->active_count);
@@ -416,7 +432,8 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
     next += (size_t)cell->ring;
   }
   memcpy(p->state, next, p->state_bytes);
-  WEIR_TRY(weir__failures_take(w, next + p->state_bytes, h.failure_bytes));
+  weir__steer_load(w, next + p->state_bytes);
+  WEIR_TRY(weir__failures_take(w, next + p->state_bytes + h.steer_bytes, h.failure_bytes));
   w->begun = w->retired = h.ordinal;
   w->last_step          = h.step;
   w->last_time          = h.time;

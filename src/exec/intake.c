@@ -106,6 +106,28 @@ static weir_status compare_fields(const weir__channel_definitions *a, const weir
   return status;
 }
 
+/* Decisions go by the number of a parameter, so all processes number them alike. */
+static weir_status compare_parameters(const weir__channel_definitions *a, const weir__channel_definitions *b) {
+  if (a->parameters != b->parameters)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "stream %s: process %d defines %d parameters, process %d defines %d", a->stream,
+                     a->rank, a->parameters, b->rank, b->parameters);
+  for (int i = 0; i < a->parameters; i++) {
+    const weir__channel_parameter *p = &a->parameter[i], *q = &b->parameter[i];
+    if (strcmp(p->name, q->name) || p->value != q->value || p->least != q->least || p->most != q->most)
+      return WEIR_FAIL(WEIR_ERR_INPUT,
+                       "stream %s: processes disagree on parameters: process %d defines %s = %g (%g to %g), process %d "
+                       "defines %s = %g (%g to %g)",
+                       a->stream, a->rank, p->name, p->value, p->least, p->most, b->rank, q->name, q->value, q->least,
+                       q->most);
+  }
+  return WEIR_OK;
+}
+
+static weir_status compare_definitions(const weir__channel_definitions *a, const weir__channel_definitions *b) {
+  WEIR_TRY(compare_fields(a, b));
+  return compare_parameters(a, b);
+}
+
 /* The first worker with a process speaks for all: what that process said travels to every worker, so that those without
  * a process know the fields too; those with some hold it against their own. */
 static weir_status share(weir__intake *in, const weir__channel_definitions *mine, int root) {
@@ -125,7 +147,7 @@ static weir_status share(weir__intake *in, const weir__channel_definitions *mine
   if (speaker) memcpy(copy, bytes.data, bytes.length);
   WEIR_TRY_GOTO(out, weir__comm_broadcast(in->comm, copy, (size_t)length, root));
   status = weir__definitions_unpack(copy, (size_t)length, &in->arena, &in->definitions);
-  if (status >= 0 && mine) status = compare_fields(&in->definitions, mine);
+  if (status >= 0 && mine) status = compare_definitions(&in->definitions, mine);
   status = weir__comm_agree(in->comm, status);
 out:
   weir__text_clear(&bytes);
@@ -139,7 +161,7 @@ static weir_status agree_on_fields(weir__intake *in) {
       in->channels ? weir__comm_size(in->comm) - weir__comm_rank(in->comm) : 0; /* largest: the first worker */
   WEIR_TRY(weir__comm_max(in->comm, &place, 1));
   for (int i = 1; i < in->channels && status >= 0; i++)
-    status = compare_fields(mine, weir__channel_definitions_of(in->channel[i]));
+    status = compare_definitions(mine, weir__channel_definitions_of(in->channel[i]));
   WEIR_TRY(weir__comm_agree(in->comm, status));
   WEIR_TRY(share(in, mine, weir__comm_size(in->comm) - (int)place));
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)in->definitions.fields * sizeof *in->field, &in->field));
@@ -191,6 +213,11 @@ int weir__intake_fields(const weir__intake *intake, const weir__intake_field **f
 
 const char *weir__intake_time_units(const weir__intake *intake) { return intake->definitions.time_units; }
 const char *weir__intake_calendar(const weir__intake *intake) { return intake->definitions.calendar; }
+
+int weir__intake_parameters(const weir__intake *intake, const weir__channel_parameter **parameters) {
+  *parameters = intake->definitions.parameter;
+  return intake->definitions.parameters;
+}
 
 /* Marks where pieces of a field begin or end on an axis. */
 static void mark_edges(const weir__intake *in, int field, int axis, int64_t *mark) {

@@ -58,13 +58,97 @@ static int choose_slots(const weir__intake *in, const weir__plan *plan, const we
   return slots < LEAST ? LEAST : slots > MOST ? MOST : (int)slots;
 }
 
+/* ---- what goes back ---- */
+
+static int find_feedback(const weir__graph *graph, const char *name) {
+  for (int i = 0; i < graph->feedbacks; i++)
+    if (!strcmp(graph->feedback[i].name, name)) return i;
+  return -1;
+}
+
+static weir_status check_feedback(const weir__graph *graph, const weir__feedback *f, const weir_field_type *asked) {
+  const weir_field_type *type = weir__edge_type(graph, f->edge);
+  weir_shape             have = weir__shape_of(type), want = weir__shape_of(asked);
+  bool                   same = type->dtype == asked->dtype && type->rank == asked->rank;
+  char                   x[200], y[200];
+  for (int a = 0; same && a < type->rank; a++) same = type->dim[a].size == asked->dim[a].size;
+  if (same) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: feedback %s is %s %s, but the simulation asks for %s %s",
+                   f->place.file ? f->place.file : "?", f->place.line, f->place.column, f->name,
+                   weir_dtype_name(type->dtype), weir__shape_text(&have, x), weir_dtype_name(asked->dtype),
+                   weir__shape_text(&want, y));
+}
+
+/* The terms of each field that the simulation may ask for; a field of the recipe that it never asks for is a mistake.
+ */
+static weir_status feedback_terms(weir__intake *in, const weir__graph *graph, weir__channel_feedback **terms) {
+  const weir__channel_definitions *d = &in->definitions;
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)d->feedbacks * sizeof **terms, terms));
+  for (int k = 0; k < d->feedbacks; k++) {
+    int f       = find_feedback(graph, d->feedback[k].name);
+    (*terms)[k] = (weir__channel_feedback){0};
+    if (f < 0) continue;
+    const weir__feedback *from = &graph->feedback[f];
+    WEIR_TRY(check_feedback(graph, from, &d->feedback[k].type));
+    (*terms)[k] = (weir__channel_feedback){true, from->lag, (weir__channel_late)from->when_late,
+                                           (int64_t)(from->timeout_s * 1e9)};
+  }
+  for (int f = 0; f < graph->feedbacks; f++) {
+    bool asked = false;
+    for (int k = 0; k < d->feedbacks; k++) asked |= !strcmp(d->feedback[k].name, graph->feedback[f].name);
+    if (!asked)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: the simulation does not ask for a feedback field %s",
+                       graph->feedback[f].place.file ? graph->feedback[f].place.file : "?",
+                       graph->feedback[f].place.line, graph->feedback[f].place.column, graph->feedback[f].name);
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__intake_feedbacks(weir__intake *in, const weir__graph *graph, const weir__local_feedback **list,
+                                   int *count) {
+  weir__local_feedback *local;
+  int                   total = 0, n = 0;
+  for (int i = 0; i < in->channels; i++) total += weir__channel_definitions_of(in->channel[i])->feedback_pieces;
+  WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)total * sizeof *local, &local));
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
+    for (int k = 0; k < d->feedback_pieces; k++) {
+      int f = find_feedback(graph, d->feedback[d->feedback_piece[k].field].name);
+      if (f < 0) continue;
+      WEIR_TRY(check_feedback(graph, &graph->feedback[f], &d->feedback[d->feedback_piece[k].field].type));
+      local[n++] =
+          (weir__local_feedback){.feedback = f, .channel = i, .piece = k, .region = d->feedback_piece[k].region};
+    }
+  }
+  *list  = local;
+  *count = n;
+  return WEIR_OK;
+}
+
+weir_status weir__intake_feedback(weir__intake *in, const weir__local_feedback *local, uint64_t sequence,
+                                  const weir_view *view) {
+  return weir__channel_feedback_write(in->channel[local->channel], local->piece, sequence, view);
+}
+
+weir_status weir__intake_change(weir__intake *in, const weir__channel_change *change) {
+  for (int i = 0; i < in->channels; i++) WEIR_TRY(weir__channel_change_post(in->channel[i], change));
+  return WEIR_OK;
+}
+
+void weir__intake_horizon(weir__intake *in, uint64_t before) {
+  for (int i = 0; i < in->channels; i++) weir__channel_horizon(in->channel[i], before);
+}
+
+/* ---- demands ---- */
+
 weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
-  const weir__graph     *graph = plan->graph;
-  weir__channel_trigger *trigger;
-  weir__channel_demand  *demand;
-  weir__channel_want    *want;
-  int                    wants = 0;
-  uint64_t               all = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
+  const weir__graph      *graph = plan->graph;
+  weir__channel_trigger  *trigger;
+  weir__channel_demand   *demand;
+  weir__channel_want     *want;
+  weir__channel_feedback *feedback;
+  int                     wants = 0;
+  uint64_t                all   = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
   if (in->demanded) return WEIR_OK; /* by an earlier worker of this process: the same */
   WEIR_TRY(open_peers(in));
   in->slots = choose_slots(in, plan, options);
@@ -73,6 +157,7 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * WEIR__WANTS_MAX * sizeof *want, &want));
   for (int t = 0; t < graph->triggers; t++)
     trigger[t] = (weir__channel_trigger){graph->trigger[t].period, graph->trigger[t].phase, graph->trigger[t].interval};
+  WEIR_TRY(feedback_terms(in, graph, &feedback));
   WEIR_TRY(weir__doorbell_expect(in->doorbell, WEIR__DOOR, in->channels));
   for (int i = 0, at = 0; i < in->channels; i++) {
     weir__channel_terms terms = {.slots           = in->slots,
@@ -83,10 +168,12 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
                                  .spill_bytes     = options->spill_bytes,
                                  .spill_directory = options->spill_directory,
                                  .supervised      = options->supervised,
-                                 .trigger    = trigger,
-                                 .triggers   = graph->triggers,
-                                 .doorbell   = in->doorbell,
-                                 .door       = WEIR__DOOR};
+                                 .steering        = graph->decisions.node >= 0 || graph->feedbacks > 0,
+                                 .feedback        = feedback,
+                                 .trigger         = trigger,
+                                 .triggers        = graph->triggers,
+                                 .doorbell        = in->doorbell,
+                                 .door            = WEIR__DOOR};
     int                 first = at;
     for (; at < plan->pieces && plan->piece[at].channel == i; at++) {
       weir__wants of;
@@ -135,6 +222,7 @@ static weir__channel_event read_next(weir__intake *in, int i) {
     weir__channel_event event = weir__channel_next(in->channel[i], &in->record[i]);
     if (event != WEIR__CHANNEL_STEP || last_number(&in->record[i]) > in->skip) return event;
     weir__channel_done(in->channel[i], in->record[i].sequence);
+    weir__channel_acknowledge(in->channel[i], in->record[i].sequence + in->record[i].more + 1);
   }
 }
 
@@ -175,8 +263,7 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
 void weir__intake_settle(weir__intake *in, const weir__arrival *arrival) {
   in->next = arrival->sequence + arrival->more + 1;
   if (arrival->torn) in->dropped += (int64_t)arrival->more + 1;
-  for (int i = 0; i < in->channels; i++)
-    in->read[i] = in->record[i].sequence + in->record[i].more >= in->next;
+  for (int i = 0; i < in->channels; i++) in->read[i] = in->record[i].sequence + in->record[i].more >= in->next;
 }
 
 weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
@@ -242,6 +329,7 @@ void weir__intake_rewind(weir__intake *in) {
     weir__channel_rewind(in->channel[i]);
     in->read[i] = false;
   }
+  in->skip   = INT64_MIN;
   in->placed = false;
   in->ended  = false; /* they end again, or the agreed end comes before */
 }

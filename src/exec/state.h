@@ -135,13 +135,11 @@ void weir__worker_beat(weir__worker *w, bool idle, int64_t *timeout);
 static inline int64_t weir__worker_watch(const weir__worker *w) { return w->trace ? weir__clock_ns() : 0; }
 
 /* ---- steer.c: what goes back to the simulation ---- */
-weir_status weir__steer_create(weir__worker *w);
-void        weir__steer_destroy(weir__worker *w);
 /* In the order of steps, on every worker, after all deliveries of the step; any thread. NULL: nothing was decided. */
 void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, int count);
 /* `piece` is a number in plan->feedback; each in the order of steps; any thread. */
 void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_view *view);
-/* What was decided in a step that is in flight or was the last one; NULL: nothing. */
+/* What was decided in a step that is in flight or was the last one; -1: what held before. */
 const double *weir__worker_decisions(const weir__worker *w, int64_t ordinal);
 
 /* ---- intake, as the worker uses it ---- */
@@ -155,18 +153,26 @@ weir_status weir__intake_next(weir__intake *intake, weir__arrival *arrival);
 void weir__intake_settle(weir__intake *intake, const weir__arrival *arrival);
 bool weir__intake_lost(const weir__intake *intake); /* it ended because a process died, or gave up */
 void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);
-void weir__intake_done(weir__intake *intake, uint64_t sequence);          /* its data are not looked at any more */
-void weir__intake_acknowledge(weir__intake *intake, uint64_t before);     /* all steps before: their places are free */
+void weir__intake_done(weir__intake *intake, uint64_t sequence);      /* its data are not looked at any more */
+void weir__intake_acknowledge(weir__intake *intake, uint64_t before); /* all steps before: their places are free */
 /* DROP_NEWEST: steps below this one have a place here; the smallest of all workers is granted to the processes. */
 uint64_t weir__intake_room(const weir__intake *intake);
 void     weir__intake_grant(weir__intake *intake, uint64_t before);
 /* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
-void            weir__intake_skip(weir__intake *intake, int64_t step);
-int             weir__intake_slots(const weir__intake *intake); /* of each channel; 0: this worker has none */
+void weir__intake_skip(weir__intake *intake, int64_t step);
+/* What goes back: the regions that the processes here ask for; terms of the graph's feedback and decisions are posted
+ * with the demands. WEIR_ERR_INPUT: a process asks for a field of other type or shape than the recipe computes. */
+weir_status weir__intake_feedbacks(weir__intake *intake, const weir__graph *graph, const weir__local_feedback **list,
+                                   int *count);
+weir_status weir__intake_feedback(weir__intake *intake, const weir__local_feedback *local, uint64_t sequence,
+                                  const weir_view *view);
+weir_status weir__intake_change(weir__intake *intake, const weir__channel_change *change);
+void        weir__intake_horizon(weir__intake *intake, uint64_t before);
+int         weir__intake_slots(const weir__intake *intake); /* of each channel; 0: this worker has none */
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
 const char     *weir__intake_stream(const weir__intake *intake);
-int64_t         weir__intake_queued(const weir__intake *intake); /* steps published and not read */
+int64_t         weir__intake_queued(const weir__intake *intake);   /* steps published and not read */
 int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
 int64_t         weir__intake_blocked_ns(const weir__intake *intake);
 int64_t         weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */

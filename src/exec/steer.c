@@ -1,48 +1,180 @@
 /* What the plan decided and computed for the simulation, handed over step by step: weir__worker_deliver for each region
- * of a feedback field, then weir__worker_decided. Both keep the order of steps; any thread. */
-#include "exec/state.h"
+ * of a feedback field, then weir__worker_decided. Both keep the order of steps; any thread.
+ *
+ * The decisions of a step are absolute: every parameter's value, every steered trigger's settings. What differs from
+ * the step before is a change; it is numbered, so that a channel ignores those it had from a worker that died. A
+ * decision of step n takes effect at step n + delay; so after step n all is decided up to there, and that is the
+ * horizon up to which processes may go. */
+#include "exec/steer.h"
+#include <stdio.h>
 #include <string.h>
 
-struct weir__steer {
-  int               count;     /* decisions of a step; 0: nothing is steered */
-  double           *value;     /* a row for each step in `step` of the worker */
-  bool             *known;     /* per row */
-  _Atomic uint64_t *delivered; /* per piece of feedback: how often it had a value so far */
-};
+typedef struct weir__steer {
+  int             count;   /* decisions of a step; 0: nothing is steered */
+  int64_t         delay;   /* from a step to the first one that is not open any more: of decisions and of fields */
+  int64_t         rows;    /* of `row`: steps in flight, and those whose decisions have not taken effect */
+  double         *row;     /* the decisions of step n in row n % rows */
+  double         *start;   /* before any decision */
+  uint64_t        number;  /* of the next change */
+  _Atomic int64_t decided; /* ordinal: all steps before are */
+  _Atomic int64_t stop_at; /* ordinal; -1: none */
+  weir_status     status;  /* of the first failure to post */
+  char            message[256];
+} weir__steer;
+
+static const weir__decisions *decisions(const weir__worker *w) { return &w->graph->decisions; }
+
+static bool steered(const weir__worker *w) { return decisions(w)->node >= 0 || w->graph->feedbacks; }
+
+/* ---- life ---- */
+
+/* What holds before the first decision has taken effect. */
+static void fill_start(const weir__worker *w, double *start) {
+  const weir__decisions *d = decisions(w);
+  for (int i = 0; i < d->parameters; i++) start[i] = d->initial[i];
+  for (int i = 0; i < d->triggers; i++) {
+    const weir__trigger *t           = &w->graph->trigger[d->trigger[i]];
+    start[d->parameters + 3 * i]     = (double)t->period;
+    start[d->parameters + 3 * i + 1] = (double)t->phase;
+    start[d->parameters + 3 * i + 2] = t->interval;
+  }
+}
 
 weir_status weir__steer_create(weir__worker *w) {
-  const weir__graph  *graph = w->graph;
-  struct weir__steer *steer;
-  WEIR_TRY(weir__alloc_zeroed(sizeof *steer, 0, &steer));
-  w->steer = steer;
-  if (graph->decisions.node >= 0) steer->count = (int)graph->node[graph->decisions.node].type[0].dim[0].size;
-  WEIR_TRY(weir__alloc_array((size_t)steer->count * (size_t)w->steps + 1, sizeof *steer->value, &steer->value));
-  WEIR_TRY(weir__alloc_array((size_t)w->steps, sizeof *steer->known, &steer->known));
-  return weir__alloc_array((size_t)w->plan->feedbacks + 1, sizeof *steer->delivered, &steer->delivered);
+  const weir__decisions *d = decisions(w);
+  weir__steer           *self;
+  if (!steered(w)) return WEIR_OK;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
+  w->steer    = self;
+  self->delay = INT64_MAX;
+  atomic_init(&self->stop_at, -1);
+  if (d->node >= 0) {
+    self->count = (int)w->graph->node[d->node].type[0].dim[0].size;
+    self->delay = d->delay;
+  }
+  for (int i = 0; i < w->graph->feedbacks; i++)
+    if (w->graph->feedback[i].lag < self->delay) self->delay = w->graph->feedback[i].lag;
+  self->rows = w->steps + (d->node >= 0 ? d->delay : 0);
+  WEIR_TRY(weir__alloc_array((size_t)(self->count * self->rows) + 1, sizeof *self->row, &self->row));
+  WEIR_TRY(weir__alloc_array((size_t)self->count + 1, sizeof *self->start, &self->start));
+  fill_start(w, self->start);
+  return WEIR_OK;
 }
 
 void weir__steer_destroy(weir__worker *w) {
   if (!w->steer) return;
-  weir__free(w->steer->value);
-  weir__free(w->steer->known);
-  weir__free((void *)w->steer->delivered);
+  weir__free(w->steer->row);
+  weir__free(w->steer->start);
   weir__free(w->steer);
   w->steer = NULL;
 }
 
-void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, int count) {
-  struct weir__steer *steer = w->steer;
-  size_t              row   = (size_t)(s - w->step);
-  steer->known[row]         = vector != NULL;
-  if (vector) memcpy(steer->value + row * (size_t)steer->count, vector, (size_t)count * sizeof *vector);
+void weir__steer_begin(weir__worker *w) {
+  weir__steer *self = w->steer;
+  if (!self) return;
+  atomic_store(&self->decided, w->begun);
+  if (w->intake) weir__intake_horizon(w->intake, w->retired_sequence + (uint64_t)self->delay);
 }
 
-void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_view *view) {
-  (void)s;
-  if (!view->missing) atomic_fetch_add_explicit(&w->steer->delivered[piece], 1, memory_order_relaxed);
+/* ---- checkpoints ---- */
+
+size_t weir__steer_bytes(const weir__worker *w) {
+  return w->steer ? sizeof w->steer->number + (size_t)(w->steer->count * w->steer->rows) * sizeof(double) : 0;
+}
+
+void weir__steer_save(const weir__worker *w, char *bytes) {
+  if (!w->steer) return;
+  memcpy(bytes, &w->steer->number, sizeof w->steer->number);
+  memcpy(bytes + sizeof w->steer->number, w->steer->row, weir__steer_bytes(w) - sizeof w->steer->number);
+}
+
+void weir__steer_load(weir__worker *w, const char *bytes) {
+  if (!w->steer) return;
+  memcpy(&w->steer->number, bytes, sizeof w->steer->number);
+  memcpy(w->steer->row, bytes + sizeof w->steer->number, weir__steer_bytes(w) - sizeof w->steer->number);
+}
+
+/* ---- steps ---- */
+
+static double *row_of(const weir__steer *self, int64_t ordinal) {
+  return self->row + (ordinal % self->rows) * self->count;
 }
 
 const double *weir__worker_decisions(const weir__worker *w, int64_t ordinal) {
-  size_t row = (size_t)(ordinal % w->steps);
-  return w->steer->known[row] ? w->steer->value + row * (size_t)w->steer->count : NULL;
+  return ordinal < 0 ? w->steer->start : row_of(w->steer, ordinal);
+}
+
+static void post(weir__worker *w, const weir__step *s, weir__channel_change_kind kind, int index, const double *value,
+                 int values) {
+  weir__steer         *self   = w->steer;
+  weir__channel_change change = {
+      .number = self->number++, .sequence = s->sequence + (uint64_t)decisions(w)->delay, .kind = kind, .index = index};
+  memcpy(change.value, value, (size_t)values * sizeof *value);
+  if (!w->intake || self->status < 0) return;
+  self->status = weir__intake_change(w->intake, &change);
+  if (self->status < 0) snprintf(self->message, sizeof self->message, "%s", weir_error_last());
+}
+
+/* Bytes, not values: NaN must not differ from itself. */
+static bool same(const double *a, const double *b, int n) { return !memcmp(a, b, (size_t)n * sizeof *a); }
+
+static void post_changes(weir__worker *w, const weir__step *s, const double *now, const double *before) {
+  const weir__decisions *d = decisions(w);
+  for (int i = 0; i < d->parameters; i++)
+    if (d->parameter[i] >= 0 && !same(now + i, before + i, 1))
+      post(w, s, WEIR__CHANGE_PARAMETER, d->parameter[i], now + i, 1);
+  for (int i = 0; i < d->triggers; i++) {
+    int at = d->parameters + 3 * i;
+    if (!same(now + at, before + at, 3)) post(w, s, WEIR__CHANGE_TRIGGER, d->trigger[i], now + at, 3);
+  }
+}
+
+void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, int count) {
+  weir__steer *self = w->steer;
+  if (self->count) {
+    const double *before = weir__worker_decisions(w, s->ordinal - 1);
+    double       *now    = row_of(self, s->ordinal);
+    memcpy(now, vector ? vector : before, (size_t)self->count * sizeof *now); /* missing: nothing was decided */
+    post_changes(w, s, now, before);
+    int64_t notice = decisions(w)->delay > w->plan->flight ? decisions(w)->delay : w->plan->flight;
+    if (count && now[count - 1] != 0 && atomic_load(&self->stop_at) < 0)
+      atomic_store(&self->stop_at, s->ordinal + notice);
+  }
+  atomic_store(&self->decided, s->ordinal + 1);
+  if (w->intake) weir__intake_horizon(w->intake, s->sequence + s->more + 1 + (uint64_t)self->delay);
+  if (!w->intake) weir__worker_wake(w);
+}
+
+void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_view *view) {
+  const weir__local_feedback *local = &w->plan->feedback[piece];
+  weir_status                 status =
+      weir__intake_feedback(w->intake, local, s->sequence + (uint64_t)w->graph->feedback[local->feedback].lag, view);
+  if (status >= 0 || w->steer->status < 0) return;
+  w->steer->status = status;
+  snprintf(w->steer->message, sizeof w->steer->message, "%s", weir_error_last());
+}
+
+weir_status weir__steer_settle(weir__worker *w) {
+  int64_t stop_at;
+  if (!w->steer) return WEIR_OK;
+  stop_at = atomic_load_explicit(&w->steer->stop_at, memory_order_relaxed);
+  if (stop_at >= 0) weir__worker_limit(w, stop_at);
+  return w->steer->status < 0 ? WEIR_FAIL(w->steer->status, "%s", w->steer->message) : WEIR_OK;
+}
+
+/* ---- a source without a simulation ---- */
+
+bool weir__steer_open(const weir__worker *w) {
+  return !w->steer || w->intake || !w->steer->count || w->begun < atomic_load(&w->steer->decided) + decisions(w)->delay;
+}
+
+weir__trigger weir__steer_trigger(const weir__worker *w, int t) {
+  const weir__decisions *d = decisions(w);
+  if (w->steer && w->steer->count)
+    for (int i = 0; i < d->triggers; i++) {
+      if (d->trigger[i] != t) continue;
+      const double *value = weir__worker_decisions(w, w->begun - d->delay) + d->parameters + 3 * i;
+      return (weir__trigger){.period = (int64_t)value[0], .phase = (int64_t)value[1], .interval = value[2]};
+    }
+  return w->graph->trigger[t];
 }

@@ -8,6 +8,7 @@
  * before they begin it. */
 #include "core/clock.h"
 #include "exec/checkpoint.h"
+#include "exec/steer.h"
 #include <math.h>
 #include <sched.h>
 #include <string.h>
@@ -40,9 +41,10 @@ static weir_status next_arrival(weir__worker *w, weir__arrival *arrival) {
   if (status != WEIR_OK) return status;
   *arrival =
       (weir__arrival){.step = arrival->step, .time = arrival->time, .sequence = (uint64_t)w->begun, .known = true};
-  for (int t = 0; t < graph->triggers; t++)
-    if (weir__trigger_fires(&graph->trigger[t], arrival->step, arrival->time, w->last_time))
-      arrival->fired |= (uint64_t)1 << t;
+  for (int t = 0; t < graph->triggers; t++) {
+    weir__trigger trigger = weir__steer_trigger(w, t);
+    if (weir__trigger_fires(&trigger, arrival->step, arrival->time, w->last_time)) arrival->fired |= (uint64_t)1 << t;
+  }
   return WEIR_OK;
 }
 
@@ -67,9 +69,9 @@ static weir_status ask_all(weir__worker *w) {
   if (!weir__relay_follows(w)) { /* what does not see the simulation agrees to anything */
     status = w->limit >= 0 && w->begun >= w->limit ? WEIR_END : weir__intake_next(w->intake, &w->asked);
     if (status == WEIR_ERR_TIMEOUT || status < 0) return status;
-    say[WHOLE_WHOLE]        = status == WEIR_END ? ENDED : w->asked.torn ? TORN : WHOLE;
-    say[WHOLE_ROOM] = (int64_t)weir__intake_room(w->intake);
-    say[WHOLE_MORE]         = (int64_t)w->asked.more;
+    say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? TORN : WHOLE;
+    say[WHOLE_ROOM]  = (int64_t)weir__intake_room(w->intake);
+    say[WHOLE_MORE]  = (int64_t)w->asked.more;
     if (w->asked.known) {
       say[WHOLE_STEP] = w->asked.step;
       say[WHOLE_TIME] = ordered(w->asked.time);
@@ -177,7 +179,8 @@ void weir__worker_limit(weir__worker *w, int64_t ordinal) {
 }
 
 weir_status weir__steps_begin(weir__worker *w, bool *some) {
-  while (w->ended < 0 && w->begun - w->retired < w->plan->flight && w->begun < weir__keeper_gate(w)) {
+  while (w->ended < 0 && w->begun - w->retired < w->plan->flight && w->begun < weir__keeper_gate(w) &&
+         weir__steer_open(w)) {
     bool          agrees  = w->options.agree_steps && w->intake && weir__comm_size(w->comm) > 1;
     weir__arrival arrival = {0};
     weir_status   status;

@@ -278,9 +278,8 @@ static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__message *m      = &p->out[task->message];
   int64_t              slot   = s->ordinal % p->flight;
   char                *buffer = m->buffer + (size_t)slot * m->stride, *next = buffer + m->head;
-  weir__message_head   head   = {s->step, s->ordinal};
+  weir__message_head   head   = {s->step, s->ordinal, (int64_t)m->head};
   uint8_t             *tokens = (uint8_t *)buffer + sizeof head;
-  memcpy(buffer, &head, sizeof head);
   for (int i = 0; i < m->packets; i++) {
     const weir__packet *packet = &p->packet_out[m->packet + i];
     const weir__cell   *cell   = &p->cell[packet->cell];
@@ -294,7 +293,9 @@ static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
       memcpy(next, data, packet->bytes);
     }
     next += (packet->bytes + 63) & ~(size_t)63;
+    if (data) head.bytes = next - buffer;
   }
+  memcpy(buffer, &head, sizeof head);
 }
 
 /* A stack that anyone pushes to and the owner empties whole, so that nothing is ever popped twice. */

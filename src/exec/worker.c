@@ -3,7 +3,7 @@
  * others. */
 #include "core/clock.h"
 #include "exec/checkpoint.h"
-#include "exec/state.h"
+#include "exec/steer.h"
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -28,11 +28,14 @@ static weir_status send_packed(weir__worker *w, bool *some) {
     const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
     head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
     int64_t began              = weir__worker_watch(w);
+    char                *buffer = m->buffer + (size_t)slot * m->stride;
+    weir__message_head   first;
+    memcpy(&first, buffer, sizeof first);
     WEIR_TRY(weir__request_send(w->requests, weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out),
-                                m->buffer + (size_t)slot * m->stride, m->bytes, m->peer, weir__worker_tag(w, m, slot)));
+                                buffer, (size_t)first.bytes, m->peer, weir__worker_tag(w, m, slot)));
     weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), weir__step_in_slot(w, slot), began);
     w->stats.messages++;
-    w->stats.message_bytes += (int64_t)m->bytes;
+    w->stats.message_bytes += first.bytes;
     *some = true;
   }
   if (*some && w->intake) weir__intake_ring_peers(w->intake);
@@ -136,7 +139,7 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
   enum { SPINS = 20, LONGEST_NS = 500000, BETWEEN_STEPS_NS = 200000000 };
-  bool    polls   = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
+  bool polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
                weir__agreement_running(w->wholes);
   int64_t timeout = polls ? (int64_t)10000 << (idle_rounds / SPINS < 8 ? idle_rounds / SPINS : 8) : BETWEEN_STEPS_NS;
   if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
@@ -159,6 +162,7 @@ static weir_status turn(weir__worker *w, bool *some) {
   if (weir__pool_help(w->pool)) *some = true;
   weir__steps_retire(w, some);
   WEIR_TRY(weir__keeper_work(w, some));
+  WEIR_TRY(weir__steer_settle(w));
   return weir__steps_end(w, some);
 }
 
@@ -167,6 +171,7 @@ weir_status weir__worker_run(weir__worker *w) {
   int      rounds  = 0;
   uint32_t seen    = 0;
   bool     last    = false;
+  weir__steer_begin(w);
   for (;;) {
     bool     some = false;
     uint32_t bell = atomic_load(&w->bell);
@@ -216,8 +221,8 @@ void weir__worker_arm(weir__worker *w) {
 
 static weir_status allocate_requests(weir__worker *w) {
   const weir__plan *p = w->plan;
-  int all             = p->flight * (p->messages_in + p->messages_out + weir__relay_followers(w)) + weir__relay_followers(w) + 1;
-  w->done_capacity    = all;
+  int all = p->flight * (p->messages_in + p->messages_out + weir__relay_followers(w)) + weir__relay_followers(w) + 1;
+  w->done_capacity = all;
   WEIR_TRY(weir__alloc_array((size_t)all, sizeof *w->done, &w->done));
   WEIR_TRY(weir__alloc_array((size_t)(p->messages_out * p->flight) + 1, sizeof *w->outbox_next, &w->outbox_next));
   return p->size > 1 ? weir__requests_create(w->comm, all, &w->requests) : WEIR_OK;
@@ -261,7 +266,10 @@ static weir_status compile(weir__worker *w) {
   weir__plan_options plan = {
       .flight = w->options.steps_in_flight, .forwarders = w->options.forwarders, .holes = w->options.holes};
   WEIR_TRY(settle_options(w));
-  if (w->intake) WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
+  if (w->intake)
+    WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
+  if (w->intake)
+    WEIR_TRY(weir__comm_agree(w->comm, weir__intake_feedbacks(w->intake, w->graph, &plan.feedback, &plan.feedbacks)));
   WEIR_TRY(weir__plan_create(w->graph, w->comm, &plan, &w->plan));
   WEIR_TRY(weir__relay_create(w));
   WEIR_TRY(weir__steps_create(w));
@@ -291,7 +299,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   w->options = options ? *options : defaults;
   w->ended = w->end = w->limit = -1;
   if (w->options.end_at > 0) w->limit = w->options.end_at;
-  w->last_time      = NAN;
+  w->last_time = NAN;
   if (w->options.steps_in_flight < 1) w->options.steps_in_flight = 2;
   WEIR_TRY_GOTO(out, compile(w));
   w->stats.compile_ns = weir__clock_ns() - started;

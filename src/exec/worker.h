@@ -48,6 +48,9 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
 int         weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields);
 const char *weir__intake_time_units(const weir__intake *intake); /* NULL: unknown */
 const char *weir__intake_calendar(const weir__intake *intake);
+/* What the simulation lets be steered; belongs to the intake. */
+struct weir__channel_parameter;
+int weir__intake_parameters(const weir__intake *intake, const struct weir__channel_parameter **parameters);
 /* Collective. The chunk grid made of the pieces themselves, into the arena. WEIR_ERR_INPUT: they form no rectilinear
  * grid. */
 weir_status weir__intake_grid(weir__intake *intake, int field, weir__arena *arena, weir__grid *grid);

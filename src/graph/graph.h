@@ -93,6 +93,7 @@ typedef struct weir__decisions {
   int        parameters, triggers;
   const int *parameter; /* number in the definitions of the stream; -1: a parameter of the recipe alone */
   const int *trigger;   /* numbers of the graph's triggers */
+  const double *initial; /* of the parameters, before any decision */
 } weir__decisions;
 
 /* A result that the simulation gets back. */

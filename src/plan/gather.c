@@ -36,13 +36,20 @@ static weir_status grow_index(weir__compiler *c) {
   return WEIR_OK;
 }
 
+/* Both ends know when it is wanted. */
+static weir__packet with_triggers(const weir__plan *p, const weir__packet *packet) {
+  weir__packet full = *packet;
+  full.triggers     = weir__plan_triggers(p, packet->node, &packet->region);
+  full.rate         = weir__plan_rate(p, full.triggers);
+  return full;
+}
+
 weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number) {
   weir__plan *p = c->plan;
   if (!incoming) {
     WEIR_TRY(weir__grow(&p->packet_out, (size_t)p->packets_out + 1, &p->packet_out_capacity, sizeof *packet));
-    p->packet_out[p->packets_out]          = *packet;
-    p->packet_out[p->packets_out].triggers = weir__plan_triggers(p, packet->node, &packet->region);
-    *number                                = p->packets_out++;
+    p->packet_out[p->packets_out] = with_triggers(p, packet);
+    *number                       = p->packets_out++;
     return WEIR_OK;
   }
   if ((size_t)p->packets_in * 2 >= c->packet_slots) WEIR_TRY(grow_index(c));
@@ -54,7 +61,7 @@ weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const we
     }
   WEIR_TRY(weir__grow(&p->packet_in, (size_t)p->packets_in + 1, &p->packet_in_capacity, sizeof *packet));
   weir__packet *new = &p->packet_in[p->packets_in];
-  *new              = *packet;
+  *new              = with_triggers(p, packet);
   new->cell         = weir__compiler_new_cell(c, (weir__cell){.bytes      = packet->bytes,
                                                               .ring       = p->flight,
                                                               .slot_piece = -1,

@@ -33,6 +33,7 @@ static int by_message(const void *a, const void *b) {
   const weir__packet *x = a, *y = b;
   int                 order = same_message(x, y);
   if (order) return order;
+  if (x->rate != y->rate) return x->rate > y->rate ? -1 : 1;
   ORDER(node);
   ORDER(output);
   ORDER(chunk);

@@ -93,6 +93,7 @@ typedef struct weir__packet {
   int64_t       chunk, lag;
   weir_region   region;
   uint64_t      triggers; /* in steps in which none of them fires it is empty */
+  double        rate;     /* how often they do, as far as is known before */
   size_t        bytes;
   int           cell; /* where it comes from (outgoing) or is found (incoming) */
   int           task; /* outgoing: what makes it; -1: the beginning of the step */
@@ -108,10 +109,12 @@ typedef struct weir__message {
   int    emitter; /* incoming: what fires on arrival; outgoing: its PACK task */
 } weir__message;
 
-/* First bytes of every message. */
+/* First bytes of every message. Packets that are rarely there come last, and what follows the last one that is there
+ * is not sent. */
 typedef struct weir__message_head {
   int64_t step;
   int64_t ordinal;
+  int64_t bytes; /* sent, with this head */
 } weir__message_head;
 
 typedef struct weir__edge_list {
@@ -204,6 +207,8 @@ weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size
 /* ---- what is wanted, and when ---- */
 /* The triggers for which anybody looks at any of `region` of a node; 0: nobody does. */
 uint64_t weir__plan_triggers(const weir__plan *plan, int node, const weir_region *region);
+/* How often any of some triggers fires, roughly; the same on every worker. */
+double weir__plan_rate(const weir__plan *plan, uint64_t triggers);
 /* What is wanted inside `region`. Of plan->piece[i], whose region is the box around it: what its process must put. */
 void weir__plan_wants(const weir__plan *plan, int node, const weir_region *region, weir__wants *wants);
 bool weir__wants_hull(const weir__wants *wants, weir_region *hull); /* false: nothing is wanted */

@@ -145,6 +145,14 @@ uint64_t weir__plan_triggers(const weir__plan *plan, int node, const weir_region
   return triggers;
 }
 
+double weir__plan_rate(const weir__plan *plan, uint64_t triggers) {
+  double rate = 0;
+  if (triggers == ~(uint64_t)0) return 1;
+  for (int t = 0; t < plan->graph->triggers; t++)
+    if (triggers >> t & 1 && plan->graph->trigger[t].period > 0) rate += 1 / (double)plan->graph->trigger[t].period;
+  return rate;
+}
+
 void weir__plan_wants(const weir__plan *plan, int node, const weir_region *region, weir__wants *wants) {
   wants->count = 0;
   for (int n = 0; n < plan->wants[node].count; n++) {

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -37,6 +38,7 @@ typedef struct process {
   weir__recipe_schema schema;
   weir__graph        *graph;
   weir__outputs      *outputs;
+  weir__steering     *steering; /* NULL: nothing is steered */
   weir__worker       *worker;
   /* recovery */
   weir__comm          *life;    /* of one worker, from a checkpoint to its end */
@@ -138,7 +140,18 @@ static weir_status open_intake(process *p) {
     field[i] = (weir__recipe_expected){.name = from[i].name, .type = from[i].type, .is_static = from[i].is_static};
   for (int i = 0; i < count && p->recipe->stream.as_published; i++)
     WEIR_TRY(weir__intake_grid(p->intake, i, &p->arena, &field[i].grid));
-  p->schema = (weir__recipe_schema){weir__intake_time_units(p->intake), weir__intake_calendar(p->intake), field, count};
+  p->schema = (weir__recipe_schema){.time_units = weir__intake_time_units(p->intake),
+                                    .calendar   = weir__intake_calendar(p->intake),
+                                    .field      = field,
+                                    .fields     = count};
+  const weir__channel_parameter *declared;
+  weir__recipe_parameter        *parameter;
+  p->schema.parameters = weir__intake_parameters(p->intake, &declared);
+  WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)p->schema.parameters * sizeof *parameter, &parameter));
+  for (int i = 0; i < p->schema.parameters; i++)
+    parameter[i] = (weir__recipe_parameter){
+        .name = declared[i].name, .value = declared[i].value, .least = declared[i].least, .most = declared[i].most};
+  p->schema.parameter = parameter;
   return weir__recipe_expected_check(p->recipe, &p->schema);
 }
 
@@ -165,8 +178,12 @@ static weir_status write_schema(const process *p) {
 /* ---- the graph and the outputs ---- */
 
 static weir_status build(process *p) {
-  weir_status status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph);
+  weir_status status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph,
+                                          &p->steering);
+  const int  *trigger = NULL;
   if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
+  if (status >= 0) status = weir__outputs_triggers(p->outputs, &trigger);
+  if (status >= 0) status = weir__recipe_steer(p->recipe, &p->schema, p->graph, p->steering, trigger, p->directory);
   WEIR_TRY(weir__comm_agree(p->comm, status));
   weir__outputs_mode mode = p->resumed ? WEIR__OUTPUTS_RESUME : WEIR__OUTPUTS_CREATE;
   if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, mode, &p->resume);
@@ -184,6 +201,36 @@ static weir_status create_worker(process *p) {
   return p->resumed ? weir__worker_restore(p->worker, &p->resume) : WEIR_OK;
 }
 
+static weir_status need_directory(const process *p, const char *path) {
+  weir_status status = WEIR_OK;
+  if (first(p) && mkdir(path, 0700) && errno != EEXIST)
+    status = WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path, strerror(errno));
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status recovery_options(process *p, weir__text *path) {
+  weir__worker_options *o = &p->options;
+  o->checkpoint_steps     = p->recipe->checkpoint_steps;
+  o->checkpoint_s         = p->recipe->checkpoint_s;
+  o->durable              = p->recipe->durable;
+  o->supervised           = getenv("WEIR_SUPERVISED") != NULL;
+  weir__text_clear(path);
+  WEIR_TRY(weir__run_path(path, p->directory, "checkpoint"));
+  WEIR_TRY(weir__arena_string(&p->arena, path->data, &o->checkpoint_directory));
+  WEIR_TRY(need_directory(p, path->data));
+  return weir__run_directory_identity(p->directory, &o->identity);
+}
+
+static weir_status spill_options(process *p, weir__text *path) {
+  p->options.spill_bytes     = p->recipe->stream.spill_bytes;
+  p->options.spill_directory = p->recipe->stream.spill_directory;
+  if (p->options.spill_directory) return WEIR_OK;
+  weir__text_clear(path);
+  WEIR_TRY(weir__run_path(path, p->directory, "spill"));
+  WEIR_TRY(weir__arena_string(&p->arena, path->data, &p->options.spill_directory));
+  return need_directory(p, path->data);
+}
+
 static weir_status settle_options(process *p) {
   const weir__recipe_stream *s    = &p->recipe->stream;
   weir__text                 path = {0};
@@ -193,22 +240,36 @@ static weir_status settle_options(process *p) {
                                                            .pin              = p->recipe->pin,
                                                            .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
                                                            .holes            = s->holes,
+                                                           .policy           = s->policy,
+                                                           .fallback         = s->fallback,
+                                                           .agree_steps      = s->policy == WEIR__POLICY_DROP_NEWEST ||
+                                                                          s->policy == WEIR__POLICY_DROP_OLDEST ||
+                                                                          s->fallback == WEIR__FALLBACK_DROP,
                                                            .joined           = &p->joined_source,
                                                            .progress         = on_progress,
                                                            .progress_self    = p,
                                                            .beat             = on_beat,
                                                            .beat_self        = p,
                                                            .trace_events = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
-  weir_status status              = weir__run_path(&path, p->directory, "checkpoint");
-  if (status >= 0) status = weir__arena_string(&p->arena, path.data, &p->options.checkpoint_directory);
-  if (status >= 0 && first(p) && mkdir(path.data, 0700) && errno != EEXIST)
-    status = WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path.data, strerror(errno));
-  if (status >= 0) status = weir__run_directory_identity(p->directory, &p->options.identity);
+  weir_status status              = WEIR_OK;
+  if (!p->recipe->no_checkpoint) status = recovery_options(p, &path);
+  if (status >= 0 && s->policy == WEIR__POLICY_SPILL) status = spill_options(p, &path);
   weir__text_clear(&path);
   return status;
 }
 
 /* ---- report ---- */
+
+/* A value that a rule gave and a parameter does not take, or a log that could not be written. */
+static weir_status add_decisions(const process *p, weir__report *r) {
+  weir__steering_summary s;
+  if (!p->steering) return WEIR_OK;
+  weir__steering_summary_get(p->steering, &s);
+  r->decisions = s.rules + s.people;
+  if (!s.message) return WEIR_OK;
+  return weir__report_add_failure(r, &(weir__report_failure){.field = "steering", .policy = "skip", .message = s.message,
+                                                             .steps = s.refused, .first_step = s.step});
+}
 
 static weir_status add_failures(const process *p, weir__report *r) {
   const weir__failure *list;
@@ -241,6 +302,7 @@ static weir_status report(process *p, weir_status ran, const char *message) {
       weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
   if (status >= 0 && first(p)) status = add_failures(p, &r);
+  if (status >= 0 && first(p)) status = add_decisions(p, &r);
   if (status >= 0 && first(p)) status = weir__report_write(p->directory, &r);
   weir__report_clear(&r);
   return status;
@@ -289,6 +351,7 @@ static weir_status run_steps(process *p) {
 static void end_life(process *p) {
   weir__worker_destroy(&p->worker);
   if (weir__outputs_close(&p->outputs) < 0) (void)0; /* only after an earlier failure, whose message stands */
+  weir__steering_destroy(&p->steering);
   weir__graph_destroy(&p->graph);
   weir__checkpoint_forget(&p->resume);
   weir__comm_destroy(&p->life);
@@ -299,6 +362,8 @@ static weir_status live(process *p) {
   weir_status status = weir__checkpoint_find(p->comm, &p->options, &p->resume);
   if (status < 0) return status;
   p->resumed = status == WEIR_OK;
+  p->status.restored = p->resumed;
+  p->status.from     = p->resume.step;
   WEIR_TRY(build(p));
   WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
   return run_steps(p);
@@ -333,6 +398,13 @@ static void close_all(process *p) {
   weir__arena_clear(&p->arena);
 }
 
+/* Did a run under way fail in a way that another job of workers, from the last checkpoint, may not? */
+static bool may_heal(const process *p, weir_status status) {
+  return (status == WEIR_ERR_COMM || status == WEIR_ERR_IO || status == WEIR_ERR_MEMORY ||
+          status == WEIR_ERR_INTERNAL) &&
+         p->intake && p->worker && !p->finished && p->options.supervised && p->options.checkpoint_directory;
+}
+
 weir_status weir__run_worker(const char *directory, const volatile int *stop, bool *speaks) {
   process     p      = {.directory = directory, .stop = stop, .processes = 1, .start_ns = weir__clock_ns()};
   weir_status status = run(&p);
@@ -341,9 +413,14 @@ weir_status weir__run_worker(const char *directory, const volatile int *stop, bo
     snprintf(p.status.message, sizeof p.status.message, "%s", weir_error_last());
     if (p.intake && !p.worker) weir__intake_refuse(p.intake, p.status.message);
   }
-  *speaks = first(&p);
-  close_all(&p);
+  *speaks              = first(&p);
+  bool            ends = !may_heal(&p, status);
   weir__run_phase phase = status < 0 && !p.finished ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE;
+  if (!ends) { /* as if this job had been killed: the supervisor starts another */
+    phase = WEIR__PHASE_RUNNING;
+    weir__intake_forget(p.intake);
+  }
+  close_all(&p);
   tell(&p, phase);
   if (p.live) weir__live_phase(p.live, phase);
   weir__live_close(&p.live);

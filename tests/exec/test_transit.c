@@ -265,8 +265,12 @@ static weir__graph *build(const weir__intake *intake) {
     if (outputs[i].made != PLAIN) node = add(g, op[outputs[i].made], NULL, node);
     if (outputs[i].made == TOTAL) {
       static const int nowhere[VALUES - 1] = {-1, -1, -1, -1}; /* parameters of the recipe alone */
-      g->decisions                         = (weir__decisions){
-                                  .node = add(g, &decide, NULL, node), .delay = 1, .parameters = VALUES - 1, .parameter = nowhere};
+      static const double before[VALUES - 1];
+      g->decisions = (weir__decisions){.node       = add(g, &decide, NULL, node),
+                                       .delay      = 1,
+                                       .parameters = VALUES - 1,
+                                       .parameter  = nowhere,
+                                       .initial    = before};
       want(g, g->decisions.node, outputs[i].period);
     }
     want(g, add(g, &keep, &i, node), outputs[i].period);
