@@ -3,16 +3,19 @@
 !>     type(weir_stream_f) :: s
 !>     call weir_open(s, "ocean", rank, size, time_units="s")
 !>     call weir_field_define(s, "t", weir_real64, shape=[nx, ny], dims="x y", units="K", start=[i0, j0], count=[mx, my])
+!>     call weir_parameter_define(s, "wind", 1d0, 0d0, 3d0)
 !>     do step = 1, steps
 !>       call weir_step_begin(s, step, time)
+!>       call weir_parameter_get(s, "wind", wind) ! what the recipe decided
 !>       call weir_put(s, "t", t(1:mx, 1:my))    ! the interior of an array with halos: no copy is made to pass it
 !>       call weir_step_end(s)
 !>     end do
 !>     call weir_close(s)
 !>
 !> Order of dimensions: everything is given as Fortran counts, the fastest dimension first; t(x, y) here is the field t[y][x] in
-!> recipes and files. Indices (`start`) count from 1. Every call takes an optional `ierr`: 0 or a negative status; without it a
-!> failure is silent, as the simulation goes on in any case; weir_error(s) gives the message. Trailing blanks of texts are dropped.
+!> recipes and files. Indices (`start`) count from 1. Every call takes an optional `ierr`: 0 or a negative status (or weir_end, when
+!> there is nothing to get); without it a failure is silent, as the simulation goes on in any case; weir_error(s) gives the message.
+!> Trailing blanks of texts are dropped.
 !>
 !> Arrays are assumed-shape and not CONTIGUOUS: a section is passed as it lies in memory, found from the distances of its
 !> elements; legal are all sections (steps, negative ones too, empty ones), but not vector subscripts, which make a copy.
@@ -23,10 +26,13 @@ module weir
   private
 
   public :: weir_stream_f, weir_open, weir_field_define, weir_piece_define, weir_step_begin, weir_put, weir_step_end, &
-            weir_wanted, weir_close, weir_error
+            weir_wanted, weir_close, weir_error, weir_parameter_define, weir_parameter_get, weir_feedback_define, &
+            weir_feedback_piece_define, weir_get
 
   !> Types of fields: values of weir_dtype.
   integer, parameter, public :: weir_real32 = 1, weir_real64 = 2, weir_int32 = 5
+  !> A value of `ierr` that is no failure: there is nothing.
+  integer, parameter, public :: weir_end = 1
   !> Places on a C grid: values of weir_location.
   integer, parameter, public :: weir_at_unknown = 0, weir_at_t = 1, weir_at_u = 2, weir_at_v = 3, weir_at_f = 4
 
@@ -70,7 +76,7 @@ module weir
     real(c_double) :: attach_timeout = 0
   end type
 
-  type, bind(c) :: c_array
+  type, bind(c) :: c_array ! weir_array and weir_target
     type(c_ptr)        :: data = c_null_ptr
     integer(c_int)     :: dtype = 0, rank = 0
     integer(c_int64_t) :: extent(rank_max) = 0, stride(rank_max) = 0
@@ -117,6 +123,45 @@ module weir
       integer(c_int), value              :: piece
       type(c_array), intent(in)          :: array
     end function
+    integer(c_int) function c_parameter_define(stream, name, value, least, most) bind(c, name="weir_parameter_define")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), value              :: value, least, most
+    end function
+    integer(c_int) function c_parameter_get(stream, name, value) bind(c, name="weir_parameter_get")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), intent(inout)      :: value
+    end function
+    integer(c_int) function c_feedback_define(stream, name, options) bind(c, name="weir_feedback_define")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      type(c_field_options), intent(in)  :: options
+    end function
+    integer(c_int) function c_feedback_piece_define(stream, name, start, count, piece) &
+      bind(c, name="weir_feedback_piece_define")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int64_t), intent(in)     :: start(*), count(*)
+      integer(c_int), intent(out)        :: piece
+    end function
+    integer(c_int) function c_get(stream, name, target) bind(c, name="weir_get")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      type(c_array), intent(in)          :: target
+    end function
+    integer(c_int) function c_get_piece(stream, name, piece, target) bind(c, name="weir_get_piece")
+      import
+      type(c_ptr), value                 :: stream
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value              :: piece
+      type(c_array), intent(in)          :: target
+    end function
     logical(c_bool) function c_wanted(stream, name) bind(c, name="weir_wanted")
       import
       type(c_ptr), value                 :: stream
@@ -151,6 +196,14 @@ module weir
     module procedure put_real32_0, put_real32_1, put_real32_2, put_real32_3, put_real32_4, put_real32_5
     module procedure put_real64_0, put_real64_1, put_real64_2, put_real64_3, put_real64_4, put_real64_5
     module procedure put_int32_0, put_int32_1, put_int32_2, put_int32_3, put_int32_4, put_int32_5
+  end interface
+
+  !> call weir_get(s, name, array [, piece] [, ierr]): the same kinds of arrays, filled with what was computed for this step of a
+  !> feedback field. `ierr` is 0 when it was, weir_end when there is no value (the array is untouched), negative on failure.
+  interface weir_get
+    module procedure get_real32_0, get_real32_1, get_real32_2, get_real32_3, get_real32_4, get_real32_5
+    module procedure get_real64_0, get_real64_1, get_real64_2, get_real64_3, get_real64_4, get_real64_5
+    module procedure get_int32_0, get_int32_1, get_int32_2, get_int32_3, get_int32_4, get_int32_5
   end interface
 
 contains
@@ -189,6 +242,37 @@ contains
                                count, fill, static, ierr)
     type(weir_stream_f), intent(in)        :: stream
     character(len=*), intent(in)           :: name
+    integer, intent(in)                    :: dtype
+    integer, intent(in), optional          :: shape(:), location, start(:), count(:)
+    character(len=*), intent(in), optional :: dims, units, dim_units
+    real(real64), intent(in), optional     :: origin(:), spacing(:), fill
+    logical, intent(in), optional          :: periodic(:), static
+    integer, intent(out), optional         :: ierr
+    call define(stream, name, .false., dtype, shape, dims, units, location, origin, spacing, dim_units, periodic, start, count, &
+                fill, static, ierr)
+  end subroutine
+
+  !> Define a field that the analysis computes for this process, as the increments of a data assimilation, before the first step;
+  !> the arguments are those of weir_field_define. weir_get fetches it in each step.
+  subroutine weir_feedback_define(stream, name, dtype, shape, dims, units, location, origin, spacing, dim_units, periodic, &
+                                  start, count, fill, ierr)
+    type(weir_stream_f), intent(in)        :: stream
+    character(len=*), intent(in)           :: name
+    integer, intent(in)                    :: dtype
+    integer, intent(in), optional          :: shape(:), location, start(:), count(:)
+    character(len=*), intent(in), optional :: dims, units, dim_units
+    real(real64), intent(in), optional     :: origin(:), spacing(:), fill
+    logical, intent(in), optional          :: periodic(:)
+    integer, intent(out), optional         :: ierr
+    call define(stream, name, .true., dtype, shape, dims, units, location, origin, spacing, dim_units, periodic, start, count, &
+                fill, .false., ierr)
+  end subroutine
+
+  subroutine define(stream, name, feedback, dtype, shape, dims, units, location, origin, spacing, dim_units, periodic, start, &
+                    count, fill, static, ierr)
+    type(weir_stream_f), intent(in)        :: stream
+    character(len=*), intent(in)           :: name
+    logical, intent(in)                    :: feedback
     integer, intent(in)                    :: dtype
     integer, intent(in), optional          :: shape(:), location, start(:), count(:)
     character(len=*), intent(in), optional :: dims, units, dim_units
@@ -243,7 +327,11 @@ contains
       call set_box(count, rank, 0, count_c)
       options%count = c_loc(count_c)
     end if
-    status = c_field_define(stream%handle, to_c(name), options)
+    if (feedback) then
+      status = c_feedback_define(stream%handle, to_c(name), options)
+    else
+      status = c_field_define(stream%handle, to_c(name), options)
+    end if
     if (present(ierr)) ierr = status
   end subroutine
 
@@ -261,6 +349,45 @@ contains
     call set_box(count, size(count), 0, count_c)
     status = c_piece_define(stream%handle, to_c(name), start_c, count_c, number)
     if (present(piece)) piece = number + 1
+    if (present(ierr)) ierr = status
+  end subroutine
+
+  !> Define a(nother) piece of a feedback field; `piece` is its number, from 1.
+  subroutine weir_feedback_piece_define(stream, name, start, count, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer, intent(in)             :: start(:), count(:)
+    integer, intent(out), optional  :: piece, ierr
+    integer(c_int64_t) :: start_c(rank_max), count_c(rank_max)
+    integer(c_int)     :: number
+    integer            :: status
+    number = -1
+    call set_box(start, size(start), -1, start_c)
+    call set_box(count, size(count), 0, count_c)
+    status = c_feedback_piece_define(stream%handle, to_c(name), start_c, count_c, number)
+    if (present(piece)) piece = number + 1
+    if (present(ierr)) ierr = status
+  end subroutine
+
+  !> Define a parameter that the recipe may change between `least` and `most`, before the first step, alike on all processes.
+  subroutine weir_parameter_define(stream, name, value, least, most, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(in)        :: value, least, most
+    integer, intent(out), optional  :: ierr
+    integer :: status
+    status = c_parameter_define(stream%handle, to_c(name), value, least, most)
+    if (present(ierr)) ierr = status
+  end subroutine
+
+  !> The value of a parameter in this step; untouched on failure, and when the stream was never opened (`ierr` is weir_end).
+  subroutine weir_parameter_get(stream, name, value, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout)     :: value
+    integer, intent(out), optional  :: ierr
+    integer :: status
+    status = c_parameter_get(stream%handle, to_c(name), value)
     if (present(ierr)) ierr = status
   end subroutine
 
@@ -321,7 +448,7 @@ contains
     end do
   end function
 
-  ! ---- putting: where the array starts, and how far apart its elements are ----
+  ! ---- putting: where an array starts, and how far apart its elements are ----
 
   subroutine put_real32_0(stream, name, x, piece, ierr)
     type(weir_stream_f), intent(in) :: stream
@@ -634,13 +761,21 @@ contains
     type(c_ptr), intent(in)         :: first, next(:)
     integer, intent(in), optional   :: piece
     integer, intent(out), optional  :: ierr
+    integer :: status
+    if (present(piece)) then
+      status = c_put_piece(stream%handle, to_c(name), int(piece - 1, c_int), describe(dtype, first, extents, next))
+    else
+      status = c_put(stream%handle, to_c(name), describe(dtype, first, extents, next))
+    end if
+    if (present(ierr)) ierr = status
+  end subroutine
+
+  pure function describe(dtype, first, extents, next) result(array)
+    integer, intent(in)     :: dtype, extents(:)
+    type(c_ptr), intent(in) :: first, next(:)
     type(c_array)       :: array
     integer(c_intptr_t) :: here, there
-    integer             :: a, c, rank, bytes, status
-    if (.not. c_associated(stream%handle)) then
-      if (present(ierr)) ierr = 0
-      return
-    end if
+    integer             :: a, c, rank, bytes
     rank  = size(extents)
     bytes = merge(8, 4, dtype == weir_real64)
     array%data  = first
@@ -651,14 +786,329 @@ contains
       c = rank - a + 1
       array%extent(c) = extents(a)
       array%stride(c) = 1 ! of a dimension with one element: any, but not the 0 that stands for "dense"
-      if (.not. c_associated(next(a))) cycle
+      if (transfer(next(a), there) == 0) cycle
       there = transfer(next(a), there)
       array%stride(c) = (there - here) / bytes
     end do
+  end function
+
+  ! ---- getting: the same of an array that is filled ----
+
+  subroutine get_real32_0(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    integer     :: none(0)
+    type(c_ptr) :: next(0)
+    call get_array(stream, name, weir_real32, c_loc(x), none, next, piece, ierr)
+  end subroutine
+
+  subroutine get_real32_1(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x(:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(1)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2))
+    end if
+    call get_array(stream, name, weir_real32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real32_2(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x(:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(2)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2))
+    end if
+    call get_array(stream, name, weir_real32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real32_3(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x(:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(3)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2))
+    end if
+    call get_array(stream, name, weir_real32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real32_4(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x(:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(4)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2))
+    end if
+    call get_array(stream, name, weir_real32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real32_5(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real32), intent(inout), target :: x(:,:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(5)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2,1))
+      if (size(x, 5) > 1) next(5) = c_loc(x(1,1,1,1,2))
+    end if
+    call get_array(stream, name, weir_real32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_0(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    integer     :: none(0)
+    type(c_ptr) :: next(0)
+    call get_array(stream, name, weir_real64, c_loc(x), none, next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_1(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x(:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(1)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2))
+    end if
+    call get_array(stream, name, weir_real64, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_2(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x(:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(2)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2))
+    end if
+    call get_array(stream, name, weir_real64, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_3(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x(:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(3)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2))
+    end if
+    call get_array(stream, name, weir_real64, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_4(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x(:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(4)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2))
+    end if
+    call get_array(stream, name, weir_real64, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_real64_5(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    real(real64), intent(inout), target :: x(:,:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(5)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2,1))
+      if (size(x, 5) > 1) next(5) = c_loc(x(1,1,1,1,2))
+    end if
+    call get_array(stream, name, weir_real64, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_0(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    integer     :: none(0)
+    type(c_ptr) :: next(0)
+    call get_array(stream, name, weir_int32, c_loc(x), none, next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_1(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x(:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(1)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2))
+    end if
+    call get_array(stream, name, weir_int32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_2(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x(:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(2)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2))
+    end if
+    call get_array(stream, name, weir_int32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_3(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x(:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(3)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2))
+    end if
+    call get_array(stream, name, weir_int32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_4(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x(:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(4)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2))
+    end if
+    call get_array(stream, name, weir_int32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_int32_5(stream, name, x, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer(int32), intent(inout), target :: x(:,:,:,:,:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    type(c_ptr) :: first, next(5)
+    first = c_null_ptr
+    next  = c_null_ptr
+    if (size(x) > 0) then
+      first = c_loc(x(1,1,1,1,1))
+      if (size(x, 1) > 1) next(1) = c_loc(x(2,1,1,1,1))
+      if (size(x, 2) > 1) next(2) = c_loc(x(1,2,1,1,1))
+      if (size(x, 3) > 1) next(3) = c_loc(x(1,1,2,1,1))
+      if (size(x, 4) > 1) next(4) = c_loc(x(1,1,1,2,1))
+      if (size(x, 5) > 1) next(5) = c_loc(x(1,1,1,1,2))
+    end if
+    call get_array(stream, name, weir_int32, first, shape(x), next, piece, ierr)
+  end subroutine
+
+  subroutine get_array(stream, name, dtype, first, extents, next, piece, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    character(len=*), intent(in)    :: name
+    integer, intent(in)             :: dtype, extents(:)
+    type(c_ptr), intent(in)         :: first, next(:)
+    integer, intent(in), optional   :: piece
+    integer, intent(out), optional  :: ierr
+    integer :: status
     if (present(piece)) then
-      status = c_put_piece(stream%handle, to_c(name), int(piece - 1, c_int), array)
+      status = c_get_piece(stream%handle, to_c(name), int(piece - 1, c_int), describe(dtype, first, extents, next))
     else
-      status = c_put(stream%handle, to_c(name), array)
+      status = c_get(stream%handle, to_c(name), describe(dtype, first, extents, next))
     end if
     if (present(ierr)) ierr = status
   end subroutine

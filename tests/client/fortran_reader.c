@@ -23,6 +23,12 @@ static void check_field(const scene *s) {
   assert_true(d->field[2].is_static);
   assert_string_equal(d->field[3].type.dim[0].name, "t");
   assert_string_equal(d->field[3].type.dim[4].name, "p");
+  assert_true(d->parameters == 1 && d->feedbacks == 4 && d->feedback_pieces == 5);
+  assert_true(d->parameter[0].value == 1.25 && d->parameter[0].least == 0 && d->parameter[0].most == 1e6);
+  assert_string_equal(d->parameter[0].name, "wind");
+  assert_string_equal(d->feedback[0].name, "dt");
+  assert_string_equal(d->feedback[0].type.units, "K");
+  assert_string_equal(d->feedback[0].type.dim[0].name, "y");
   weir__channel_detach(&channel);
 }
 
@@ -53,9 +59,47 @@ static void check_steps(const watcher *w) {
   }
 }
 
+/* ---- the way back ---- */
+
+enum { DELAY = 2 };
+
+/* The value of an element: of fields with up to three dimensions from its indices, else from its place. */
+static weir_status write_piece(weir__channel *channel, int piece, uint64_t sequence) {
+  const weir__channel_definitions *d      = weir__channel_definitions_of(channel);
+  const weir_region               *region = &d->feedback_piece[piece].region;
+  const weir_field_type           *type   = &d->feedback[d->feedback_piece[piece].field].type;
+  double                           memory[NX * NY * NZ];
+  weir_view                        view = weir__view_dense(memory, type, region);
+  int64_t                          n = 0, index[WEIR_RANK_MAX] = {0}, row = weir_view_row(&view);
+  view.missing = sequence % 4 == 0;
+  do {
+    for (int64_t i = 0; i < row; i++, n++) {
+      double base = 0, value;
+      for (int a = 0; a < type->rank - 1; a++) base = base * 10 + (double)(region->start[a] + index[a]);
+      value                     = 1000 * (double)sequence + (type->rank > 3 ? (double)n : base * 10 + (double)i);
+      int64_t at[WEIR_RANK_MAX] = {0};
+      memcpy(at, index, sizeof at);
+      if (type->rank) at[type->rank - 1] = i;
+      weir_view_store(&view, at, 1, &value);
+    }
+  } while (weir_view_next_row(&view, index));
+  return weir__channel_feedback_write(channel, piece, sequence, &view);
+}
+
+static weir_status decide(weir__channel *channel, uint64_t sequence) {
+  uint64_t             next   = sequence + DELAY;
+  weir__channel_change change = {sequence, next, WEIR__CHANGE_PARAMETER, 0, {10 * (double)next}};
+  WEIR_TRY(weir__channel_change_post(channel, &change));
+  for (int p = 0; p < weir__channel_definitions_of(channel)->feedback_pieces; p++)
+    WEIR_TRY(write_piece(channel, p, next));
+  weir__channel_horizon(channel, next + 1);
+  return WEIR_OK;
+}
+
 static void fortran_arrives(void **state) {
   const scene *s = *state;
-  watcher      w = {.all = true, .slots = 3};
+  watcher      w = {.all = true, .slots = 3, .decide = decide, .horizon = DELAY};
+  for (int f = 0; f < 4; f++) w.feedback[f] = (weir__channel_feedback){.given = true, .lag = DELAY};
   check_field(s);
   watcher_start(&w, s, "sim");
   watcher_join(&w);

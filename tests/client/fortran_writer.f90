@@ -8,6 +8,9 @@ program fortran_writer
   real(real64) :: t(0:nx + 1, 0:ny + 1)
   real(real32) :: a(2 * nx, ny, nz)
   integer(int32) :: k(nx), b(2, 2, 2, 2, 3)
+  real(real64) :: dt(0:nx + 1, 0:ny + 1), wind, gain
+  real(real32) :: da(2 * nx, ny, nz), q
+  integer(int32) :: db(2, 2, 2, 2, 3)
   integer :: ierr, step, i, j, l, piece
 
   call weir_open(s, "sim", 0, 1, time_units="s", attach_timeout=20d0, ierr=ierr)
@@ -31,6 +34,22 @@ program fortran_writer
   call check(ierr == 0, "define e")
   call weir_field_define(s, "dt", weir_real64, ierr=ierr)
   call check(ierr == 0, "define dt")
+  call weir_parameter_define(s, "wind", 1.25d0, 0d0, 1d6, ierr)
+  call check(ierr == 0, "define wind")
+  call weir_parameter_define(s, "gain", 2d0, 3d0, 4d0, ierr)
+  call check(ierr < 0 .and. index(weir_error(s), "expected a number from 3 to 4") > 0, "define gain")
+  call weir_feedback_define(s, "dt", weir_real64, shape=[nx, ny], dims="x y", units="K", start=[1, 1], count=[nx, ny], ierr=ierr)
+  call check(ierr == 0, "define feedback dt")
+  call weir_feedback_define(s, "da", weir_real32, shape=[nx, ny, nz], ierr=ierr)
+  call check(ierr == 0, "define feedback da")
+  call weir_feedback_piece_define(s, "da", [1, 1, 1], [nx, 2, nz], piece=piece, ierr=ierr)
+  call check(ierr == 0 .and. piece == 1, "piece 1 of da")
+  call weir_feedback_piece_define(s, "da", [1, 3, 1], [nx, 3, nz], piece=piece, ierr=ierr)
+  call check(ierr == 0 .and. piece == 2, "piece 2 of da")
+  call weir_feedback_define(s, "db", weir_int32, shape=[2, 2, 2, 2, 3], dims="p,q,r,s,t", ierr=ierr)
+  call check(ierr == 0, "define feedback db")
+  call weir_feedback_define(s, "q", weir_real32, ierr=ierr)
+  call check(ierr == 0, "define feedback q")
   call weir_field_define(s, "t", weir_real64, ierr=ierr)
   call check(ierr < 0 .and. index(weir_error(s), "defined already") > 0, "t twice")
 
@@ -52,6 +71,7 @@ program fortran_writer
     call weir_step_begin(s, step, 0.5d0 * step, ierr)
     call check(ierr == 0, "begin: "//weir_error(s))
     call check(weir_wanted(s, "t"), "wanted")
+    call check_back(step)
     call weir_put(s, "t", t(1:nx, 1:ny), ierr=ierr) ! without its halo
     call check(ierr == 0, "put t: "//weir_error(s))
     call weir_put(s, "a", a(1::2, 1:2, :), 1, ierr)
@@ -75,6 +95,45 @@ program fortran_writer
   call check(ierr == 0, "close")
 
 contains
+
+  !> What came back for this step, the one with sequence number step - 1: from the third on, but not each fourth.
+  subroutine check_back(step)
+    integer, intent(in) :: step
+    integer :: status(5), expected
+    dt = -99
+    da = -99
+    db = -99
+    q  = -99
+    gain = -99
+    call weir_parameter_get(s, "wind", wind, ierr)
+    call check(ierr == 0 .and. wind == merge(1.25d0, 10d0 * (step - 1), step < 3), "wind")
+    call weir_parameter_get(s, "gain", gain, ierr)
+    call check(ierr < 0 .and. gain == -99, "gain")
+    call weir_get(s, "dt", dt(1:nx, ny:1:-1), ierr=status(1)) ! inside a halo, y backwards
+    call weir_get(s, "da", da(1::2, 1:2, :), 1, status(2))
+    call weir_get(s, "da", da(1::2, 3:, :), 2, status(3))
+    call weir_get(s, "db", db, ierr=status(4))
+    call weir_get(s, "q", q, ierr=status(5))
+    expected = merge(weir_end, 0, step < 3 .or. mod(step - 1, 4) == 0)
+    call check(all(status == expected), "status of weir_get: "//weir_error(s))
+    if (expected == weir_end) then
+      call check(all(dt == -99) .and. all(da == -99) .and. all(db == -99) .and. q == -99, "untouched")
+      return
+    end if
+    call check(count(dt /= -99) == nx * ny .and. count(da /= -99) == nx * ny * nz, "only the sections")
+    do j = 1, ny
+      do i = 1, nx
+        call check(dt(i, ny + 1 - j) == 1000 * (step - 1) + 10 * (j - 1) + i - 1, "dt")
+        do l = 1, nz
+          call check(da(2 * i - 1, j, l) == 1000 * (step - 1) + 100 * (l - 1) + 10 * (j - 1) + i - 1, "da")
+        end do
+      end do
+    end do
+    call check(all(reshape(db, [48]) == [(1000 * (step - 1) + i, i=0, 47)]), "db")
+    call check(q == 1000 * (step - 1), "q")
+    call weir_get(s, "dt", dt, ierr=ierr)
+    call check(ierr < 0, "the shape of dt")
+  end subroutine
 
   subroutine check(fine, what)
     logical, intent(in)          :: fine

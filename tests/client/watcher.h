@@ -25,8 +25,12 @@ typedef struct watcher {
   int                   triggers;
   weir__channel_want    want[SEEN_PIECES]; /* triggers 0: nothing, or, with `all`, the whole piece in every step */
   bool                  all;
-  weir__channel_policy  policy;
-  _Atomic bool          hold; /* as long as it is set nothing is read */
+  /* the way back: NULL: nothing comes; else it is called for each step that was read */
+  weir_status (*decide)(weir__channel *channel, uint64_t sequence);
+  weir__channel_feedback feedback[SEEN_PIECES]; /* of the terms; with `decide` steps wait for the horizon, at first: */
+  uint64_t               horizon;
+  weir__channel_policy   policy;
+  _Atomic bool           hold; /* as long as it is set nothing is read */
   /* results */
   int                 failed; /* line of this file */
   int                 steps, pieces;
@@ -90,7 +94,11 @@ static void *watch(void *argument) {
   }
   weir__channel_terms terms = {
       .slots = w->slots, .policy = w->policy, .trigger = w->trigger, .triggers = w->triggers, .doorbell = bell};
+  terms.steering = w->decide != NULL;
+  terms.feedback = w->feedback;
+  WATCH(d->feedbacks <= SEEN_PIECES);
   WATCH(!weir__channel_demand_post(channel, demand, &terms));
+  if (w->decide) weir__channel_horizon(channel, w->horizon);
   while ((status = weir__channel_map(channel)) == WEIR_END) weir__doorbell_wait(bell, &seen, 100000000);
   if (status == WEIR_ERR_GONE) {
     w->end = WEIR__CHANNEL_LOST;
@@ -106,6 +114,7 @@ static void *watch(void *argument) {
       continue;
     }
     note_step(w, channel, &record);
+    if (w->decide) WATCH(!w->decide(channel, record.sequence));
     weir__channel_acknowledge(channel, record.sequence + record.more + 1);
   }
   snprintf(w->message, sizeof w->message, "%s", weir__channel_message(channel));
