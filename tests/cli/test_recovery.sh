@@ -99,17 +99,22 @@ status "orphans" 0 env DEATHS=1 DEATH=orphan "$weir" run a.yaml -- \
 [ ! -s left ] || fault "orphans: those of the worker are left"
 [ -s own ] || fault "orphans: that of the simulation was ended"
 
-# ---- a hung worker is killed ----
+# ---- a hung worker is killed, and with it all of its job, also under an MPI launcher ----
 recipe "{backoff: 0.1, heartbeat: 2 s}"
-rm -f starts a.csv
-("$weir" run a.yaml -- sh -c "$heat 400 400 20000 10 >/dev/null 2>&1; touch ended" >out.txt 2>err.txt; echo $? >rc.txt) &
-for _ in $(seq 100); do [ -s a.csv ] && [ "$(wc -l <a.csv)" -gt 2 ] && break; sleep 0.1; done
-worker=$(pgrep -f "weir worker $folder/a.run" | head -1)
-[ -n "$worker" ] && kill -STOP "$worker" || fault "hung worker: not found"
-wait
-grep -q '^weir: worker 0 did not say for 2 s that it lives and was killed' err.txt || fault "hung worker: $(cat err.txt)"
-[ -e ended ] || fault "hung worker: the simulation did not end"
-[ ! -e "/proc/$worker" ] || fault "hung worker: it lives"
+sed -i '/^launch/d' a.yaml
+for workers in 1 2; do
+  rm -f starts a.csv ended
+  (ASAN_OPTIONS=detect_leaks=0 "$weir" run a.yaml --workers $workers -- sh -c "$heat 400 400 20000 10 >/dev/null 2>&1; touch ended" \
+    >out.txt 2>err.txt) &
+  for _ in $(seq 100); do [ -s a.csv ] && [ "$(wc -l <a.csv)" -gt 2 ] && break; sleep 0.1; done
+  hung=$(pgrep -f "weir worker $folder/a.run" | grep -vx "$(pgrep -f "mpirun.*weir worker $folder/a.run" || echo none)")
+  same "$workers workers: processes" "$workers" "$(echo "$hung" | wc -w)"
+  kill -STOP $(echo "$hung" | tail -1) || fault "hung worker: not found"
+  wait
+  grep -Eq '^weir: worker [01] did not say for 2 s that it lives and was killed' err.txt || fault "hung worker: $(cat err.txt)"
+  [ -e ended ] || fault "hung worker: the simulation did not end"
+  for pid in $hung; do [ ! -e "/proc/$pid" ] || fault "hung worker: process $pid lives"; done
+done
 
 # ---- the simulation dies: started again with its own command, and the workers with it ----
 cat >dying <<'END'
