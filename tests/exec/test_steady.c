@@ -131,7 +131,9 @@ static void steady_with(int threads, int flight) {
   assert_true(stats.plan_tasks > 20);
   assert_int_equal(stats.tasks, stats.plan_tasks * STEPS);
   assert_int_equal(stats.messages, stats.plan_messages * STEPS);
-  assert_int_equal(stats.message_bytes, stats.plan_message_bytes * STEPS);
+  int64_t bytes[2] = {stats.message_bytes, stats.plan_message_bytes * STEPS};
+  assert_int_equal(weir__comm_sum(comm, bytes, 2), WEIR_OK);
+  if (weir__comm_size(comm) > 1) assert_true(bytes[0] >= bytes[1] / 5 && bytes[0] < bytes[1]); /* rare ones rarely */
   if (weir__comm_size(comm) > 1) assert_true(stats.plan_messages > 0);
   for (int s = WARM; s <= STEPS; s++) {
     if (p.allocations[s] != p.allocations[WARM])
