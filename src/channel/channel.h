@@ -234,7 +234,8 @@ typedef enum weir__channel_change_kind {
 } weir__channel_change_kind;
 
 typedef struct weir__channel_change {
-  uint64_t                  number;   /* 0, 1, 2 ... of all changes of a run; one posted before is ignored (a replay) */
+  uint64_t                  number;   /* counts all changes of a run, whichever is the first in this channel; one posted
+                                         before is ignored (a replay) */
   uint64_t                  sequence; /* takes effect when the step of this sequence number begins */
   weir__channel_change_kind kind;
   int32_t                   index;

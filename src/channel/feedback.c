@@ -7,9 +7,10 @@
  *   - either side may be killed between any two instructions, and neither ever waits for the other without an end;
  *   - order follows from the atomic accesses alone, without fences, as in the ring.
  *
- * Changes lie in a ring. Change n is at n modulo its size; it is written, then counted in `changes_posted`; a number
- * below that was posted before. The process applies those for steps up to its own in the order of their numbers, which
- * need not be that of the steps, and gives places back (`changes_taken`) once all before have been applied as well.
+ * Changes lie in a ring, the n-th at n modulo its size; it is written, then counted in `changes_posted`. Their numbers
+ * follow each other, whatever the first one is; one that does not go on from the last was posted before. The process
+ * applies those for steps up to its own in the order of their numbers, which need not be that of the steps, and gives
+ * places back (`changes_taken`) once all before have been applied as well.
  *
  * Each feedback piece has lag + 2 buffers; the value for step Q belongs into number Q modulo that. While the process is
  * in step Q no value for a step above Q - 1 + lag exists, as it is computed from a step that has been published: so
@@ -79,9 +80,11 @@ weir_status weir__channel_change_post(weir__channel *self, const weir__channel_c
   if (!self->posted) return WEIR_FAIL(WEIR_ERR_STATE, "changes are posted after the demands");
   uint64_t posted = atomic_load_explicit(&control->changes_posted, memory_order_relaxed);
   uint64_t taken  = atomic_load_explicit(&control->changes_taken, memory_order_acquire);
-  if (copy.number < posted) return WEIR_OK;
-  if (copy.number > posted)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "change %" PRIu64 " follows %" PRIu64 " changes", copy.number, posted);
+  uint64_t next   = posted ? control->change[(posted - 1) % WEIR__CHANGES_MAX].number + 1 : copy.number;
+  if (copy.number < next) return WEIR_OK;
+  if (copy.number > next)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "change %" PRIu64 " was posted where %" PRIu64 " comes next", copy.number,
+                     next);
   if (copy.sequence > SEQUENCE_AT_MOST)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "a change for the step with sequence number %" PRIu64, copy.sequence);
   WEIR_TRY(check_change(WEIR_ERR_ARGUMENT, &self->definitions, &self->terms, &copy));
@@ -241,10 +244,12 @@ static weir_status apply_changes(weir__back *back, uint64_t sequence) {
     uint8_t     *applied = &back->applied[n % WEIR__CHANGES_MAX];
     weir__change change  = control->change[n % WEIR__CHANGES_MAX];
     if (*applied || change.sequence > sequence) continue;
-    if (change.number != n)
+    if (!back->number_known) back->number = change.number - n;
+    back->number_known = true;
+    if (change.number != back->number + n)
       return WEIR_FAIL(WEIR_ERR_INPUT,
                        "the decisions of the worker are damaged: number %" PRIu64 " instead of %" PRIu64, change.number,
-                       n);
+                       back->number + n);
     WEIR_TRY(check_change(WEIR_ERR_INPUT, back->definitions, back->terms, &change));
     apply_change(back, &change);
     *applied = 1;

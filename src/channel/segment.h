@@ -301,6 +301,8 @@ typedef struct weir__back {
   double                          *value;    /* owned; of the parameters, now */
   uint64_t                         taken;    /* all changes below have been applied ... */
   uint8_t                         *applied;  /* owned; ... and of those from there on some */
+  uint64_t                         number;   /* of the first change, once there was one */
+  bool                             number_known;
   bool                             adrift;   /* after a time-out, until the horizon is ahead again */
 } weir__back;
 
