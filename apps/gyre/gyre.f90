@@ -33,7 +33,7 @@ program gyre
   call start()
   do step = first + 1, first + cfg%nsteps
     call ocean_step(o, t, s)
-    if (due(cfg%output_every)) call output_step(analysis, t, s, step, step * cfg%dt)
+    if (due(cfg%output_every)) call output_step(analysis, t, o, s, step, step * cfg%dt)
     if (due(cfg%diagnostics_every) .or. (step == first + cfg%nsteps .and. cfg%diagnostics_every > 0)) then
       call ocean_refresh(t, s)
       call diagnostics_report(d, t, o, s, step, error)

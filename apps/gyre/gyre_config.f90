@@ -23,6 +23,7 @@ module gyre_config
     character(len=line_length) :: restart_read = '', restart_write = '', budget_file = ''
     real(dp) :: bump = 0, bump_radius = 200.0e3_dp, noise = 0
     integer :: seed = 1
+    logical :: assimilate = .false.
   end type config
 
 contains
@@ -101,10 +102,11 @@ contains
     integer :: nx, ny, nsteps, npx, npy, output_every, diagnostics_every, restart_every, seed, status
     real(dp) :: lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, bump, bump_radius, noise
     character(len=line_length) :: restart_read, restart_write, budget_file
+    logical :: assimilate
     character(len=200) :: reason
     namelist /gyre/ nx, ny, lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, nsteps, npx, npy, &
       output_every, diagnostics_every, restart_every, restart_read, restart_write, budget_file, bump, bump_radius, &
-      noise, seed
+      noise, seed, assimilate
 
     error = ''
     call move(.true.)
@@ -127,10 +129,11 @@ contains
         output_every = c%output_every; diagnostics_every = c%diagnostics_every; restart_every = c%restart_every
         restart_read = c%restart_read; restart_write = c%restart_write; budget_file = c%budget_file
         bump = c%bump; bump_radius = c%bump_radius; noise = c%noise; seed = c%seed
+        assimilate = c%assimilate
       else
         cfg = config(nx, ny, lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, nsteps, npx, npy, &
                      output_every, diagnostics_every, restart_every, restart_read, restart_write, budget_file, bump, &
-                     bump_radius, noise, seed)
+                     bump_radius, noise, seed, assimilate)
       end if
     end subroutine move
 
@@ -166,6 +169,7 @@ contains
                  'output_every, diagnostics_every and restart_every must not be negative (0: never)')
     call require(c%restart_every == 0 .or. c%restart_write /= '', 'restart_every needs restart_write, a file name')
     call require(c%budget_file == '' .or. c%diagnostics_every > 0, 'budget_file needs diagnostics_every above 0')
+    call require(.not. c%assimilate .or. c%output_every > 0, 'assimilate needs output_every above 0')
     call require(abs(c%bump) < c%depth / 2 .and. abs(c%noise) < c%depth / 2 .and. c%bump_radius > 0, &
                  'bump and noise must be smaller than half the depth, bump_radius positive')
 

@@ -2,7 +2,7 @@
 module gyre_output
   use gyre_grid, only: dp, tile
   use gyre_config, only: config
-  use gyre_physics, only: state
+  use gyre_physics, only: ocean, state
   implicit none
   private
   public :: output, output_open, output_step, output_close
@@ -26,10 +26,11 @@ contains
     if (length > 0) error = 'WEIR_RUN is set, but this gyre was built without the weir client'
   end subroutine output_open
 
-  subroutine output_step(self, t, s, step, time)
+  subroutine output_step(self, t, o, s, step, time)
     type(output), intent(inout) :: self
     type(tile), intent(in) :: t
-    type(state), intent(in) :: s
+    type(ocean), intent(inout) :: o
+    type(state), intent(inout) :: s
     integer, intent(in) :: step
     real(dp), intent(in) :: time
     self%open = .false.

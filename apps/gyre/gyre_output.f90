@@ -1,17 +1,21 @@
-!> What leaves the model for its analysis: u, v and eta through the weir client. All of weir is in this file; without
+!> What leaves the model for its analysis: u, v and eta through the weir client; and what comes back: the strength of the
+!! wind and, where the namelist says assimilate, increments of u, v and eta. All of weir is in this file; without
 !! WEIR_RUN in the environment (set by `weir run`) its calls return at once.
 module gyre_output
   use, intrinsic :: iso_fortran_env, only: error_unit
   use weir
   use gyre_grid, only: dp, tile
   use gyre_config, only: config
-  use gyre_physics, only: state
+  use gyre_physics, only: ocean, ocean_add, ocean_wind, state
   implicit none
   private
   public :: output, output_open, output_step, output_close
 
   type output
     type(weir_stream_f) :: stream
+    logical :: assimilate = .false.
+    real(dp) :: wind = 1                        !< factor of the stress
+    real(dp), allocatable :: increment(:, :)    !< of one field, as it comes
   end type output
 
 contains
@@ -24,7 +28,7 @@ contains
     type(tile), intent(in) :: t
     type(config), intent(in) :: cfg
     character(len=*), intent(out) :: error
-    integer :: whole(2), first(2), cells(2), status(4)
+    integer :: whole(2), first(2), cells(2), status(8)
     real(dp) :: d(2)
 
     error = ''
@@ -40,24 +44,59 @@ contains
                            start=first, count=cells, ierr=status(3))
     call weir_field_define(self%stream, 'eta', weir_real64, whole, 'x y', 'm', weir_at_t, d / 2, d, 'm m', &
                            start=first, count=cells, ierr=status(4))
+    call weir_parameter_define(self%stream, 'wind', self%wind, 0.0_dp, 3.0_dp, ierr=status(5))
+    status(6:8) = 0
+    self%assimilate = cfg%assimilate
+    if (self%assimilate) then
+      allocate (self%increment(t%nx, t%ny))
+      call weir_feedback_define(self%stream, 'du', weir_real64, whole, 'x y', 'm s-1', weir_at_u, d / 2, d, 'm m', &
+                                start=first, count=cells, ierr=status(6))
+      call weir_feedback_define(self%stream, 'dv', weir_real64, whole, 'x y', 'm s-1', weir_at_v, d / 2, d, 'm m', &
+                                start=first, count=cells, ierr=status(7))
+      call weir_feedback_define(self%stream, 'deta', weir_real64, whole, 'x y', 'm', weir_at_t, d / 2, d, 'm m', &
+                                start=first, count=cells, ierr=status(8))
+    end if
     call warn(self, status)
   end subroutine output_open
 
-  !> Publish the state after `step` steps: sections of the arrays with halos, as they lie in memory.
-  subroutine output_step(self, t, s, step, time)
+  !> Take what was decided for the state after `step` steps: the wind from here on, and what is to be added; then publish
+  !! it: sections of the arrays with halos, as they lie in memory.
+  subroutine output_step(self, t, o, s, step, time)
     type(output), intent(inout) :: self
     type(tile), intent(in) :: t
-    type(state), intent(in) :: s
+    type(ocean), intent(inout) :: o
+    type(state), intent(inout) :: s
     integer, intent(in) :: step
     real(dp), intent(in) :: time
-    integer :: status(5)
+    integer :: status(6)
+    real(dp) :: wind
     call weir_step_begin(self%stream, step, time, ierr=status(1))
+    wind = self%wind
+    call weir_parameter_get(self%stream, 'wind', wind, ierr=status(6))
+    if (wind /= self%wind) call ocean_wind(o, wind)
+    self%wind = wind
+    if (self%assimilate) call add_increments(self, t, s)
     call weir_put(self%stream, 'u', s%u(1:t%nx, 1:t%ny), ierr=status(2))
     call weir_put(self%stream, 'v', s%v(1:t%nx, 1:t%ny), ierr=status(3))
     call weir_put(self%stream, 'eta', s%eta(1:t%nx, 1:t%ny), ierr=status(4))
     call weir_step_end(self%stream, ierr=status(5))
     call warn(self, status)
   end subroutine output_step
+
+  !> Each field for itself: there are steps without a value. The next step of the model makes the halos current.
+  subroutine add_increments(self, t, s)
+    type(output), intent(inout) :: self
+    type(tile), intent(in) :: t
+    type(state), intent(inout) :: s
+    integer :: status(3)
+    call weir_get(self%stream, 'du', self%increment, ierr=status(1))
+    if (status(1) == 0) call ocean_add(t, s, du=self%increment)
+    call weir_get(self%stream, 'dv', self%increment, ierr=status(2))
+    if (status(2) == 0) call ocean_add(t, s, dv=self%increment)
+    call weir_get(self%stream, 'deta', self%increment, ierr=status(3))
+    if (status(3) == 0) call ocean_add(t, s, deta=self%increment)
+    call warn(self, status)
+  end subroutine add_increments
 
   subroutine output_close(self)
     type(output), intent(inout) :: self
@@ -68,7 +107,7 @@ contains
   subroutine warn(self, status)
     type(output), intent(in) :: self
     integer, intent(in) :: status(:)
-    if (all(status == 0)) return
+    if (all(status >= 0)) return  ! weir_end: there was nothing to get
     write (error_unit, '(a)') 'gyre: the model goes on without its analysis: '//weir_error(self%stream)
   end subroutine warn
 

@@ -26,7 +26,7 @@ module gyre_physics
   use gyre_config, only: config
   implicit none
   private
-  public :: state, ocean, ocean_create, ocean_step, ocean_refresh, ocean_rest
+  public :: state, ocean, ocean_create, ocean_step, ocean_refresh, ocean_rest, ocean_wind, ocean_add
 
   !> What a restart needs: three fields with halos; the halos are current after ocean_refresh only.
   type state
@@ -39,7 +39,8 @@ module gyre_physics
     real(dp) :: dx, dy, rdx, rdy                               !< cell sizes and their inverses
     real(dp) :: depth, gravity, density, cd, nu_bih, dt
     logical :: budget = .false.                                !< accumulate the works below
-    real(dp), allocatable :: f(:), stress(:)                   !< at corner rows; tau_x / rho at u rows
+    real(dp), allocatable :: f(:), stress(:)                   !< at corner rows; tau_x / rho at u rows ...
+    real(dp), allocatable :: full_stress(:)                    !< ... and what it is with the factor 1
     real(dp), allocatable, dimension(:, :) :: h, hu, hv, hq    !< thickness at t, u, v, corners
     real(dp), allocatable, dimension(:, :) :: q, k, fx, fy     !< potential vorticity; u^2 + v^2 over 2; mass fluxes
     real(dp), allocatable, dimension(:, :) :: alpha, beta, gamma, delta, epsilon, phi  !< Arakawa & Lamb's averages of q
@@ -78,15 +79,16 @@ contains
 
     f0 = 2 * omega * sin(cfg%latitude * pi / 180)
     beta = 2 * omega * cos(cfg%latitude * pi / 180) / earth_radius
-    allocate (self%f(1 - halo:ny + halo), self%stress(1:ny))
+    allocate (self%f(1 - halo:ny + halo), self%full_stress(1:ny))
     do j = 1 - halo, ny + halo
       self%f(j) = f0 + beta * ((t%j0 + j) * self%dy - cfg%ly / 2)
     end do
     do j = 1, ny
       y = ((t%j0 + j) - 0.5_dp) * self%dy
-      self%stress(j) = cfg%tau0 / cfg%density &
-                       * (cos(2 * pi * (y - cfg%ly / 2) / cfg%ly) + 2 * sin(pi * (y - cfg%ly / 2) / cfg%ly))
+      self%full_stress(j) = cfg%tau0 / cfg%density &
+                            * (cos(2 * pi * (y - cfg%ly / 2) / cfg%ly) + 2 * sin(pi * (y - cfg%ly / 2) / cfg%ly))
     end do
+    self%stress = self%full_stress
     call new(self%h, self%hu, self%hv, self%hq)
     call new(self%q, self%k, self%fx, self%fy)
     call new(self%alpha, self%beta, self%gamma, self%delta)
@@ -109,6 +111,29 @@ contains
     end subroutine new
 
   end subroutine ocean_create
+
+  !> From now on the wind blows with `factor` times its stress.
+  subroutine ocean_wind(self, factor)
+    type(ocean), intent(inout) :: self
+    real(dp), intent(in) :: factor
+    self%stress(:) = factor * self%full_stress
+  end subroutine ocean_wind
+
+  !> Add increments of this block to the state, none at the walls. The halos are not current then, as after a step.
+  subroutine ocean_add(t, s, du, dv, deta)
+    use mpi_f08, only: MPI_PROC_NULL
+    type(tile), intent(in) :: t
+    type(state), intent(inout) :: s
+    real(dp), intent(in), dimension(t%nx, t%ny), optional :: du, dv, deta
+    integer :: nx, ny
+    nx = t%nx
+    ny = t%ny
+    if (present(du)) s%u(1:nx, 1:ny) = s%u(1:nx, 1:ny) + du
+    if (present(dv)) s%v(1:nx, 1:ny) = s%v(1:nx, 1:ny) + dv
+    if (present(deta)) s%eta(1:nx, 1:ny) = s%eta(1:nx, 1:ny) + deta
+    if (t%east == MPI_PROC_NULL) s%u(nx, 1:ny) = 0
+    if (t%north == MPI_PROC_NULL) s%v(1:nx, ny) = 0
+  end subroutine ocean_add
 
   !> A state at rest, eta disturbed by a Gaussian bump in the middle and by noise of each cell's own, as the namelist
   !! says. The noise depends on the seed and the global index alone.
