@@ -23,6 +23,8 @@ static const char help[] =
     "  --dir DIR          the run directory (default: the run's name with .run, here)\n"
     "  --resume           go on with a run that ended early, from its last checkpoint; FILE and parameters must be\n"
     "                     those of that run, and --workers is as it was\n"
+    "  --replay-decisions FILE\n"
+    "                     take the decisions of an earlier run, from its decisions.log, instead of new ones\n"
     "  --report           a longer summary at the end\n"
     "  --trace FILE       write what every thread did when, for ui.perfetto.dev or chrome://tracing\n"
     "\n"
@@ -41,7 +43,7 @@ static const char help[] =
 enum { SETS_MAX = 256 };
 
 typedef struct run {
-  const char         *recipe_path, *directory_path, *trace;
+  const char         *recipe_path, *directory_path, *trace, *replay;
   const char         *set[SETS_MAX];
   int                 sets, workers, threads, ranks;
   bool                report, resume;
@@ -68,6 +70,10 @@ static int read_option(run *r, int argc, char **argv, int *i) {
   if (cli_option(argc, argv, i, "--trace", &value)) {
     r->trace = value;
     return value && *value ? 0 : cli_misuse("run", "--trace: expected a file");
+  }
+  if (cli_option(argc, argv, i, "--replay-decisions", &value)) {
+    r->replay = value;
+    return value && *value ? 0 : cli_misuse("run", "--replay-decisions: expected a file");
   }
   if (cli_option(argc, argv, i, "--set", &value)) {
     if (!value || r->sets == SETS_MAX) return cli_misuse("run", "--set: expected name=number");
@@ -112,8 +118,13 @@ static weir_status prepare(run *r) {
                      "weir run was started by an MPI launcher; start it by itself, it starts the MPI jobs");
   WEIR_TRY(weir__recipe_load(r->recipe_path, NULL, &r->recipe));
   for (int i = 0; i < r->sets; i++) WEIR_TRY(weir__recipe_set(r->recipe, r->set[i]));
+  r->recipe->replay = r->replay;
   if (r->recipe->stream.is_files && r->command)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is files, but a command to run is given", r->recipe_path);
+  if (r->recipe->stream.placement == WEIR__PLACEMENT_INLINE && !r->command)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: placement inline needs the command of the simulation after --, which does "
+                                     "the analysis itself",
+                     r->recipe_path);
   if (r->command) WEIR_TRY(weir__launch_executable(r->command[0]));
   const weir__place *restart = &r->recipe->stream.restart.place;
   if (r->recipe->stream.restarts && !r->command)
@@ -130,7 +141,8 @@ static weir_status make_directory(run *r) {
     sprintf(path, "%s.run", r->recipe->run);
     r->directory_path = path;
   }
-  weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets, r->trace ? r->trace : ""};
+  weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets,
+                                 r->trace ? r->trace : "",     r->replay ? r->replay : ""};
   if (!r->resume && !settings.workers) settings.workers = r->recipe->workers ? r->recipe->workers : 1;
   weir_status status = r->resume ? weir__run_directory_resume(r->directory_path, &r->arena, &settings, &r->directory)
                                  : weir__run_directory_make(r->directory_path, &settings, &r->directory);
@@ -152,6 +164,17 @@ static int summarize(run *r) {
   return status;
 }
 
+/* The analysis was a part of the simulation, and ended without a word. */
+static int inline_result(const supervision *s, const weir__run_status *status) {
+  if (s->interrupts) fprintf(stderr, "weir: interrupted; outputs hold the steps finished before\n");
+  else if (s->simulation_job.status) return 1; /* said next */
+  else if (status->phase == WEIR__PHASE_NONE)
+    fprintf(stderr, "weir: the simulation ended without an analysis: it never came to weir_step_begin, or it could not "
+                    "load the engine (with WEIR_VERBOSE=1 set it says why)\n");
+  else fprintf(stderr, "weir: the simulation ended without closing its stream (weir_stream_close)\n");
+  return 1;
+}
+
 static int worker_result(run *r, const supervision *s) {
   weir__run_status status;
   int              ended = s->worker_job.status;
@@ -162,6 +185,7 @@ static int worker_result(run *r, const supervision *s) {
     fprintf(stderr, "weir: %s\n", status.message);
     return status.exit ? status.exit : 1;
   }
+  if (r->recipe->stream.placement == WEIR__PLACEMENT_INLINE) return inline_result(s, &status);
   if (s->unattended && s->simulation_job.status) return 1; /* that it failed is said next */
   if (s->unattended)
     fprintf(stderr,

@@ -77,35 +77,34 @@ static weir_status add_fields(weir__graph *graph, const weir__recipe *recipe) {
 }
 
 static weir_status fill_graph(weir__graph *graph, const weir__recipe *recipe, const weir__recipe_schema *schema,
-                              const weir__recipe_schema *joined) {
+                              const weir__recipe_schema *joined, weir__steering **steer) {
   WEIR_TRY(weir__arena_string(&graph->arena, schema->time_units, &graph->time_units));
   WEIR_TRY(add_stream(graph, recipe, 0, schema));
   for (int i = 0; i < recipe->joins; i++) WEIR_TRY(add_stream(graph, recipe, i + 1, &joined[i]));
-  for (int i = 0; i < recipe->parameters; i++) {
-    const weir__recipe_parameter *p      = &recipe->parameter[i];
-    weir_status                   status = weir__graph_parameter(graph, p->name, p->value);
-    if (status < 0) return weir__error_prefix(status, "%s:%d:%d", p->place.file, p->place.line, p->place.column);
-  }
+  WEIR_TRY(weir__recipe_steer_begin(recipe, schema, graph, steer));
   return add_fields(graph, recipe);
 }
 
 weir_status weir__recipe_graph(const weir__recipe *recipe, const weir__operator_set *operators,
                                const weir__recipe_schema *schema, const weir__recipe_schema *joined,
-                               weir__graph **graph) {
-  weir__graph *self;
+                               weir__graph **graph, weir__steering **steer) {
+  weir__graph    *self;
+  weir__steering *steering = NULL;
   WEIR_TRY(weir__graph_create(operators->table, &self));
-  weir_status status = fill_graph(self, recipe, schema, joined);
+  weir_status status = fill_graph(self, recipe, schema, joined, &steering);
   if (status < 0) {
+    weir__steering_destroy(&steering);
     weir__graph_destroy(&self);
     return status;
   }
   *graph = self;
+  *steer = steering;
   return WEIR_OK;
 }
 
 /* ---- outputs ---- */
 
-weir_status weir__recipe_trigger(weir__graph *graph, const weir__every *every, int *trigger) {
+weir_status weir__recipe_every(const weir__graph *graph, const weir__every *every, weir__trigger *trigger) {
   weir__trigger t = {.period = every->steps};
   if (every->seconds > 0) {
     double unit = weir__time_unit(graph->time_units);
@@ -114,10 +113,22 @@ weir_status weir__recipe_trigger(weir__graph *graph, const weir__every *every, i
                        every->place.file, every->place.line, every->place.column,
                        graph->time_units ? "the units " : "no units", graph->time_units ? graph->time_units : "");
     t.interval = every->seconds / unit;
-  } else if (!t.period) t.period = 1;
-  weir_status status = weir__graph_trigger(graph, t, trigger);
+  }
+  *trigger = t;
+  return WEIR_OK;
+}
+
+weir_status weir__recipe_trigger(weir__graph *graph, const weir__recipe_output *output, int *trigger) {
+  const weir__every *every = &output->every;
+  weir__trigger      t;
+  weir_status        status;
+  WEIR_TRY(weir__recipe_every(graph, every, &t));
+  if (!t.period && !(t.interval > 0)) t.period = 1;
+  if (output->inactive) t = (weir__trigger){0};
+  if (output->inactive || output->steered) status = weir__graph_trigger_steered(graph, t, trigger);
+  else status = weir__graph_trigger(graph, t, trigger);
   if (status < 0)
-    return weir__error_prefix(status, "%s:%d:%d", every->place.file, every->place.line, every->place.column);
+    return weir__error_prefix(status, "%s:%d:%d", output->place.file, output->place.line, output->place.column);
   return WEIR_OK;
 }
 
@@ -171,6 +182,14 @@ weir_status weir__recipe_syntax(const weir__recipe *recipe, const weir__operator
   for (int i = 0; i < recipe->outputs; i++)
     for (int k = 0; k < recipe->output[i].fields; k++)
       WEIR_TRY(check_expression(operators, &recipe->output[i].field[k]));
+  for (int i = 0; i < recipe->rules; i++) {
+    const weir__recipe_rule *rule = &recipe->rule[i];
+    WEIR_TRY(check_expression(operators, &rule->when));
+    if (rule->reset.text) WEIR_TRY(check_expression(operators, &rule->reset));
+    for (size_t k = 0; k < rule->actions; k++)
+      if (rule->action[k].value.text) WEIR_TRY(check_expression(operators, &rule->action[k].value));
+  }
+  for (int i = 0; i < recipe->feedbacks; i++) WEIR_TRY(check_expression(operators, &recipe->feedback[i].field));
   return WEIR_OK;
 }
 

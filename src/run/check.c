@@ -21,6 +21,7 @@ typedef struct looked {
   const char         *from; /* NULL: nothing is known */
   weir__graph        *graph;
   weir__outputs      *outputs;
+  weir__steering        *steer; /* NULL: nothing is steered */
 } looked;
 
 /* ---- looking ---- */
@@ -54,14 +55,19 @@ static weir_status look(const weir__recipe *recipe, const char *directory, looke
   WEIR_TRY(find_schema(recipe, directory, l));
   if (!l->from) return WEIR_OK;
   if (l->files || l->schema.time_units) WEIR_TRY(weir__joined_settle(l->joined, &l->schema)); /* else unknown yet */
-  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph));
+  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph,
+                              &l->steer));
   WEIR_TRY(weir__outputs_resolve(recipe, l->graph, &l->outputs));
+  const int *trigger;
+  WEIR_TRY(weir__outputs_triggers(l->outputs, &trigger));
+  WEIR_TRY(weir__recipe_steer(recipe, &l->schema, l->graph, l->steer, trigger, NULL));
   WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE, NULL));
   return weir__graph_finish(l->graph);
 }
 
 static void end_look(looked *l) {
   if (weir__outputs_close(&l->outputs) < 0) (void)0; /* nothing was opened */
+  weir__steering_destroy(&l->steer);
   weir__graph_destroy(&l->graph);
   weir__files_close(&l->files);
   weir__joined_close(&l->joined);
@@ -255,6 +261,8 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   }
   add_outputs(text, recipe);
   weir__check_overload(text, recipe, step_bytes(l->graph));
+  if (l->steer) weir__recipe_steering_text(recipe, &l->schema, text);
+  weir__recipe_feedback_text(recipe, text);
   return add_plan(text, l->graph, workers);
 }
 
@@ -268,6 +276,8 @@ weir_status weir__check_text(const weir__recipe *recipe, const char *directory, 
       add_unknown(text, recipe);
       add_outputs(text, recipe);
       weir__check_overload(text, recipe, 0);
+      if (weir__recipe_steered(recipe, &l.schema)) weir__recipe_steering_text(recipe, &l.schema, text);
+      weir__recipe_feedback_text(recipe, text);
     }
   }
   end_look(&l);

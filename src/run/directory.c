@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* What weir keeps in a run directory; a directory without run.json that holds anything is left alone. */
-static const char *const own_files[] = {"report.json", "schema.yaml", "recipe.yaml", "run.json", NULL};
+static const char *const own_files[] = {"report.json", "schema.yaml", WEIR__STEER_LOG, "recipe.yaml", "run.json", NULL};
 /* And folders: what only a living run needs (checkpoints outlive it until it is complete). Those with data of the run
  * are for its owner alone. */
 static const char *const living_folders[]  = {"channel", "live", "requests", "spill", NULL};
@@ -49,26 +49,29 @@ static weir_status write_settings(const char *directory, const weir__run_setting
   json_t *set = json_array();
   for (int i = 0; i < settings->sets; i++) json_array_append_new(set, json_string(settings->set[i]));
   return write_json(directory, "run.json",
-                    json_pack("{s:s, s:i, s:i, s:s, s:o}", "recipe", settings->recipe, "workers", settings->workers,
-                              "threads", settings->threads, "trace", settings->trace, "set", set));
+                    json_pack("{s:s, s:i, s:i, s:s, s:s, s:o}", "recipe", settings->recipe, "workers",
+                              settings->workers, "threads", settings->threads, "trace", settings->trace, "replay",
+                              settings->replay ? settings->replay : "", "set", set));
 }
 
 static weir_status read_settings(const char *directory, weir__arena *arena, weir__run_settings *settings) {
   weir__text   path = {0};
   json_error_t error;
-  const char  *recipe, *trace;
+  const char  *recipe, *trace, *replay;
   json_t      *set;
   WEIR_TRY(weir__run_path(&path, directory, "run.json"));
   json_t     *json   = json_load_file(path.data, 0, &error);
   weir_status status = WEIR_OK;
-  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:s, s:o}", "recipe", &recipe, "workers",
-                              &settings->workers, "threads", &settings->threads, "trace", &trace, "set", &set)) {
+  if (!json || json_unpack_ex(json, &error, 0, "{s:s, s:i, s:i, s:s, s:s, s:o}", "recipe", &recipe, "workers",
+                              &settings->workers, "threads", &settings->threads, "trace", &trace, "replay", &replay,
+                              "set", &set)) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", path.data, error.text);
     goto out;
   }
   const char **sets;
   WEIR_TRY_GOTO(out, weir__arena_string(arena, recipe, &settings->recipe));
   WEIR_TRY_GOTO(out, weir__arena_string(arena, trace, &settings->trace));
+  WEIR_TRY_GOTO(out, weir__arena_string(arena, replay, &settings->replay));
   WEIR_TRY_GOTO(out, weir__arena_alloc(arena, json_array_size(set) * sizeof *sets, &sets));
   settings->sets = (int)json_array_size(set);
   settings->set  = sets;
@@ -95,6 +98,7 @@ weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, 
   if (have.threads != -2) self->threads = have.threads;
   self->workers = have.workers;
   if (*have.trace) WEIR_TRY_GOTO(out, weir__arena_string(&self->arena, have.trace, &self->trace));
+  if (*have.replay) WEIR_TRY_GOTO(out, weir__arena_string(&self->arena, have.replay, &self->replay));
   if (settings) WEIR_TRY_GOTO(out, read_settings(path, &self->arena, settings));
   *recipe = self;
   self    = NULL;
@@ -159,6 +163,7 @@ static weir_status remove_folder(const char *directory, const char *name) {
 static weir_status remove_living(const char *directory) {
   WEIR_TRY(remove_own(directory, "status"));
   WEIR_TRY(remove_own(directory, "supervisor"));
+  WEIR_TRY(remove_own(directory, WEIR__STEER_PARAMETERS));
   for (const char *const *name = living_folders; *name; name++) WEIR_TRY(remove_folder(directory, *name));
   return WEIR_OK;
 }
@@ -194,6 +199,13 @@ static void name_supervisor(const char *directory, char out[320]) {
     snprintf(out, 320, " (process %lld on %s)", (long long)pid, host);
   json_decref(json);
   weir__text_clear(&path);
+}
+
+bool weir__run_directory_lives(const char *path) {
+  int  directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool lives     = directory >= 0 && flock(directory, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+  if (directory >= 0) close(directory);
+  return lives;
 }
 
 static bool is_run(const char *directory) {
@@ -339,6 +351,7 @@ static weir_status compare_settings(const char *path, const weir__run_settings *
   weir_status status = WEIR_OK;
   if (!wanted->workers) wanted->workers = have->workers;
   if (wanted->threads == -2) wanted->threads = have->threads;
+  if (!wanted->replay || !*wanted->replay) wanted->replay = have->replay;
   if (!wanted->sets) {
     wanted->set  = have->set;
     wanted->sets = have->sets;

@@ -12,7 +12,8 @@ typedef struct weir__run_settings {
   int                threads; /* -1: one per core; -2: as the recipe says */
   const char *const *set;     /* name=value */
   int                sets;
-  const char        *trace; /* file for the trace; "": none, or as the recipe says */
+  const char        *trace;  /* file for the trace; "": none, or as the recipe says */
+  const char        *replay; /* log whose decisions are taken; "": none */
 } weir__run_settings;
 
 typedef struct weir__run_directory {
@@ -35,6 +36,9 @@ weir_status weir__run_directory_again(const weir__run_directory *directory);
 /* Remove what only a living run needs (channels, status ...), unlock. What is worth keeping stays; the checkpoints do
  * unless the run is `complete`. */
 void weir__run_directory_leave(weir__run_directory *directory, bool complete);
+
+/* Does somebody hold the lock? */
+bool weir__run_directory_lives(const char *path);
 
 /* The recipe of a run with its settings applied. `settings` (may be NULL) lives in the recipe's arena. */
 weir_status weir__run_directory_recipe(const char *path, weir__recipe **recipe, weir__run_settings *settings);

@@ -61,7 +61,7 @@ static weir_status describe(weir__files *self, const weir__recipe_stream *stream
     field[i].is_static             = v->is_static || timeless;
   }
   self->schema =
-      (weir__recipe_schema){weir__netcdf_time_units(self->reader), weir__netcdf_calendar(self->reader), field, count};
+      (weir__recipe_schema){.time_units = weir__netcdf_time_units(self->reader), .calendar = weir__netcdf_calendar(self->reader), .field = field, .fields = count};
   return WEIR_OK;
 }
 

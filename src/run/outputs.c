@@ -140,6 +140,8 @@ static weir_status resolve_csv(const weir__outputs *self, const output *out) {
 
 static weir_status resolve_plot(const weir__outputs *self, const output *out) {
   int dimensions = weir__plot_dimensions(item_type(self, &out->item[0]));
+  if (!dimensions && (out->recipe->steered || out->recipe->inactive))
+    return PLACE_FAIL(out->recipe->place, "the picture of a series cannot be steered; write its numbers to a table");
   if (dimensions <= 2) return WEIR_OK;
   return PLACE_FAIL(out->recipe->field[0].place, "%s has %d dimensions and cannot be drawn; reduce it to 2, 1 or none",
                     out->recipe->field[0].text, dimensions);
@@ -147,7 +149,7 @@ static weir_status resolve_plot(const weir__outputs *self, const output *out) {
 
 static weir_status resolve(weir__outputs *self, output *out) {
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)out->recipe->fields * sizeof *out->item, &out->item));
-  WEIR_TRY(weir__recipe_trigger(self->graph, &out->recipe->every, &out->trigger));
+  WEIR_TRY(weir__recipe_trigger(self->graph, out->recipe, &out->trigger));
   for (int i = 0; i < out->recipe->fields; i++)
     WEIR_TRY(weir__recipe_output_edge(self->graph, out->recipe, i, &out->item[i].edge));
   switch (out->recipe->kind) {
@@ -175,6 +177,14 @@ weir_status weir__outputs_resolve(const weir__recipe *recipe, weir__graph *graph
   if (status >= 0) *outputs = self;
   else if (weir__outputs_close(&self) < 0) (void)0; /* nothing is open yet */
   return status;
+}
+
+weir_status weir__outputs_triggers(weir__outputs *self, const int **trigger) {
+  int *list;
+  WEIR_TRY(weir__arena_alloc(&self->graph->arena, (size_t)self->outputs * sizeof *list, &list));
+  for (int i = 0; i < self->outputs; i++) list[i] = self->output[i].trigger;
+  *trigger = list;
+  return WEIR_OK;
 }
 
 /* ---- opening ---- */

@@ -20,6 +20,8 @@ weir_status weir__outputs_resolve(const weir__recipe *recipe, weir__graph *graph
 /* Make or open what is behind the sinks and add them to the graph; then the graph is ready for weir__graph_finish. */
 weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode,
                               const weir__resume *resume /* of RESUME */);
+/* Numbers of the triggers of all outputs; belong to the graph. After resolving. */
+weir_status weir__outputs_triggers(weir__outputs *outputs, const int **trigger);
 /* Flush and close all; the first failure is returned. NULL is fine. */
 weir_status weir__outputs_close(weir__outputs **outputs);
 #endif

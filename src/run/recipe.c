@@ -88,16 +88,26 @@ static weir_status read_streams(void *context, const weir__yaml *value) {
 
 static weir_status read_parameters(void *context, const weir__yaml *value) {
   weir__recipe *self = context;
-  if (value->kind != WEIR__YAML_MAP) return WEIR__YAML_FAIL(value, "parameters: expected names with numbers");
-  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)value->count * sizeof *self->parameter, &self->parameter));
-  for (int i = 0; i < value->count; i++) {
-    WEIR_TRY(weir__recipe_check_name(value->key[i], "parameter"));
-    WEIR_TRY(weir__yaml_to_real(value->item[i], value->key[i]->text, &self->parameter[i].value));
-    self->parameter[i].name  = value->key[i]->text;
-    self->parameter[i].place = value->key[i]->place;
-  }
-  self->parameters = value->count;
-  return WEIR_OK;
+  return weir__recipe_read_parameters(&self->arena, value, &self->parameter, &self->parameters);
+}
+
+static weir_status read_rules(void *context, const weir__yaml *value) {
+  return weir__recipe_read_rules(context, value);
+}
+
+static weir_status read_feedback(void *context, const weir__yaml *value) {
+  return weir__recipe_read_feedback(context, value);
+}
+
+static weir_status read_steering(void *context, const weir__yaml *value) {
+  return weir__recipe_read_steering(context, value);
+}
+
+static weir_status read_reproducible(void *context, const weir__yaml *value) {
+  bool yes;
+  (void)context;
+  WEIR_TRY(weir__yaml_to_bool(value, "reproducible", &yes));
+  return yes ? WEIR_OK : WEIR__YAML_FAIL(value, "reproducible: no is not available in this version");
 }
 
 static weir_status read_fields(void *context, const weir__yaml *value) {
@@ -224,14 +234,15 @@ static const weir__yaml_key top_keys[] = {{"run", read_run},
                                           {"launch", read_launch},
                                           {"on_failure", read_on_failure},
                                           {"check_finite", read_check_finite},
-                                          {"rules", NULL},
-                                          {"feedback", NULL},
+                                          {"rules", read_rules},
+                                          {"feedback", read_feedback},
+                                          {"steering", read_steering},
                                           {"members", NULL},
                                           {"placement", NULL},
                                           {"replay", NULL},
                                           {"checkpoint", read_checkpoint},
                                           {"recovery", read_recovery},
-                                          {"reproducible", NULL},
+                                          {"reproducible", read_reproducible},
                                           {"models", NULL},
                                           {"live", NULL},
                                           {0}};
@@ -282,6 +293,7 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
   WEIR_TRY(check_stream_name(self, &self->stream));
   for (int i = 0; i < self->joins; i++) WEIR_TRY(check_stream_name(self, &self->joined[i]));
   WEIR_TRY(weir__recipe_recovery_check(self));
+  WEIR_TRY(weir__recipe_check_steering(self));
   return self->run ? WEIR_OK : default_run(self);
 }
 
@@ -334,6 +346,8 @@ weir_status weir__recipe_set(weir__recipe *recipe, const char *assignment) {
   for (int i = 0; i < recipe->parameters; i++) {
     weir__recipe_parameter *p = &recipe->parameter[i];
     if (strlen(p->name) != length || strncmp(p->name, assignment, length)) continue;
+    if (value < p->least || value > p->most)
+      return WEIR_FAIL(WEIR_ERR_INPUT, "--set %s: expected %g to %g", assignment, p->least, p->most);
     p->value = value;
     return WEIR_OK;
   }

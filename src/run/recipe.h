@@ -5,6 +5,7 @@
 #include "channel/channel.h"
 #include "core/text.h"
 #include "run/yaml.h"
+#include "steer/steer.h"
 
 /* A text and where it stands; an expression's place is that of its first character. */
 typedef struct weir__recipe_text {
@@ -27,6 +28,9 @@ typedef struct weir__recipe_output {
   weir__output_kind        kind;
   weir__place              place;
   weir__recipe_text        path;
+  weir__recipe_text        called;   /* `name:`, which rules know it by; text NULL: none */
+  bool                     inactive; /* not written until a rule starts it */
+  bool                     steered;  /* a rule starts, stops or changes it */
   const weir__recipe_text *field; /* names or expressions; one for a plot */
   const char *const       *name;  /* of each field in the output */
   int                      fields;
@@ -53,10 +57,19 @@ typedef struct weir__recipe_expected {
   weir__grid      grid; /* `chunks: as-published`, of a running stream; no axis is cut otherwise (edge NULL) */
 } weir__recipe_expected;
 
+/* Of the recipe, or of the simulation. */
+typedef struct weir__recipe_parameter {
+  const char *name;
+  double      value, least, most;
+  weir__place place;
+} weir__recipe_parameter;
+
 typedef struct weir__recipe_schema {
   const char                  *time_units, *calendar; /* NULL: unknown */
   const weir__recipe_expected *field;
   int                          fields;
+  const weir__recipe_parameter *parameter; /* that the simulation declares */
+  int                           parameters;
 } weir__recipe_schema;
 
 /* How the time levels of a stream's files find the steps of the leading stream. */
@@ -69,6 +82,10 @@ typedef struct weir__join {
   weir__place    place;
 } weir__join;
 
+/* Where the analysis of a simulation runs: beside it on its node; there, fed by workers that only forward; inside it. */
+typedef enum weir__placement { WEIR__PLACEMENT_NODE, WEIR__PLACEMENT_TRANSIT, WEIR__PLACEMENT_INLINE } weir__placement;
+extern const char *const weir__placements[]; /* their words, then NULL */
+
 typedef struct weir__recipe_stream {
   const char              *name; /* NULL: whichever the simulation opens */
   weir__place              place;
@@ -78,6 +95,7 @@ typedef struct weir__recipe_stream {
   const weir__recipe_text *file; /* names or patterns, in order */
   int                      files;
   const char              *time;            /* files: name of the time dimension; NULL: found by itself */
+  weir__placement          placement;       /* simulation */
   double                   timeout_s;       /* simulation: how long it waits for a free slot */
   int                      slots;           /* 0: default */
   weir__channel_policy     policy;          /* when there is no room for a step */
@@ -95,11 +113,31 @@ typedef struct weir__recipe_stream {
   weir__recipe_schema      expects;
 } weir__recipe_stream;
 
-typedef struct weir__recipe_parameter {
-  const char *name;
-  double      value;
-  weir__place place;
-} weir__recipe_parameter;
+/* What a rule does; names are resolved once the stream is known. */
+typedef struct weir__recipe_action {
+  weir__steering_kind  kind;
+  weir__recipe_text name;  /* of the parameter or output */
+  weir__recipe_text value; /* SET: an expression */
+  weir__every       every; /* EXTRACT */
+} weir__recipe_action;
+
+typedef struct weir__recipe_rule {
+  weir__place          place;
+  weir__recipe_text    when, reset; /* reset: text NULL: not given */
+  weir__every          hold, every; /* text NULL: not given */
+  bool                 once;
+  weir__recipe_action *action;
+  size_t               actions, action_capacity; /* in the arena of the recipe once read */
+} weir__recipe_rule;
+
+typedef struct weir__recipe_feedback {
+  const char       *name;
+  weir__recipe_text field; /* a name or an expression */
+  int64_t           lag;
+  int               when_late; /* of weir__feedback */
+  double            timeout_s;
+  weir__every       every;
+} weir__recipe_feedback;
 
 typedef struct weir__recipe_field {
   const char       *name;
@@ -128,6 +166,14 @@ typedef struct weir__recipe {
   int                       outputs;
   const weir__recipe_text  *operator_file; /* shared objects with operators */
   int                       operator_files;
+  weir__recipe_rule        *rule;
+  int                       rules;
+  weir__recipe_feedback    *feedback;
+  int                       feedbacks;
+  bool                      has_steering; /* asked for by itself: parameters may change */
+  int64_t                   delay;        /* published steps from a decision to its effect; 0: default */
+  weir__place               steering_place;
+  const char               *replay;       /* a log whose decisions are taken instead; NULL: none */
   weir__on_failure          on_failure; /* of what has no policy of its own */
   weir__recipe_policy      *policy;
   int                       policies;
@@ -178,6 +224,12 @@ void        weir__recipe_failures_expression(const weir__recipe *recipe, const w
 void weir__recipe_failures_output(const weir__recipe *recipe, const weir__recipe_output *output, weir__graph *graph,
                                   int first);
 
+/* ---- steering (recipe_steer.c) ---- */
+
+/* May parameters change while this run goes on? */
+bool    weir__recipe_steered(const weir__recipe *recipe, const weir__recipe_schema *schema);
+int64_t weir__recipe_delay(const weir__recipe *recipe);
+
 /* A schema: what `expects:` holds, and the file schema.yaml that every run writes. */
 weir_status weir__recipe_schema_read(weir__arena *arena, const weir__yaml *map, weir__recipe_schema *schema);
 weir_status weir__recipe_schema_load(weir__arena *arena, const char *path, weir__recipe_schema *schema);
@@ -189,6 +241,15 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
 weir_status weir__recipe_read_streams(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_join(weir__recipe_stream *stream, const weir__yaml *value);
 weir_status weir__recipe_read_outputs(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_rules(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_feedback(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_steering(weir__recipe *recipe, const weir__yaml *value);
+weir_status weir__recipe_read_parameters(weir__arena *arena, const weir__yaml *value,
+                                         weir__recipe_parameter **parameter, int *parameters);
+/* Rules fit outputs and the policy of the stream. */
+weir_status weir__recipe_check_steering(weir__recipe *recipe);
+/* "10" (steps) or "6 h". */
+weir_status weir__recipe_read_every(const weir__yaml *value, weir__every *every);
 weir_status weir__recipe_read_on_failure(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_check_finite(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_chunks(weir__arena *arena, const weir__yaml *value, const weir__chunk_size **chunk,

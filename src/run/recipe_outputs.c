@@ -72,9 +72,8 @@ static weir_status read_field(void *context, const weir__yaml *value) {
   return keep_fields(context, &value, 1);
 }
 
-static weir_status read_every(void *context, const weir__yaml *value) {
-  weir__every *every = &((reading *)context)->out->every;
-  int64_t      steps;
+weir_status weir__recipe_read_every(const weir__yaml *value, weir__every *every) {
+  int64_t steps;
   every->place = value->place;
   if (value->kind == WEIR__YAML_TEXT && weir__text_to_int64(value->text, &steps)) {
     if (steps < 1) return WEIR__YAML_FAIL(value, "every is %s, expected at least 1 step", value->text);
@@ -84,6 +83,27 @@ static weir_status read_every(void *context, const weir__yaml *value) {
   }
   WEIR_TRY(weir__recipe_read_duration(value, "every", &every->seconds));
   every->text = value->text;
+  return WEIR_OK;
+}
+
+static weir_status read_every(void *context, const weir__yaml *value) {
+  return weir__recipe_read_every(value, &((reading *)context)->out->every);
+}
+
+static weir_status read_name(void *context, const weir__yaml *value) {
+  weir__recipe_output *out = ((reading *)context)->out;
+  const char          *text;
+  WEIR_TRY(weir__yaml_to_text(value, "name", &text));
+  if (!weir__recipe_is_name(text))
+    return WEIR__YAML_FAIL(value, "name \"%s\": expected letters, digits and _, no digit first", text);
+  out->called = weir__recipe_text_of(value);
+  return WEIR_OK;
+}
+
+static weir_status read_active(void *context, const weir__yaml *value) {
+  bool active;
+  WEIR_TRY(weir__yaml_to_bool(value, "active", &active));
+  ((reading *)context)->out->inactive = !active;
   return WEIR_OK;
 }
 
@@ -146,6 +166,8 @@ static weir_status read_zarr(void *context, const weir__yaml *value) {
   static const weir__yaml_key keys[] = {{"path", read_path},
                                         {"fields", read_fields},
                                         {"every", read_every},
+                                        {"name", read_name},
+                                        {"active", read_active},
                                         {"codec", read_codec},
                                         {"level", read_level},
                                         {"chunks", read_chunks},
@@ -157,15 +179,24 @@ static weir_status read_zarr(void *context, const weir__yaml *value) {
 }
 
 static weir_status read_csv(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"path", read_path}, {"fields", read_fields}, {"every", read_every}, {0}};
+  static const weir__yaml_key keys[] = {{"path", read_path}, {"fields", read_fields}, {"every", read_every},
+                                        {"name", read_name}, {"active", read_active}, {0}};
   ((reading *)context)->out->kind    = WEIR__OUTPUT_CSV;
   return weir__yaml_read(value, "csv", keys, context);
 }
 
 static weir_status read_plot(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"path", read_path},   {"field", read_field},       {"every", read_every},
-                                        {"range", read_range}, {"colormap", read_colormap}, {"scale", read_scale},
-                                        {"clip", read_clip},   {"smooth", read_smooth},     {0}};
+  static const weir__yaml_key keys[] = {{"path", read_path},
+                                        {"field", read_field},
+                                        {"every", read_every},
+                                        {"name", read_name},
+                                        {"active", read_active},
+                                        {"range", read_range},
+                                        {"colormap", read_colormap},
+                                        {"scale", read_scale},
+                                        {"clip", read_clip},
+                                        {"smooth", read_smooth},
+                                        {0}};
   ((reading *)context)->out->kind    = WEIR__OUTPUT_PLOT;
   return weir__yaml_read(value, "plot", keys, context);
 }

@@ -129,14 +129,25 @@ static weir_status read_time_units(void *context, const weir__yaml *value) {
   return weir__yaml_to_text(value, "time_units", &((reading *)context)->schema->time_units);
 }
 
+static weir_status read_parameters(void *context, const weir__yaml *value) {
+  reading                *r = context;
+  weir__recipe_parameter *parameter;
+  WEIR_TRY(weir__recipe_read_parameters(r->arena, value, &parameter, &r->schema->parameters));
+  r->schema->parameter = parameter;
+  return WEIR_OK;
+}
+
 static weir_status read_calendar(void *context, const weir__yaml *value) {
   return weir__yaml_to_text(value, "calendar", &((reading *)context)->schema->calendar);
 }
 
 weir_status weir__recipe_schema_read(weir__arena *arena, const weir__yaml *map, weir__recipe_schema *schema) {
-  static const weir__yaml_key keys[] = {
-      {"time_units", read_time_units}, {"calendar", read_calendar}, {"fields", read_fields}, {0}};
-  reading r = {.arena = arena, .schema = schema};
+  static const weir__yaml_key keys[] = {{"time_units", read_time_units},
+                                        {"calendar", read_calendar},
+                                        {"fields", read_fields},
+                                        {"parameters", read_parameters},
+                                        {0}};
+  reading                     r      = {.arena = arena, .schema = schema};
   return weir__yaml_read(map, "expects", keys, &r);
 }
 
@@ -190,6 +201,13 @@ static void add_field(weir__text *text, const weir__recipe_expected *f) {
   if (f->is_static) weir__text_add(text, "    static: yes\n");
 }
 
+static void add_parameter(weir__text *text, const weir__recipe_parameter *p) {
+  weir__text_add(text, "  %s: {value: %.17g", p->name, p->value);
+  if (p->least > -INFINITY) weir__text_add(text, ", least: %.17g", p->least);
+  if (p->most < INFINITY) weir__text_add(text, ", most: %.17g", p->most);
+  weir__text_add(text, "}\n");
+}
+
 weir_status weir__recipe_schema_text(const weir__recipe_schema *schema, weir__text *text) {
   weir__text_add(text, "# The fields of the stream as this run saw them; a recipe may name this file in expects:\n");
   if (schema->time_units) {
@@ -204,5 +222,7 @@ weir_status weir__recipe_schema_text(const weir__recipe_schema *schema, weir__te
   }
   weir__text_add(text, "fields:\n");
   for (int i = 0; i < schema->fields; i++) add_field(text, &schema->field[i]);
+  if (schema->parameters) weir__text_add(text, "parameters:\n");
+  for (int i = 0; i < schema->parameters; i++) add_parameter(text, &schema->parameter[i]);
   return weir__text_status(text);
 }

@@ -2,14 +2,14 @@
 #include "steer/parts.h"
 #include <string.h>
 
-int weir__steer_length(const weir__steer *s) { return s->parameters + 3 * s->outputs + 1; }
+int weir__steering_length(const weir__steering *s) { return s->parameters + 3 * s->outputs + 1; }
 
 /* ---- parameters ---- */
 
 static weir_status add_scalar(weir__graph *graph, double value, int index, weir__edge *edge) {
-  weir__steer_scalar params = {value, index};
-  weir__edge         none   = {.node = -1};
-  int                node;
+  weir__steering_scalar params = {value, index};
+  weir__edge            none   = {.node = -1};
+  int                   node;
   WEIR_TRY(weir__graph_add_operator(graph, &weir__operator_parameter, &params, &none, 1, NULL, (weir__place){0}, NULL,
                                     &node));
   graph->node[node].own_pace = true;
@@ -17,7 +17,7 @@ static weir_status add_scalar(weir__graph *graph, double value, int index, weir_
   return WEIR_OK;
 }
 
-static weir_status add_parameter(weir__graph *graph, const weir__steer_parameter *p, int index) {
+static weir_status add_parameter(weir__graph *graph, const weir__steering_parameter *p, int index) {
   weir__edge steered, decided;
   WEIR_TRY(weir__graph_parameter(graph, p->name, p->value));
   WEIR_TRY(add_scalar(graph, p->value, index, &steered));
@@ -27,10 +27,10 @@ static weir_status add_parameter(weir__graph *graph, const weir__steer_parameter
   return WEIR_OK;
 }
 
-weir_status weir__steer_create(weir__graph *graph, const weir__steer_parameter *parameter, int parameters,
-                               int64_t delay, weir__steer **steer) {
-  weir__steer *self;
-  weir_status  status = WEIR_OK;
+weir_status weir__steering_create(weir__graph *graph, const weir__steering_parameter *parameter, int parameters,
+                                  int64_t delay, weir__steering **steer) {
+  weir__steering *self;
+  weir_status     status = WEIR_OK;
   if (delay < 1 || delay > WEIR__STEER_DELAY_MAX)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "a delay of %lld steps, expected 1 to %d", (long long)delay,
                      WEIR__STEER_DELAY_MAX);
@@ -40,13 +40,13 @@ weir_status weir__steer_create(weir__graph *graph, const weir__steer_parameter *
   self->parameter  = parameter;
   self->parameters = parameters;
   for (int i = 0; status >= 0 && i < parameters; i++) status = add_parameter(graph, &parameter[i], i);
-  if (status < 0) weir__steer_destroy(&self);
+  if (status < 0) weir__steering_destroy(&self);
   else *steer = self;
   return status;
 }
 
-void weir__steer_destroy(weir__steer **steer) {
-  weir__steer *self = *steer;
+void weir__steering_destroy(weir__steering **steer) {
+  weir__steering *self = *steer;
   if (!self) return;
   weir__free(self->given);
   weir__free(self->people);
@@ -57,9 +57,9 @@ void weir__steer_destroy(weir__steer **steer) {
 /* ---- rules ---- */
 
 typedef struct scalars {
-  weir__steer *steer;
-  weir__edge  *edge;
-  int          count;
+  weir__steering *steer;
+  weir__edge     *edge;
+  int             count;
 } scalars;
 
 static weir_status want(weir__graph *graph, int node, const weir__trigger *every) {
@@ -74,7 +74,7 @@ static weir_status want(weir__graph *graph, int node, const weir__trigger *every
 }
 
 /* An expression of a rule: its place in the packed vector. */
-static weir_status add_expression(scalars *all, const weir__steer_rule *rule, const char *text, weir__place place,
+static weir_status add_expression(scalars *all, const weir__steering_rule *rule, const char *text, weir__place place,
                                   bool decided, int *slot) {
   weir__graph *graph = all->steer->graph;
   weir__edge   edge;
@@ -92,7 +92,7 @@ static weir_status add_expression(scalars *all, const weir__steer_rule *rule, co
   return WEIR_OK;
 }
 
-static weir_status add_rule(scalars *all, const weir__steer_rule *rule, weir__rule_slots *slots) {
+static weir_status add_rule(scalars *all, const weir__steering_rule *rule, weir__rule_slots *slots) {
   weir__arena *arena = &all->steer->graph->arena;
   slots->reset       = -1;
   WEIR_TRY(weir__arena_alloc(arena, (size_t)rule->actions * sizeof *slots->value, &slots->value));
@@ -100,8 +100,8 @@ static weir_status add_rule(scalars *all, const weir__steer_rule *rule, weir__ru
   WEIR_TRY(add_expression(all, rule, rule->when, rule->when_place, false, &slots->when));
   if (rule->reset) WEIR_TRY(add_expression(all, rule, rule->reset, rule->reset_place, false, &slots->reset));
   for (int i = 0; i < rule->actions; i++) {
-    const weir__steer_action *action = &rule->action[i];
-    slots->value[i]                  = -1;
+    const weir__steering_action *action = &rule->action[i];
+    slots->value[i]                     = -1;
     if (action->kind != WEIR__STEER_SET || weir__text_to_double(action->value, &slots->constant[i])) continue;
     WEIR_TRY(add_expression(all, rule, action->value, action->place, true, &slots->value[i]));
   }
@@ -129,19 +129,27 @@ static weir_status pack(weir__graph *graph, weir__edge *edge, int count, int *no
   return WEIR_OK;
 }
 
-static weir_status describe(weir__steer *s, int node) {
-  weir__graph     *graph = s->graph;
-  weir__decisions *d     = &graph->decisions;
-  int             *parameter, *trigger;
+static weir_status describe(weir__steering *s, int node) {
+  weir__graph *graph = s->graph;
+  int         *parameter, *trigger;
+  double      *initial;
   WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)s->parameters * sizeof *parameter, &parameter));
+  WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)s->parameters * sizeof *initial, &initial));
   WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)s->outputs * sizeof *trigger, &trigger));
   for (int i = 0; i < s->parameters; i++) parameter[i] = s->parameter[i].number;
+  for (int i = 0; i < s->parameters; i++) initial[i] = s->parameter[i].value;
   for (int i = 0; i < s->outputs; i++) trigger[i] = s->output[i].trigger;
-  *d = (weir__decisions){node, s->delay, s->parameters, s->outputs, parameter, trigger};
+  graph->decisions = (weir__decisions){.node       = node,
+                                       .delay      = s->delay,
+                                       .parameters = s->parameters,
+                                       .triggers   = s->outputs,
+                                       .parameter  = parameter,
+                                       .initial    = initial,
+                                       .trigger    = trigger};
   return WEIR_OK;
 }
 
-static weir_status close_loops(weir__steer *s, int node) {
+static weir_status close_loops(weir__steering *s, int node) {
   weir__graph *graph = s->graph;
   for (int i = 0; i < s->parameters; i++)
     for (int k = 0; k < graph->parameters; k++) {
@@ -153,14 +161,15 @@ static weir_status close_loops(weir__steer *s, int node) {
   return WEIR_OK;
 }
 
-weir_status weir__steer_rules(weir__steer *s, const weir__steer_rule *rule, int rules, const weir__steer_output *output,
-                              int outputs, const char *directory, const char *replay) {
-  weir__graph       *graph  = s->graph;
-  scalars            all    = {.steer = s};
-  weir__steer_decide params = {s};
-  weir__edge         values;
-  size_t             most = 0;
-  int                node;
+weir_status weir__steering_rules(weir__steering *s, const weir__steering_rule *rule, int rules,
+                                 const weir__steering_output *output, int outputs, const char *directory,
+                                 const char *replay) {
+  weir__graph          *graph  = s->graph;
+  scalars               all    = {.steer = s};
+  weir__steering_decide params = {s};
+  weir__edge            values;
+  size_t                most = 0;
+  int                   node;
   s->rule = rule, s->rules = rules, s->output = output, s->outputs = outputs, s->directory = directory;
   for (int r = 0; r < rules; r++) most += 2 + (size_t)rule[r].actions;
   WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)rules * sizeof *s->slots, &s->slots));
@@ -175,16 +184,16 @@ weir_status weir__steer_rules(weir__steer *s, const weir__steer_rule *rule, int 
   WEIR_TRY(close_loops(s, node));
   WEIR_TRY(describe(s, node));
   s->replays = replay != NULL;
-  return replay ? weir__steer_log_replay(s, replay) : WEIR_OK;
+  return replay ? weir__steering_log_replay(s, replay) : WEIR_OK;
 }
 
 /* ---- feedback ---- */
 
-weir_status weir__steer_feedbacks(weir__graph *graph, const weir__steer_feedback *feedback, int count) {
+weir_status weir__steering_feedbacks(weir__graph *graph, const weir__steering_feedback *feedback, int count) {
   weir__feedback *list;
   WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)count * sizeof *list, &list));
   for (int i = 0; i < count; i++) {
-    const weir__steer_feedback *f = &feedback[i];
+    const weir__steering_feedback *f = &feedback[i];
     list[i]           = (weir__feedback){.name = f->name, .place = f->place, .lag = f->lag, .timeout_s = f->timeout_s};
     list[i].when_late = f->when_late;
     WEIR_TRY(weir__graph_expression(graph, f->text, f->place, &list[i].edge));

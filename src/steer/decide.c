@@ -8,16 +8,17 @@
 #include <string.h>
 
 typedef struct moment {
-  weir__steer      *steer;
-  weir__steer_state state;
-  const weir_apply *a;
-  const double     *value; /* packed; NULL: there are no rules */
-  bool              changed;
+  weir__steering      *steer;
+  weir__steering_state state;
+  const weir_apply    *a;
+  const double        *value; /* packed; NULL: there are no rules */
+  bool                 changed;
 } moment;
 
-void weir__steer_note(weir__steer *s, const char *format, ...) {
+void weir__steering_note(weir__steering *s, const char *format, ...) {
   va_list arguments;
   if (*s->message) return;
+  s->message_step = s->step;
   va_start(arguments, format);
   vsnprintf(s->message, sizeof s->message, format, arguments);
   va_end(arguments);
@@ -35,23 +36,23 @@ static weir__decision now(const moment *m, weir__decision d) {
 
 /* Logged first. A rule's decision is taken even when the log cannot be written: it would be taken again. */
 static void take(moment *m, const weir__decision *d, bool given) {
-  if (weir__steer_log_add(m->steer, d, 1, given) < 0) weir__steer_note(m->steer, "%s", weir_error_last());
-  weir__steer_take(m->steer, &m->state, d);
+  if (weir__steering_log_add(m->steer, d, 1, given) < 0) weir__steering_note(m->steer, "%s", weir_error_last());
+  weir__steering_take(m->steer, &m->state, d);
   m->changed = true;
 }
 
-static void note_refusal(weir__steer *s, const weir__decision *d) {
-  const weir__steer_parameter *p = &s->parameter[d->target];
-  weir__steer_note(s, "step %" PRId64 ": rule %d sets %s to %g, expected %g to %g; not applied", d->step, d->rule,
-                   p->name, d->value, p->least, p->most);
+static void note_refusal(weir__steering *s, const weir__decision *d) {
+  const weir__steering_parameter *p = &s->parameter[d->target];
+  weir__steering_note(s, "rule %d sets %s to %g, expected %g to %g; not applied", d->rule, p->name, d->value, p->least,
+                      p->most);
 }
 
 static void take_given(moment *m) {
-  weir__steer *s = m->steer;
+  weir__steering *s = m->steer;
   while (s->next < s->givens && s->given[s->next].step <= m->a->step) {
     weir__decision d = s->given[s->next++];
     if (d.step < m->a->step) {
-      weir__steer_note(s, "a decision of step %" PRId64 " was not taken: there was no such step", d.step);
+      weir__steering_note(s, "a decision of step %" PRId64 " was not taken: there was no such step", d.step);
       continue;
     }
     weir__decision as = now(m, d);
@@ -63,7 +64,7 @@ static void take_given(moment *m) {
 /* ---- people ---- */
 
 static bool answered_before(moment *m, const char *id) {
-  const weir__steer *s = m->steer;
+  const weir__steering *s = m->steer;
   for (size_t i = 0; i < s->peoples; i++)
     if (!strcmp(s->people[i].id, id)) {
       weir__requests_answer(m->steer, id, "accepted step=%" PRId64 " effect=%" PRId64, s->people[i].step,
@@ -82,11 +83,11 @@ static void take_request(moment *m, const weir__request *request) {
     return;
   }
   for (int i = 0; i < count; i++) list[i] = now(m, list[i]);
-  if (weir__steer_log_add(m->steer, list, count, false) < 0) {
+  if (weir__steering_log_add(m->steer, list, count, false) < 0) {
     weir__requests_answer(m->steer, request->id, "failed %s", weir_error_last());
     return;
   }
-  for (int i = 0; i < count; i++) weir__steer_take(m->steer, &m->state, &list[i]);
+  for (int i = 0; i < count; i++) weir__steering_take(m->steer, &m->state, &list[i]);
   m->changed = true;
   weir__requests_answer(m->steer, request->id, "accepted step=%" PRId64 " effect=%" PRId64, m->a->step,
                         m->a->ordinal + m->steer->delay);
@@ -95,13 +96,13 @@ static void take_request(moment *m, const weir__request *request) {
 /* ---- rules ---- */
 
 static void act(moment *m, int rule, int i) {
-  weir__steer              *s      = m->steer;
-  const weir__steer_action *action = &s->rule[rule].action[i];
-  const weir__rule_slots   *slots  = &s->slots[rule];
-  weir__decision            d      = {.rule = rule + 1, .kind = action->kind, .target = action->target};
+  weir__steering              *s      = m->steer;
+  const weir__steering_action *action = &s->rule[rule].action[i];
+  const weir__rule_slots      *slots  = &s->slots[rule];
+  weir__decision               d      = {.rule = rule + 1, .kind = action->kind, .target = action->target};
   if (d.kind == WEIR__STEER_SET) {
     d.value = slots->value[i] >= 0 ? m->value[slots->value[i]] : slots->constant[i];
-    if (!weir__steer_legal(&s->parameter[d.target], d.value)) d.kind = WEIR__STEER_REFUSED;
+    if (!weir__steering_legal(&s->parameter[d.target], d.value)) d.kind = WEIR__STEER_REFUSED;
   }
   d.every = action->every;
   d       = now(m, d);
@@ -110,7 +111,7 @@ static void act(moment *m, int rule, int i) {
 }
 
 static void evaluate(moment *m, double previous) {
-  weir__steer *s = m->steer;
+  weir__steering *s = m->steer;
   for (int r = 0; r < s->rules; r++)
     if (weir__rule_fires(s, &m->state, r, m->value, m->a->step, m->a->time, previous))
       for (int i = 0; i < s->rule[r].actions; i++) act(m, r, i);
@@ -119,12 +120,13 @@ static void evaluate(moment *m, double previous) {
 /* ---- a step ---- */
 
 static void begin(moment *m) {
-  weir__steer       *s    = m->steer;
-  weir__steer_state *v    = &m->state;
-  int64_t            last = v->head->started ? v->head->step : INT64_MIN;
-  if (!s->opened && s->directory && weir__steer_log_open(s, last) < 0) weir__steer_note(s, "%s", weir_error_last());
+  weir__steering       *s    = m->steer;
+  weir__steering_state *v    = &m->state;
+  int64_t               last = v->head->started ? v->head->step : INT64_MIN;
+  if (!s->opened && s->directory && weir__steering_log_open(s, last) < 0)
+    weir__steering_note(s, "%s", weir_error_last());
   if (!s->opened && s->directory && !s->replays && weir__requests_open(s) < 0)
-    weir__steer_note(s, "%s", weir_error_last());
+    weir__steering_note(s, "%s", weir_error_last());
   m->changed = !s->opened;
   s->opened  = true;
   if (!v->head->started) {
@@ -139,17 +141,18 @@ static void begin(moment *m) {
 }
 
 static void end(moment *m) {
-  const weir__steer *s       = m->steer;
-  weir__steer_state *v       = &m->state;
-  int64_t            ordinal = m->a->ordinal;
-  double            *out     = m->a->out[0].data;
-  v->head->started           = 1;
-  v->head->step              = m->a->step;
-  v->head->ordinal           = ordinal;
-  v->head->time              = m->a->time;
+  const weir__steering *s       = m->steer;
+  weir__steering_state *v       = &m->state;
+  int64_t               ordinal = m->a->ordinal;
+  double               *out     = m->a->out[0].data;
+  v->head->started              = 1;
+  v->head->step                 = m->a->step;
+  v->head->ordinal              = ordinal;
+  v->head->time                 = m->a->time;
   for (int i = 0; i < s->parameters; i++) {
     v->ring[ordinal % (s->delay + 1) * s->parameters + i] = *out++ = v->decided[i];
-    m->changed |= ordinal && weir__steer_effective(s, v, i, ordinal) != weir__steer_effective(s, v, i, ordinal - 1);
+    m->changed |=
+        ordinal && weir__steering_effective(s, v, i, ordinal) != weir__steering_effective(s, v, i, ordinal - 1);
   }
   for (int i = 0; i < s->outputs; i++) {
     *out++ = (double)v->trigger[i].period;
@@ -160,11 +163,12 @@ static void end(moment *m) {
 }
 
 static weir_status decide(const weir_apply *a) {
-  weir__steer  *s = ((const weir__steer_decide *)a->params)->steer;
-  moment        m = {.steer = s, .state = weir__steer_state_of(s, a->state), .a = a};
-  weir__request request;
-  double        previous = m.state.head->started ? m.state.head->time : (double)NAN;
+  weir__steering *s = ((const weir__steering_decide *)a->params)->steer;
+  moment          m = {.steer = s, .state = weir__steering_state_of(s, a->state), .a = a};
+  weir__request   request;
+  double          previous = m.state.head->started ? m.state.head->time : (double)NAN;
   if (a->inputs) m.value = a->in[0].data;
+  s->step = a->step;
   begin(&m);
   take_given(&m);
   if (!m.state.head->stopped && !s->replays) {
@@ -172,24 +176,26 @@ static weir_status decide(const weir_apply *a) {
     if (m.value) evaluate(&m, previous);
   }
   end(&m);
-  if (m.changed && s->directory && weir__steer_shown_write(s, &m.state, a->ordinal) < 0)
-    weir__steer_note(s, "%s", weir_error_last());
-  s->summary = (weir__steer_summary){m.state.head->by_rules, m.state.head->by_people, m.state.head->refused, NULL};
+  if (m.changed && s->directory && weir__steering_shown_write(s, &m.state, a->ordinal) < 0)
+    weir__steering_note(s, "%s", weir_error_last());
+  s->summary =
+      (weir__steering_summary){m.state.head->by_rules, m.state.head->by_people, m.state.head->refused, 0, NULL};
   return WEIR_OK;
 }
 
-void weir__steer_summary_get(const weir__steer *s, weir__steer_summary *summary) {
+void weir__steering_summary_get(const weir__steering *s, weir__steering_summary *summary) {
   *summary         = s->summary;
+  summary->step    = s->message_step;
   summary->message = *s->message ? s->message : NULL;
 }
 
 /* ---- the operator ---- */
 
 static weir_status infer(weir_infer *infer) {
-  const weir__steer_decide *p = infer->params;
-  infer->out[0]               = (weir_field_type){.dtype = WEIR_F64, .rank = 1};
-  infer->out[0].dim[0]        = (weir_dimension){.name = "decision", .size = weir__steer_length(p->steer)};
-  infer->from_axis[0][0]      = -1;
+  const weir__steering_decide *p = infer->params;
+  infer->out[0]                  = (weir_field_type){.dtype = WEIR_F64, .rank = 1};
+  infer->out[0].dim[0]           = (weir_dimension){.name = "decision", .size = weir__steering_length(p->steer)};
+  infer->from_axis[0][0]         = -1;
   return WEIR_OK;
 }
 
@@ -202,7 +208,7 @@ static weir_status need(const void *params, const weir_field_type *const *in, in
 
 static size_t state_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   (void)in, (void)out;
-  return weir__steer_state_size(((const weir__steer_decide *)params)->steer);
+  return weir__steering_state_size(((const weir__steering_decide *)params)->steer);
 }
 
 static const char *const input_names[] = {"values"};
@@ -212,7 +218,7 @@ const weir_operator weir__operator_decide = {.api             = WEIR_OPERATOR_AP
                                              .summary         = "rules and people's requests",
                                              .optional_inputs = 1,
                                              .input_names     = input_names,
-                                             .params_size     = sizeof(weir__steer_decide),
+                                             .params_size     = sizeof(weir__steering_decide),
                                              .in_order        = true,
                                              .accepts_missing = true,
                                              .infer           = infer,

@@ -14,7 +14,7 @@
 static const char *const words[]   = {"set", "output", "output", "output", "extract", "stop", "refused"};
 static const char *const outputs[] = {"", "start", "stop", "once"}; /* START, PAUSE, ONCE */
 
-weir_status weir__decision_text(const weir__steer *s, const weir__decision *d, weir__text *text) {
+weir_status weir__decision_text(const weir__steering *s, const weir__decision *d, weir__text *text) {
   char value[32], was[32];
   weir__text_add(text, "step=%" PRId64 " ordinal=%" PRId64 " effect=%" PRId64 " cause=", d->step, d->ordinal,
                  d->effect);
@@ -87,7 +87,7 @@ static bool parse_cause(const char *cause, weir__decision *d) {
   return true;
 }
 
-static weir_status find_target(const weir__steer *s, const char *name, weir__decision *d) {
+static weir_status find_target(const weir__steering *s, const char *name, weir__decision *d) {
   bool parameter = d->kind == WEIR__STEER_SET || d->kind == WEIR__STEER_REFUSED;
   for (int i = 0; i < (parameter ? s->parameters : s->outputs); i++)
     if (!strcmp(name, parameter ? s->parameter[i].name : s->output[i].name)) {
@@ -97,10 +97,10 @@ static weir_status find_target(const weir__steer *s, const char *name, weir__dec
   return WEIR_FAIL(WEIR_ERR_INPUT, "this run has no %s %s", parameter ? "parameter" : "steered output", name);
 }
 
-static bool parse_kind(const char *word, weir__steer_kind *kind) {
+static bool parse_kind(const char *word, weir__steering_kind *kind) {
   for (int k = 0; k < (int)(sizeof words / sizeof *words); k++)
     if (!strcmp(words[k], word)) {
-      *kind = (weir__steer_kind)k;
+      *kind = (weir__steering_kind)k;
       return true;
     }
   return false;
@@ -120,14 +120,14 @@ static bool parse_rest(char **at, const char *value, weir__decision *d) {
   default:
     for (int k = WEIR__STEER_START; k <= WEIR__STEER_ONCE; k++)
       if (!strcmp(outputs[k], value)) {
-        d->kind = (weir__steer_kind)k;
+        d->kind = (weir__steering_kind)k;
         return true;
       }
     return false;
   }
 }
 
-weir_status weir__decision_parse(const weir__steer *s, char *line, weir__decision *d) {
+weir_status weir__decision_parse(const weir__steering *s, char *line, weir__decision *d) {
   char *at  = line, *value, *word;
   *d        = (weir__decision){0};
   bool good = next_int(&at, "step", &d->step) && next_int(&at, "ordinal", &d->ordinal) &&
@@ -151,7 +151,7 @@ static weir_status keep(weir__decision **list, size_t *count, size_t *capacity, 
   return WEIR_OK;
 }
 
-weir_status weir__steer_log_replay(weir__steer *s, const char *path) {
+weir_status weir__steering_log_replay(weir__steering *s, const char *path) {
   char          *bytes = NULL;
   size_t         size;
   int            number = 0;
@@ -172,13 +172,13 @@ weir_status weir__steer_log_replay(weir__steer *s, const char *path) {
   return status;
 }
 
-static weir_status log_path(const weir__steer *s, weir__text *path) {
+static weir_status log_path(const weir__steering *s, weir__text *path) {
   weir__text_add(path, "%s/%s", s->directory, WEIR__STEER_LOG);
   return weir__text_status(path);
 }
 
 /* Sort the lines of a log into those to keep and those to take again. */
-static weir_status sort_lines(weir__steer *s, const char *path, char *bytes, int64_t last, weir__text *head,
+static weir_status sort_lines(weir__steering *s, const char *path, char *bytes, int64_t last, weir__text *head,
                               weir__text *tail) {
   int            number = 0;
   weir__decision d;
@@ -204,7 +204,7 @@ static weir_status sort_lines(weir__steer *s, const char *path, char *bytes, int
   return weir__text_status(tail);
 }
 
-weir_status weir__steer_log_open(weir__steer *s, int64_t last) {
+weir_status weir__steering_log_open(weir__steering *s, int64_t last) {
   weir__text  path = {0}, head = {0}, tail = {0};
   char       *bytes = NULL;
   size_t      size  = 0;
@@ -227,7 +227,7 @@ out:
 }
 
 /* Before what people decided for later steps. */
-static weir_status insert(weir__steer *s, const char *path, const weir__text *line) {
+static weir_status insert(weir__steering *s, const char *path, const weir__text *line) {
   char       *bytes = NULL;
   size_t      size  = 0;
   weir__text  all   = {0};
@@ -258,7 +258,7 @@ static weir_status append(const char *path, const weir__text *line) {
   return whole ? WEIR_OK : WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path, strerror(error));
 }
 
-weir_status weir__steer_log_add(weir__steer *s, const weir__decision *d, int count, bool given) {
+weir_status weir__steering_log_add(weir__steering *s, const weir__decision *d, int count, bool given) {
   weir__text line = {0}, path = {0};
   if (!s->directory) return WEIR_OK;
   weir_status status = WEIR_OK;

@@ -12,15 +12,15 @@ static weir_status infer_parameter(weir_infer *infer) {
 
 static weir_status need_parameter(const void *params, const weir_field_type *const *in, int input,
                                   const weir_region *out, weir_region *region) {
-  const weir__steer_scalar *p = params;
+  const weir__steering_scalar *p = params;
   (void)in, (void)input, (void)out;
   *region = (weir_region){.rank = 1, .start = {p->index}, .count = {1}};
   return WEIR_OK;
 }
 
 static weir_status apply_parameter(const weir_apply *a) {
-  const weir__steer_scalar *p     = a->params;
-  double                    value = p->value;
+  const weir__steering_scalar *p     = a->params;
+  double                       value = p->value;
   if (a->in[0].data && !a->in[0].missing) memcpy(&value, a->in[0].data, sizeof value);
   memcpy(a->out[0].data, &value, sizeof value);
   return WEIR_OK;
@@ -33,7 +33,7 @@ const weir_operator weir__operator_parameter = {.api             = WEIR_OPERATOR
                                                 .summary         = "a parameter, from what was decided earlier",
                                                 .optional_inputs = 1,
                                                 .input_names     = decisions_name,
-                                                .params_size     = sizeof(weir__steer_scalar),
+                                                .params_size     = sizeof(weir__steering_scalar),
                                                 .accepts_missing = true,
                                                 .infer           = infer_parameter,
                                                 .need            = need_parameter,

@@ -15,7 +15,7 @@
 
 enum { LOOK_NS = 50000000 };
 
-static weir_status request_path(const weir__steer *s, const char *name, const char *ending, weir__text *path) {
+static weir_status request_path(const weir__steering *s, const char *name, const char *ending, weir__text *path) {
   weir__text_add(path, "%s/%s%s%s%s", s->directory, WEIR__STEER_REQUESTS, *name ? "/" : "", name, ending);
   return weir__text_status(path);
 }
@@ -47,7 +47,7 @@ static bool first_name(const char *path, const char *ending, char id[WEIR__STEER
   return found;
 }
 
-static weir_status move(const weir__steer *s, const char *id, const char *from, const char *to) {
+static weir_status move(const weir__steering *s, const char *id, const char *from, const char *to) {
   weir__text  a = {0}, b = {0};
   weir_status status = request_path(s, id, from, &a);
   if (status >= 0) status = request_path(s, id, to, &b);
@@ -57,7 +57,7 @@ static weir_status move(const weir__steer *s, const char *id, const char *from, 
   return status;
 }
 
-weir_status weir__requests_open(weir__steer *s) {
+weir_status weir__requests_open(weir__steering *s) {
   weir__text  path = {0};
   char        id[WEIR__STEER_ID_MAX + 1];
   weir_status status = request_path(s, "", "", &path);
@@ -70,7 +70,7 @@ weir_status weir__requests_open(weir__steer *s) {
 
 /* Has the directory changed since it was looked at? Names that come within a tick of its clock look alike, so a fresh
  * change is looked at once more. */
-static bool has_changed(weir__steer *s, const char *path) {
+static bool has_changed(weir__steering *s, const char *path) {
   struct stat     st;
   struct timespec now;
   if (stat(path, &st) || clock_gettime(CLOCK_REALTIME, &now)) return false;
@@ -81,7 +81,7 @@ static bool has_changed(weir__steer *s, const char *path) {
   return true;
 }
 
-bool weir__requests_next(weir__steer *s, weir__request *request) {
+bool weir__requests_next(weir__steering *s, weir__request *request) {
   weir__text path = {0};
   bool       found;
   if (request_path(s, "", "", &path) < 0) return false;
@@ -105,7 +105,7 @@ bool weir__requests_next(weir__steer *s, weir__request *request) {
   return found;
 }
 
-void weir__requests_answer(weir__steer *s, const char *id, const char *format, ...) {
+void weir__requests_answer(weir__steering *s, const char *id, const char *format, ...) {
   char       line[700];
   weir__text path = {0};
   va_list    arguments;
@@ -120,12 +120,12 @@ void weir__requests_answer(weir__steer *s, const char *id, const char *format, .
   if (status >= 0) status = request_path(s, id, ".taken", &path);
   if (status >= 0) unlink(path.data);
   weir__text_clear(&path);
-  if (status < 0) weir__steer_note(s, "a request was not answered: %s", weir_error_last());
+  if (status < 0) weir__steering_note(s, "a request was not answered: %s", weir_error_last());
 }
 
 /* ---- what is asked for ---- */
 
-static weir_status parse_value(const weir__steer *s, char *word, weir__decision *d) {
+static weir_status parse_value(const weir__steering *s, char *word, weir__decision *d) {
   char  *equals = strchr(word, '=');
   double value;
   char   number[32], least[32], most[32];
@@ -133,9 +133,9 @@ static weir_status parse_value(const weir__steer *s, char *word, weir__decision 
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: expected name=number", word);
   *equals = 0;
   for (int i = 0; i < s->parameters; i++) {
-    const weir__steer_parameter *p = &s->parameter[i];
+    const weir__steering_parameter *p = &s->parameter[i];
     if (strcmp(p->name, word)) continue;
-    if (!weir__steer_legal(p, value))
+    if (!weir__steering_legal(p, value))
       return WEIR_FAIL(WEIR_ERR_INPUT, "%s is %s, expected %s to %s", word, weir__number_text(value, number),
                        weir__number_text(p->least, least), weir__number_text(p->most, most));
     d->kind   = WEIR__STEER_SET;
@@ -146,7 +146,8 @@ static weir_status parse_value(const weir__steer *s, char *word, weir__decision 
   return WEIR_FAIL(WEIR_ERR_INPUT, "this run has no parameter %s", word);
 }
 
-weir_status weir__requests_parse(const weir__steer *s, const weir__request *request, weir__decision *list, int *count) {
+weir_status weir__requests_parse(const weir__steering *s, const weir__request *request, weir__decision *list,
+                                 int *count) {
   char text[sizeof request->text];
   memcpy(text, request->text, sizeof text);
   *count = 0;
@@ -164,15 +165,15 @@ weir_status weir__requests_parse(const weir__steer *s, const weir__request *requ
 
 /* ---- RUN/parameters ---- */
 
-weir_status weir__steer_shown_write(const weir__steer *s, const weir__steer_state *state, int64_t ordinal) {
+weir_status weir__steering_shown_write(const weir__steering *s, const weir__steering_state *state, int64_t ordinal) {
   weir__text text = {0}, path = {0};
   weir__text_add(&text, "step=%" PRId64 " ordinal=%" PRId64 " delay=%" PRId64 "\n", state->head->step, ordinal,
                  s->delay);
   for (int i = 0; i < s->parameters; i++) {
-    const weir__steer_parameter *p = &s->parameter[i];
-    char                         value[32], decided[32], least[32], most[32];
+    const weir__steering_parameter *p = &s->parameter[i];
+    char                            value[32], decided[32], least[32], most[32];
     weir__text_add(&text, "%s value=%s decided=%s least=%s most=%s of=%s\n", p->name,
-                   weir__number_text(weir__steer_effective(s, state, i, ordinal), value),
+                   weir__number_text(weir__steering_effective(s, state, i, ordinal), value),
                    weir__number_text(state->decided[i], decided), weir__number_text(p->least, least),
                    weir__number_text(p->most, most), p->number >= 0 ? "simulation" : "recipe");
   }
@@ -185,9 +186,9 @@ weir_status weir__steer_shown_write(const weir__steer *s, const weir__steer_stat
   return status;
 }
 
-static bool parse_shown(weir__arena *arena, const char *line, weir__steer_shown *out) {
-  char              name[256], of[32];
-  weir__steer_shown p = {0};
+static bool parse_shown(weir__arena *arena, const char *line, weir__steering_shown *out) {
+  char                 name[256], of[32];
+  weir__steering_shown p = {0};
   if (sscanf(line, "%255s value=%lf decided=%lf least=%lf most=%lf of=%31s", name, &p.value, &p.decided, &p.least,
              &p.most, of) != 6 ||
       weir__arena_string(arena, name, &p.name) < 0)
@@ -197,8 +198,8 @@ static bool parse_shown(weir__arena *arena, const char *line, weir__steer_shown 
   return true;
 }
 
-weir_status weir__steer_shown_read(weir__arena *arena, const char *directory, weir__steer_shown **list, int *count,
-                                   int64_t *step) {
+weir_status weir__steering_shown_read(weir__arena *arena, const char *directory, weir__steering_shown **list,
+                                      int *count, int64_t *step) {
   weir__text  path  = {0};
   char       *bytes = NULL, *at;
   size_t      size  = 0;

@@ -5,14 +5,14 @@
 
 /* ---- the state ---- */
 
-size_t weir__steer_state_size(const weir__steer *s) {
+size_t weir__steering_state_size(const weir__steering *s) {
   size_t p = (size_t)s->parameters, o = (size_t)s->outputs;
-  return sizeof(weir__steer_head) + ((size_t)s->delay + 2) * p * sizeof(double) +
+  return sizeof(weir__steering_head) + ((size_t)s->delay + 2) * p * sizeof(double) +
          o * (2 * sizeof(weir__trigger) + sizeof(int64_t)) + (size_t)s->rules * sizeof(weir__rule_state);
 }
 
-weir__steer_state weir__steer_state_of(const weir__steer *s, void *memory) {
-  weir__steer_state v;
+weir__steering_state weir__steering_state_of(const weir__steering *s, void *memory) {
+  weir__steering_state v;
   v.head     = memory; /* all members of all parts are 8 bytes wide */
   v.ring     = (double *)(v.head + 1);
   v.decided  = v.ring + (s->delay + 1) * s->parameters;
@@ -23,24 +23,25 @@ weir__steer_state weir__steer_state_of(const weir__steer *s, void *memory) {
   return v;
 }
 
-double weir__steer_effective(const weir__steer *s, const weir__steer_state *state, int parameter, int64_t ordinal) {
+double weir__steering_effective(const weir__steering *s, const weir__steering_state *state, int parameter,
+                                int64_t ordinal) {
   if (ordinal < s->delay) return s->parameter[parameter].value;
   return state->ring[(ordinal - s->delay) % (s->delay + 1) * s->parameters + parameter];
 }
 
 /* ---- decisions ---- */
 
-bool weir__steer_legal(const weir__steer_parameter *parameter, double value) {
+bool weir__steering_legal(const weir__steering_parameter *parameter, double value) {
   return isfinite(value) && value >= parameter->least && value <= parameter->most;
 }
 
 /* An output under a snapshot changes what it goes back to. */
-static void set_trigger(weir__steer_state *state, int output, weir__trigger trigger) {
+static void set_trigger(weir__steering_state *state, int output, weir__trigger trigger) {
   if (state->snapshot[output]) state->before[output] = trigger;
   else state->trigger[output] = trigger;
 }
 
-void weir__steer_take(const weir__steer *s, weir__steer_state *state, const weir__decision *d) {
+void weir__steering_take(const weir__steering *s, weir__steering_state *state, const weir__decision *d) {
   if (d->kind == WEIR__STEER_REFUSED) state->head->refused++;
   else if (d->rule) state->head->by_rules++;
   else state->head->by_people++;
@@ -68,18 +69,18 @@ static bool looked_at(const weir__trigger *every, int64_t step, double time, dou
   return weir__trigger_fires(every, step, time, previous);
 }
 
-static bool held_off(const weir__steer_rule *rule, const weir__rule_state *state, int64_t step, double time) {
+static bool held_off(const weir__steering_rule *rule, const weir__rule_state *state, int64_t step, double time) {
   if (!state->fired) return false;
   if (rule->hold_steps && step - state->step < rule->hold_steps) return true;
   /* as in weir__trigger_fires: times are sums of small steps */
   return rule->hold_time > 0 && time - state->time < rule->hold_time * (1 - 1e-9);
 }
 
-bool weir__rule_fires(const weir__steer *s, weir__steer_state *all, int number, const double *value, int64_t step,
+bool weir__rule_fires(const weir__steering *s, weir__steering_state *all, int number, const double *value, int64_t step,
                       double time, double previous) {
-  const weir__steer_rule *rule  = &s->rule[number];
-  const weir__rule_slots *slots = &s->slots[number];
-  weir__rule_state       *state = &all->rule[number];
+  const weir__steering_rule *rule  = &s->rule[number];
+  const weir__rule_slots    *slots = &s->slots[number];
+  weir__rule_state          *state = &all->rule[number];
   if (!looked_at(&rule->every, step, time, previous)) return false;
   double when = value[slots->when];
   if (state->disarmed && when == 0 && (slots->reset < 0 || holds(value[slots->reset]))) state->disarmed = 0;

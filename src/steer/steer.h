@@ -14,16 +14,16 @@
 #define WEIR_STEER_STEER_H
 #include "graph/graph.h"
 
-typedef struct weir__steer weir__steer; /* ended by weir__steer_destroy, after the workers of the graph */
+typedef struct weir__steering weir__steering; /* ended by weir__steering_destroy, after the workers of the graph */
 
-typedef struct weir__steer_parameter {
+typedef struct weir__steering_parameter {
   const char *name;
   double      value;       /* at the start */
   double      least, most; /* legal values, both included */
   int         number;      /* in the definitions of the stream; -1: a parameter of the recipe */
-} weir__steer_parameter;
+} weir__steering_parameter;
 
-typedef enum weir__steer_kind {
+typedef enum weir__steering_kind {
   WEIR__STEER_SET,     /* a parameter to a value */
   WEIR__STEER_START,   /* an output: as it is declared */
   WEIR__STEER_PAUSE,   /* an output: not written until it is started */
@@ -31,71 +31,73 @@ typedef enum weir__steer_kind {
   WEIR__STEER_EXTRACT, /* an output: at other steps than declared */
   WEIR__STEER_STOP,    /* the run ends */
   WEIR__STEER_REFUSED  /* in the log: a value that a rule gave and the parameter does not take */
-} weir__steer_kind;
+} weir__steering_kind;
 
-typedef struct weir__steer_action {
-  weir__steer_kind kind;
-  int              target; /* SET: index of the parameter; START to EXTRACT: of the output */
-  const char      *value;  /* SET: an expression */
-  weir__place      place;  /* of it */
-  weir__trigger    every;  /* EXTRACT */
-} weir__steer_action;
+typedef struct weir__steering_action {
+  weir__steering_kind kind;
+  int                 target; /* SET: index of the parameter; START to EXTRACT: of the output */
+  const char         *value;  /* SET: an expression */
+  weir__place         place;  /* of it */
+  weir__trigger       every;  /* EXTRACT */
+} weir__steering_action;
 
 /* It fires when `when` becomes true: it must be armed, which it is at the start, and again once `when` is false and
  * `reset` (if there is one) true. A condition without value does nothing. */
-typedef struct weir__steer_rule {
-  weir__place               place;
-  const char               *when, *reset;
-  weir__place               when_place, reset_place;
-  int64_t                   hold_steps; /* it does not fire in so many steps after it fired */
-  double                    hold_time;  /* nor in so much time */
-  bool                      once;
-  weir__trigger             every; /* when it is looked at; all 0: at each published step */
-  const weir__steer_action *action;
-  int                       actions;
-} weir__steer_rule;
+typedef struct weir__steering_rule {
+  weir__place                  place;
+  const char                  *when, *reset;
+  weir__place                  when_place, reset_place;
+  int64_t                      hold_steps; /* it does not fire in so many steps after it fired */
+  double                       hold_time;  /* nor in so much time */
+  bool                         once;
+  weir__trigger                every; /* when it is looked at; all 0: at each published step */
+  const weir__steering_action *action;
+  int                          actions;
+} weir__steering_rule;
 
 /* An output that rules start, stop or change. */
-typedef struct weir__steer_output {
+typedef struct weir__steering_output {
   const char   *name;
   weir__trigger declared; /* when it is written once started */
   int           trigger;  /* its own in the graph: weir__graph_trigger_steered, as it is at the start */
-} weir__steer_output;
+} weir__steering_output;
 
-typedef struct weir__steer_feedback {
+typedef struct weir__steering_feedback {
   const char   *name, *text; /* as the simulation asks for it; an expression */
   weir__place   place;       /* of the text */
   int64_t       lag;
   int           when_late; /* of weir__feedback */
   double        timeout_s;
   weir__trigger every; /* all 0: at each published step */
-} weir__steer_feedback;
+} weir__steering_feedback;
 
 enum { WEIR__STEER_DELAY_MAX = 512 };
 
 /* Make the parameters of a graph steered, before any expression uses them. `delay`: published steps from a decision to
  * its effect. WEIR_ERR_INPUT: a name twice, or of a field. */
-weir_status weir__steer_create(weir__graph *graph, const weir__steer_parameter *parameter, int parameters,
-                               int64_t delay, weir__steer **steer);
+weir_status weir__steering_create(weir__graph *graph, const weir__steering_parameter *parameter, int parameters,
+                                  int64_t delay, weir__steering **steer);
 
 /* Add rules and the node that decides, and close the loops; after the fields, before weir__graph_finish. `directory`:
  * the run's, for the log and people's requests (NULL: neither; the graph is only looked at). `replay` (NULL: none): a
  * log whose decisions are taken instead of any new ones.
  * WEIR_ERR_INPUT: a condition that is no single number, or a log that does not fit. */
-weir_status weir__steer_rules(weir__steer *steer, const weir__steer_rule *rule, int rules,
-                              const weir__steer_output *output, int outputs, const char *directory, const char *replay);
+weir_status weir__steering_rules(weir__steering *steer, const weir__steering_rule *rule, int rules,
+                                 const weir__steering_output *output, int outputs, const char *directory,
+                                 const char *replay);
 
 /* Fields that go back to the simulation, before weir__graph_finish. */
-weir_status weir__steer_feedbacks(weir__graph *graph, const weir__steer_feedback *feedback, int count);
+weir_status weir__steering_feedbacks(weir__graph *graph, const weir__steering_feedback *feedback, int count);
 
-void weir__steer_destroy(weir__steer **steer);
+void weir__steering_destroy(weir__steering **steer);
 
 /* How much was decided so far, on the worker that owns the deciding node (worker 0). */
-typedef struct weir__steer_summary {
+typedef struct weir__steering_summary {
   int64_t     rules, people, refused;
+  int64_t     step;    /* of the message */
   const char *message; /* the first thing that went wrong; NULL: nothing */
-} weir__steer_summary;
-void weir__steer_summary_get(const weir__steer *steer, weir__steer_summary *summary);
+} weir__steering_summary;
+void weir__steering_summary_get(const weir__steering *steer, weir__steering_summary *summary);
 
 /* ---- files of the run directory; docs/run-directory.md ---- */
 
@@ -104,12 +106,12 @@ void weir__steer_summary_get(const weir__steer *steer, weir__steer_summary *summ
 #define WEIR__STEER_REQUESTS   "requests"   /* a directory: ID.request is taken (ID.taken), then answered (ID.answer) */
 
 /* A line of RUN/parameters. */
-typedef struct weir__steer_shown {
+typedef struct weir__steering_shown {
   const char *name;
   double      value, decided, least, most;
   bool        of_simulation;
-} weir__steer_shown;
+} weir__steering_shown;
 /* Read it; the list is in the arena. WEIR_END: there is none (yet). */
-weir_status weir__steer_shown_read(weir__arena *arena, const char *directory, weir__steer_shown **list, int *count,
-                                   int64_t *step);
+weir_status weir__steering_shown_read(weir__arena *arena, const char *directory, weir__steering_shown **list,
+                                      int *count, int64_t *step);
 #endif

@@ -50,8 +50,8 @@ printf 'run: a\nstream: {simulation: {}}\nfeilds: {}\n' >a.yaml
 refused "unknown key" "a.yaml:3:1: unknown key feilds in the recipe, did you mean fields?" "$weir" check a.yaml
 printf 'run: [\n' >a.yaml
 refused "no YAML" "a.yaml:2:1: not YAML: did not find expected node content while parsing a flow node" "$weir" check a.yaml
-printf 'stream: {simulation: {}}\noutputs:\n  - csv: {path: a.csv, fields: [u]}\nrules: []\n' >a.yaml
-refused "later feature" "a.yaml:4:1: rules is not available in this version" "$weir" check a.yaml
+printf 'stream: {simulation: {}}\noutputs:\n  - csv: {path: a.csv, fields: [u]}\nmodels: []\n' >a.yaml
+refused "later feature" "a.yaml:4:1: models is not available in this version" "$weir" check a.yaml
 head -c 2000000 /dev/zero | tr '\0' 'x' >a.yaml
 refused "too large" "a.yaml: larger than 1 MiB" "$weir" check a.yaml
 printf 'run: "\001"\n' >a.yaml

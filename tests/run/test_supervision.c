@@ -59,7 +59,7 @@ static int teardown(void **state) {
 
 static weir__run_directory made(void) {
   const char *const   set[]     = {"a=2"};
-  weir__run_settings  settings  = {path("a.yaml"), 2, 1, set, 1, ""};
+  weir__run_settings  settings  = {path("a.yaml"), 2, 1, set, 1, "", ""};
   weir__run_directory directory = {.lock = -1};
   if (weir__run_directory_make(path("a.run"), &settings, &directory) < 0) fail_msg("%s", weir_error_last());
   return directory;
@@ -70,7 +70,7 @@ static weir_status resume(int workers, int sets, const char *const *set, weir__r
   static weir__arena arena;
   weir__arena_clear(&arena);
   *directory         = (weir__run_directory){.lock = -1};
-  *settings          = (weir__run_settings){path("a.yaml"), workers, -2, set, sets, ""};
+  *settings          = (weir__run_settings){path("a.yaml"), workers, -2, set, sets, "", ""};
   weir_status status = weir__run_directory_resume(path("a.run"), &arena, settings, directory);
   if (status >= 0 && settings->sets) assert_string_equal(settings->set[0], "a=2");
   weir__arena_clear(&arena);

@@ -85,17 +85,17 @@ static void keep(weir__graph *g, weir__edge edge, int at) {
 
 /* ---- the rules ---- */
 
-static const weir__steer_parameter parameters[] = {{"wind", 1, 0.1, 10, 0}, {"gain", 2, -50, 50, -1}};
-static const weir__steer_action    set_both[]   = {{.kind = WEIR__STEER_SET, .target = 0, .value = "0.5 * wind"},
-                                                   {.kind = WEIR__STEER_SET, .target = 1, .value = "7"}};
-static const weir__steer_action    add_one[]    = {{.kind = WEIR__STEER_SET, .target = 0, .value = "wind + 1"}};
-static const weir__steer_action    snapshot[]   = {{.kind = WEIR__STEER_ONCE, .target = 0}};
-static const weir__steer_action    too_much[]   = {{.kind = WEIR__STEER_SET, .target = 1, .value = "100 * m"}};
-static const weir__steer_action    fewer[]      = {{.kind = WEIR__STEER_SET, .target = 1, .value = "gain - 1"}};
-static const weir__steer_action    often[]      = {
+static const weir__steering_parameter parameters[] = {{"wind", 1, 0.1, 10, 0}, {"gain", 2, -50, 50, -1}};
+static const weir__steering_action    set_both[]   = {{.kind = WEIR__STEER_SET, .target = 0, .value = "0.5 * wind"},
+                                                      {.kind = WEIR__STEER_SET, .target = 1, .value = "7"}};
+static const weir__steering_action    add_one[]    = {{.kind = WEIR__STEER_SET, .target = 0, .value = "wind + 1"}};
+static const weir__steering_action    snapshot[]   = {{.kind = WEIR__STEER_ONCE, .target = 0}};
+static const weir__steering_action    too_much[]   = {{.kind = WEIR__STEER_SET, .target = 1, .value = "100 * m"}};
+static const weir__steering_action    fewer[]      = {{.kind = WEIR__STEER_SET, .target = 1, .value = "gain - 1"}};
+static const weir__steering_action    often[]      = {
             {.kind = WEIR__STEER_EXTRACT, .target = 1, .every = {.period = 4, .phase = 0}}};
-static const weir__steer_action end[]   = {{.kind = WEIR__STEER_PAUSE, .target = 1}, {.kind = WEIR__STEER_STOP}};
-static const weir__steer_rule   rules[] = {
+static const weir__steering_action end[]   = {{.kind = WEIR__STEER_PAUSE, .target = 1}, {.kind = WEIR__STEER_STOP}};
+static const weir__steering_rule   rules[] = {
       {.when = "m > 4.5", .action = set_both, .actions = 2},
       {.when = "abs(m - 10) < 1.5 or abs(m - 20) < 1.5", .reset = "m > 14", .action = add_one, .actions = 1},
       {.when = "m > 12", .every = {.period = 5}, .action = snapshot, .actions = 1},
@@ -140,22 +140,22 @@ static void expect(double out[STEPS][COLUMNS]) {
 
 /* ---- a run ---- */
 
-static void build(weir__graph *g, int64_t chunk, const char *directory, const char *replay, weir__steer **steer) {
-  static weir__steer_output outputs[2];
-  weir__chunk_size          size = {"x", chunk};
-  weir_field_type           type = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "x", .size = NX}}};
-  weir__edge                edge;
-  int                       node;
+static void build(weir__graph *g, int64_t chunk, const char *directory, const char *replay, weir__steering **steer) {
+  static weir__steering_output outputs[2];
+  weir__chunk_size             size = {"x", chunk};
+  weir_field_type              type = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "x", .size = NX}}};
+  weir__edge                   edge;
+  int                          node;
   g->chunk_size = &size, g->chunk_sizes = 1;
   check(weir__graph_add_source(g, "f", 0, 0, &type, NULL, false, &node));
-  check(weir__steer_create(g, parameters, 2, DELAY, steer));
+  check(weir__steering_create(g, parameters, 2, DELAY, steer));
   check(weir__graph_define(g, "m", "mean(f)", (weir__place){0}));
   check(weir__graph_define(g, "top", "max(wind * f + gain)", (weir__place){0}));
-  outputs[0] = (weir__steer_output){.name = "detail", .declared = {.period = 3}};
-  outputs[1] = (weir__steer_output){.name = "table", .declared = {.period = 2, .phase = 1}};
+  outputs[0] = (weir__steering_output){.name = "detail", .declared = {.period = 3}};
+  outputs[1] = (weir__steering_output){.name = "table", .declared = {.period = 2, .phase = 1}};
   check(weir__graph_trigger_steered(g, (weir__trigger){0}, &outputs[0].trigger));
   check(weir__graph_trigger_steered(g, outputs[1].declared, &outputs[1].trigger));
-  check(weir__steer_rules(*steer, rules, RULES, outputs, 2, directory, replay));
+  check(weir__steering_rules(*steer, rules, RULES, outputs, 2, directory, replay));
   keep(g, (weir__edge){g->decisions.node, 0}, 0);
   check(weir__graph_expression(g, "wind", (weir__place){0}, &edge));
   keep(g, edge, LENGTH);
@@ -172,22 +172,23 @@ static void run(weir__comm *comm, int64_t chunk, int threads, int flight, const 
   weir__worker_options              options = {.threads = threads, .steps_in_flight = flight};
   weir__graph                      *g       = NULL;
   weir__worker                     *worker  = NULL;
-  weir__steer                      *steer   = NULL;
-  weir__steer_summary               summary;
+  weir__steering                   *steer   = NULL;
+  weir__steering_summary            summary;
   memset(result, 0, sizeof result);
   check(weir__graph_create(table, &g));
   build(g, chunk, directory, replay, &steer);
   check(weir__worker_create(g, comm, &source, NULL, &options, &worker));
   check(weir__worker_run(worker));
   weir__worker_destroy(&worker);
-  weir__steer_summary_get(steer, &summary);
+  weir__steering_summary_get(steer, &summary);
   if (!weir__comm_rank(comm)) {
     assert_int_equal(summary.rules, 13);
     assert_int_equal(summary.people, 0);
     assert_int_equal(summary.refused, 1);
-    assert_string_equal(summary.message, "step 12: rule 4 sets gain to 1200, expected -50 to 50; not applied");
+    assert_int_equal(summary.step, 12);
+    assert_string_equal(summary.message, "rule 4 sets gain to 1200, expected -50 to 50; not applied");
   }
-  weir__steer_destroy(&steer);
+  weir__steering_destroy(&steer);
   weir__graph_destroy(&g);
 }
 
@@ -250,22 +251,22 @@ static void same_decisions_everywhere(void **state) {
 static void rules_ask_for_no_steps(void **state) {
   static const weir_operator *const table[] = {&weir_operator_mean, &weir_operator_max, NULL};
   weir_field_type                   type    = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "x", .size = NX}}};
-  weir__steer_rule                  rule    = {.when = "mean(wind * f) > 4.5", .action = add_one, .actions = 1};
+  weir__steering_rule               rule    = {.when = "mean(wind * f) > 4.5", .action = add_one, .actions = 1};
   weir__graph                      *g       = NULL;
-  weir__steer                      *steer;
+  weir__steering                   *steer;
   int                               node, ten;
   (void)state;
   check(weir__graph_create(table, &g));
   check(weir__graph_add_source(g, "f", 0, 0, &type, NULL, false, &node));
-  check(weir__steer_create(g, parameters, 2, DELAY, &steer));
+  check(weir__steering_create(g, parameters, 2, DELAY, &steer));
   check(weir__graph_trigger(g, (weir__trigger){.period = 10}, &ten));
   check(weir__graph_define(g, "m", "mean(f)", (weir__place){0}));
-  check(weir__steer_rules(steer, &rule, 1, NULL, 0, NULL, NULL));
+  check(weir__steering_rules(steer, &rule, 1, NULL, 0, NULL, NULL));
   check(weir__graph_finish(g));
   assert_int_equal(g->triggers, 1);
   assert_true(g->node[node].triggers == ~(uint64_t)0); /* in all that are published */
   assert_int_equal(g->node[g->decisions.node].history, DELAY);
-  weir__steer_destroy(&steer);
+  weir__steering_destroy(&steer);
   weir__graph_destroy(&g);
 }
 
