@@ -20,12 +20,18 @@ def require_program():
         sys.exit(77)
 
 
+def namelist_text(value):
+    if isinstance(value, bool):
+        return ".true." if value else ".false."
+    return f"'{value}'" if isinstance(value, str) else repr(value)
+
+
 def run(folder, processes=1, expect=0, name="gyre.nml", arguments=None, keep_run=False, **settings):
     """Run in `folder` with a namelist made of `settings`; returns stdout and stderr.
     `expect`: the exit status, None for any; `keep_run`: leave WEIR_RUN in the environment."""
     if settings:
         with open(os.path.join(folder, name), "w") as file:
-            quoted = {k: f"'{v}'" if isinstance(v, str) else repr(v) for k, v in settings.items()}
+            quoted = {k: namelist_text(v) for k, v in settings.items()}
             file.write("&gyre\n" + "".join(f"  {k} = {v}\n" for k, v in quoted.items()) + "/\n")
     command = [PROGRAM] + ([name] if arguments is None else arguments)
     if processes > 1:
