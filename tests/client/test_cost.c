@@ -12,6 +12,7 @@ enum { N = 1 << 20, STEPS = 40, ROUNDS = 5, CALLS = 200000 };
 typedef struct server {
   const scene          *s;
   weir__channel_trigger trigger;
+  bool                  steering; /* with a parameter and a feedback field */
   int64_t               read;
   pthread_t             thread;
 } server;
@@ -26,9 +27,11 @@ static void *serve(void *argument) {
   assert_int_equal(weir__doorbell_create(v->s->run, 0, &bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(bell, 0, 1), WEIR_OK);
   while (weir__channel_attach(v->s->run, "sim", 0, &channel)) rest_ms(1);
-  weir__channel_want   want       = {1, {1, {0}, {N}}};
-  weir__channel_demand demands[3] = {{1, &want}, {1, &want}, {1, &want}};
-  weir__channel_terms  terms      = {.trigger = &v->trigger, .triggers = 1, .doorbell = bell};
+  weir__channel_want     want       = {1, {1, {0}, {N}}};
+  weir__channel_demand   demands[3] = {{1, &want}, {1, &want}, {1, &want}};
+  weir__channel_terms    terms    = {.trigger = &v->trigger, .triggers = 1, .doorbell = bell, .steering = v->steering};
+  weir__channel_feedback feedback = {.given = true, .lag = 1};
+  if (v->steering) terms.feedback = &feedback;
   assert_int_equal(weir__channel_demand_post(channel, demands, &terms), WEIR_OK);
   while (weir__channel_map(channel) == WEIR_END) weir__doorbell_wait(bell, &seen, 1000000000);
   while ((event = weir__channel_next(channel, &record)) == WEIR__CHANNEL_STEP || event == WEIR__CHANNEL_NOTHING) {
@@ -54,6 +57,9 @@ static weir_stream *start(const scene *s, server *v, int fields) {
   assert_int_equal(weir_stream_open("sim", 0, 1, &(weir_stream_options){.run = v ? s->run : NULL}, &stream), WEIR_OK);
   weir_field_options options = {.type = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "x", .size = N}}}};
   for (int f = 0; f < fields; f++) assert_int_equal(weir_field_define(stream, names[f], &options), WEIR_OK);
+  if (!v || !v->steering) return stream;
+  assert_int_equal(weir_parameter_define(stream, "p", 1, 0, 2), WEIR_OK);
+  assert_int_equal(weir_feedback_define(stream, "back", &options), WEIR_OK);
   return stream;
 }
 
@@ -105,6 +111,34 @@ static void idle_steps_cost_little(void **state) {
   scene_close(&s, 0);
 }
 
+/* A stream that is steered, in steps that nobody looks at: begin, ask for the parameter and the field, end. */
+static void nothing_to_receive_costs_little(void **state) {
+  (void)state;
+  scene        s = scene_open();
+  double      *u = calloc(N, sizeof *u), p, least = 1e9;
+  server       v      = {.trigger = {.period = INT64_C(1) << 60, .phase = -1}, .steering = true}; /* never */
+  weir_stream *stream = start(&s, &v, 3);
+  weir_target  target = {.data = u, .dtype = WEIR_F64, .rank = 1, .extent = {N}};
+  int64_t      step   = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    double begin = now_s();
+    for (int i = 0; i < CALLS; i++) {
+      step++;
+      if (weir_step_begin(stream, step, 0) || weir_parameter_get(stream, "p", &p) || p != 1 ||
+          weir_get(stream, "back", &target) != WEIR_END || weir_step_end(stream))
+        fail();
+    }
+    double each = (now_s() - begin) / CALLS * 1e9;
+    if (round && each < least) least = each; /* the first one attaches */
+  }
+  assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+  pthread_join(v.thread, NULL);
+  printf("a step with nothing to receive: %.1f ns\n", least);
+  assert_true(least < 5000);
+  free(u);
+  scene_close(&s, 0);
+}
+
 static void puts_are_as_fast_as_memcpy(void **state) {
   (void)state;
   scene        s = scene_open();
@@ -142,6 +176,7 @@ static void puts_are_as_fast_as_memcpy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(idle_steps_cost_little),
+                                     cmocka_unit_test(nothing_to_receive_costs_little),
                                      cmocka_unit_test(puts_are_as_fast_as_memcpy)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
