@@ -149,11 +149,12 @@ static void end(moment *m) {
   v->head->step                 = m->a->step;
   v->head->ordinal              = ordinal;
   v->head->time                 = m->a->time;
-  for (int i = 0; i < s->parameters; i++) {
-    v->ring[ordinal % (s->delay + 1) * s->parameters + i] = *out++ = v->decided[i];
-    m->changed |=
-        ordinal && weir__steering_effective(s, v, i, ordinal) != weir__steering_effective(s, v, i, ordinal - 1);
+  for (int i = 0; i < s->parameters; i++) { /* before its oldest row is written over */
+    double before = ordinal ? weir__steering_effective(s, v, i, ordinal - 1) : s->parameter[i].value;
+    m->changed |= weir__steering_effective(s, v, i, ordinal) != before;
   }
+  for (int i = 0; i < s->parameters; i++)
+    v->ring[ordinal % (s->delay + 1) * s->parameters + i] = *out++ = v->decided[i];
   for (int i = 0; i < s->outputs; i++) {
     *out++ = (double)v->trigger[i].period;
     *out++ = (double)v->trigger[i].phase;

@@ -21,7 +21,7 @@
 
 extern const weir_operator weir_operator_mean, weir_operator_max, weir_operator_lag;
 
-enum { NX = 40, STEPS = 30, DELAY = 3, LENGTH = 2 + 2 * 3 + 1, COLUMNS = LENGTH + 3 };
+enum { NX = 40, STEPS = 40, LAST = 29, DELAY = 3, LENGTH = 2 + 2 * 3 + 1, COLUMNS = LENGTH + 3 };
 
 static weir__comm *world, *self;
 static double      result[STEPS][COLUMNS]; /* decisions, wind, gain, top; as far as they ended here, else 0 */
@@ -121,11 +121,11 @@ static const char *const expected_log =
     "step=26 ordinal=26 effect=29 cause=rule:7 output table=stop\n"
     "step=26 ordinal=26 effect=29 cause=rule:7 stop\n";
 
-/* Worked out by hand from the rules. */
+/* Worked out by hand from the rules. The run is stopped at step 26, which takes effect DELAY steps later. */
 static void expect(double out[STEPS][COLUMNS]) {
-  for (int n = 0; n < STEPS; n++) {
-    double *d = out[n];
-    memset(d, 0, sizeof out[n]);
+  memset(out, 0, STEPS * sizeof *out);
+  for (int n = 0; n < LAST; n++) {
+    double *d     = out[n];
     d[0]          = n < 5 ? 1 : n < 9 ? 0.5 : n < 19 ? 1.5 : 2.5;
     d[1]          = n < 5 ? 2 : n < 23 ? 7 : 6;
     d[2]          = n == 15;                    /* detail: period */
