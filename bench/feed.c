@@ -200,7 +200,7 @@ void feed_worker(const feed *f, feed_board *board, weir__comm *comm, const weir_
   weir__graph              *graph;
   const weir__intake_field *field;
   bool                      alone = weir__comm_size(comm) == 1;
-  bench_check(weir__intake_open(comm, f->folder, f->stream, 60, &intake), "intake");
+  bench_check(weir__intake_open(comm, f->folder, f->stream, &(weir__intake_options){.seconds = 60}, &intake), "intake");
   if (weir__intake_fields(intake, &field) != 1) bench_check(WEIR_FAIL(WEIR_ERR_INPUT, "not one field"), "intake");
   if (alone) memset(board->start_ns, 0, sizeof board->start_ns);
   if (f->in_pieces) bench_check(weir__intake_grid(intake, 0, &arena, &grid), "chunks");

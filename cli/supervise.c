@@ -1,5 +1,6 @@
 #include "supervise.h"
 #include "core/clock.h"
+#include "core/text.h"
 #include "progress.h"
 #include "run/check.h"
 #include "run/launch.h"
@@ -7,6 +8,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,23 +38,46 @@ static weir_status start_job(supervision *s, const char *line, int n, char *cons
   weir__launcher launcher = WEIR__LAUNCH_DIRECT;
   if (!direct && !line) WEIR_TRY(weir__launcher_find(&launcher));
   WEIR_TRY(weir__launch_line(s->arena, launcher, line, n, command, &argv));
-  WEIR_TRY(weir__launch_environment(s->arena, s->directory->path, restart, &environment));
+  weir__launch_run run = {s->directory->path, restart, weir__placements[s->recipe->stream.placement], s->engine};
+  WEIR_TRY(weir__launch_environment(s->arena, &run, &environment));
   return weir__job_start(argv, environment, job);
 }
 
+/* This program. */
+static weir_status find_self(char *self, size_t size) {
+  ssize_t n = readlink("/proc/self/exe", self, size - 1);
+  if (n <= 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot find this program: %s", strerror(errno));
+  self[n] = 0;
+  return WEIR_OK;
+}
+
+static bool is_inline(const supervision *s) { return s->recipe->stream.placement == WEIR__PLACEMENT_INLINE; }
+
+/* Workers that only forward what the simulation publishes, one per node. */
+static int forwarders(const supervision *s) {
+  const char *nodes = getenv("SLURM_JOB_NUM_NODES");
+  int64_t     count = 1;
+  if (s->recipe->stream.placement != WEIR__PLACEMENT_TRANSIT) return 0;
+  return nodes && weir__text_to_int64(nodes, &count) && count > 0 && count < 1 << 20 ? (int)count : 1;
+}
+
+/* In placement inline the processes of the simulation are the workers. */
 static weir_status start_workers(supervision *s) {
   char self[4096];
+  WEIR_TRY(find_self(self, sizeof self));
+  weir__run_status_remove(s->directory->path);
+  if (is_inline(s)) {
+    s->workers_over = true;
+    return weir__launch_engine(s->arena, self, &s->engine);
+  }
   /* how many jobs of workers there were before, whatever ended them */
   int     restart = s->worker_retries.total + s->simulation_retries.total;
-  ssize_t n       = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (n <= 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot find this program: %s", strerror(errno));
-  self[n]              = 0;
+  int     all     = s->workers + forwarders(s);
   char *const worker[] = {self, "worker", s->directory->path, NULL};
-  weir__run_status_remove(s->directory->path);
   weir__watch_begin(s->watch);
   s->gone   = -1;
   s->silent = false;
-  return start_job(s, s->recipe->launch_workers.text, s->workers, worker, s->workers == 1, restart, &s->worker_job);
+  return start_job(s, s->recipe->launch_workers.text, all, worker, all == 1, restart, &s->worker_job);
 }
 
 /* The command as it was given; or, when it is started again, as `restart:` has it, in which {command} is the former. */
@@ -247,14 +272,14 @@ static weir_status look(supervision *s, progress *p) {
   weir__jobs_reap(jobs, 2);
   if (worked && works(s)) watch_workers(s);
   if ((worked && !works(s)) || (simulated && !simulates(s)) || s->story[0]) progress_clear(p);
-  if (works(s)) follow(s);
+  if (works(s) || (is_inline(s) && simulates(s))) follow(s);
   if (simulated && !simulates(s)) simulation_ended(s);
   if (worked && !works(s)) workers_ended(s);
   if (s->simulation_end) after_simulation(s);
   if (s->simulation_end && !works(s) && !s->again && !s->workers_over)
     lose(s, "the workers have ended", "; the simulation has ended as well");
-  if (s->workers_over && !s->again) weir__check_abandon_all(s->directory->path, "the workers have ended");
-  if (works(s)) progress_show(p, s->directory->path);
+  if (s->workers_over && !s->again && !is_inline(s)) weir__check_abandon_all(s->directory->path, "the workers have ended");
+  if (works(s) || (is_inline(s) && simulates(s))) progress_show(p, s->directory->path);
   return start_due(s);
 }
 
@@ -275,7 +300,7 @@ static weir_status start(supervision *s) {
   s->gone               = -1;
   s->worker_retries     = (weir__retries){.most = s->recipe->retries, .backoff_s = s->recipe->backoff_s};
   s->simulation_retries = (weir__retries){.most = SIMULATION_RETRIES, .backoff_s = s->recipe->backoff_s};
-  WEIR_TRY(weir__watch_create(s->directory->path, s->workers, s->recipe->heartbeat_s, &s->watch));
+  WEIR_TRY(weir__watch_create(s->directory->path, s->workers + forwarders(s), s->recipe->heartbeat_s, &s->watch));
   WEIR_TRY(start_workers(s));
   return s->command ? start_simulation(s) : WEIR_OK;
 }

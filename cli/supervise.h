@@ -18,6 +18,7 @@ typedef struct supervision {
   weir__job     worker_job, simulation_job;
   weir__retries worker_retries, simulation_retries;
   weir__watch  *watch;
+  const char   *engine;         /* placement inline: the library; NULL: unknown */
   int           interrupts;     /* SIGINT, SIGTERM, SIGHUP so far */
   int64_t       simulation_end; /* clock; 0: it lives or there is none */
   int64_t       steps_ns;       /* clock: when the progress was looked at */

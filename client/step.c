@@ -7,7 +7,7 @@
 
 /* ---- scratch and copies ---- */
 
-static weir_status need_scratch(weir_stream *self, int piece) {
+weir_status client_need_scratch(weir_stream *self, int piece) {
   const weir__channel_piece_of *of    = &self->out.piece[piece];
   client_piece                 *state = &self->state[piece];
   if (state->scratch) return WEIR_OK;
@@ -19,6 +19,8 @@ static weir_status need_scratch(weir_stream *self, int piece) {
  * out for want of room has none. */
 static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
   weir_view to;
+  if (self->engine && !self->out.field[self->out.piece[piece].field].is_static)
+    return client_refer(self, piece, whole);
   WEIR_TRY(weir__writer_view(self->writer, piece, &to));
   int64_t spent = 0;
   if (to.data) {
@@ -31,7 +33,7 @@ static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *wh
   return WEIR_OK;
 }
 
-static weir_view scratch_view(const weir_stream *self, int piece) {
+weir_view client_scratch_view(const weir_stream *self, int piece) {
   const weir__channel_piece_of *of = &self->out.piece[piece];
   return weir__view_dense(self->state[piece].scratch, &self->out.field[of->field].type, &of->region);
 }
@@ -43,7 +45,7 @@ static weir_status send_statics(weir_stream *self) {
   for (size_t p = 0; p < self->out.pieces; p++) {
     const weir_region *region = self->state[p].put_in ? weir__writer_wanted(self->writer, (int)p) : NULL;
     if (!self->state[p].put_in) continue;
-    weir_view view = scratch_view(self, (int)p);
+    weir_view view = client_scratch_view(self, (int)p);
     if (region) WEIR_TRY(copy_wanted(self, (int)p, &view, region));
     weir__free(self->state[p].scratch);
     self->state[p].scratch = NULL;
@@ -67,9 +69,13 @@ static weir_status close_definitions(weir_stream *self) {
   d->feedbacks                 = (int)self->in.fields;
   d->feedback_piece            = self->in.piece;
   d->feedback_pieces           = (int)self->in.pieces;
-  WEIR_TRY(weir__writer_create(self->run, &self->definitions, &self->writer));
-  weir_status status = weir__writer_await(self->writer, self->attach_timeout_ns);
-  self->attach_ns    = weir__clock_ns() - begin;
+  WEIR_TRY(client_engine_load(self));
+  weir_status status = weir__writer_create(self->run, &self->definitions, &self->writer);
+  if (self->engine) status = client_engine_open(self, status);
+  WEIR_TRY(status);
+  status          = weir__writer_await(self->writer, self->attach_timeout_ns);
+  self->attach_ns = weir__clock_ns() - begin;
+  if (self->engine) status = client_engine_begin(self, status);
   WEIR_TRY(status);
   return send_statics(self);
 }
@@ -130,8 +136,8 @@ static weir_status put(weir_stream *self, const char *name, int number, bool onl
   WEIR_TRY(check_time(self, piece));
   WEIR_TRY(client_check_array(&self->out, piece, array));
   if (!self->closed) { /* static, and the workers are not there yet */
-    WEIR_TRY(need_scratch(self, piece));
-    weir_view to = scratch_view(self, piece), from = client_array_view(&self->out, piece, array);
+    WEIR_TRY(client_need_scratch(self, piece));
+    weir_view to = client_scratch_view(self, piece), from = client_array_view(&self->out, piece, array);
     weir__view_copy(&to, &from);
     self->out.mine[self->out.piece[piece].field].touched = true;
     self->state[piece].put_in                            = 1;
@@ -147,11 +153,16 @@ static weir_status put(weir_stream *self, const char *name, int number, bool onl
   return WEIR_OK;
 }
 
+/* With an engine in here nobody leaves alone: the step is discarded everywhere. */
+static weir_status lost_put(weir_stream *stream, weir_status status, bool fatal) {
+  return fatal && !stream->engine ? client_disable(stream, status) : client_keep(stream, status);
+}
+
 static weir_status put_and_keep(weir_stream *stream, const char *field, int piece, bool only, const weir_array *array) {
   bool        fatal  = false;
   weir_status status = put(stream, field, piece, only, array, &fatal);
   if (!status) return WEIR_OK;
-  return fatal ? client_disable(stream, status) : client_keep(stream, status);
+  return lost_put(stream, status, fatal);
 }
 
 weir_status weir_put(weir_stream *stream, const char *field, const weir_array *array) {
@@ -179,7 +190,7 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
   if (stream->on) status = check_time(stream, piece);
   const weir_region *region = NULL;
   if (stream->on && !status && stream->closed) region = weir__writer_wanted(stream->writer, piece);
-  if (region && weir__region_equal(region, &stream->out.piece[piece].region)) {
+  if (region && !stream->engine && weir__region_equal(region, &stream->out.piece[piece].region)) {
     weir_view view;
     status = weir__writer_view(stream->writer, piece, &view);
     if (!status && view.data) {
@@ -189,7 +200,7 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
     }
     if (status) client_disable(stream, status);
   }
-  weir_status room = need_scratch(stream, piece);
+  weir_status room = client_need_scratch(stream, piece);
   if (room) return client_keep(stream, room);
   *data = state->acquired = state->scratch;
   state->acquired_in      = stream->closed ? stream->count : -1;
@@ -215,7 +226,7 @@ static weir_status commit(weir_stream *self, const char *field, int number, bool
   if (region && state->acquired != state->scratch) {
     weir__writer_present(self->writer, piece, 0);
   } else if (region) {
-    weir_view view = scratch_view(self, piece);
+    weir_view view = client_scratch_view(self, piece);
     *fatal         = true;
     WEIR_TRY(copy_wanted(self, piece, &view, region));
   }
@@ -228,7 +239,7 @@ weir_status weir_put_commit(weir_stream *stream, const char *field, int piece) {
   if (!stream || !stream->on) return WEIR_OK;
   weir_status status = commit(stream, field, piece, &fatal);
   if (!status) return WEIR_OK;
-  return fatal ? client_disable(stream, status) : client_keep(stream, status);
+  return lost_put(stream, status, fatal);
 }
 
 bool weir_wanted(const weir_stream *stream, const char *field) {
@@ -247,13 +258,22 @@ bool weir_wanted(const weir_stream *stream, const char *field) {
 
 /* ---- ending ---- */
 
+/* The whole step, in here. */
+static weir_status run_step(weir_stream *self, weir_status status) {
+  if (status < 0) client_keep(self, status);
+  weir_status ran = client_engine_step(self);
+  if (ran < 0) return client_disable(self, ran);
+  return ran == WEIR_END ? client_end(self) : status;
+}
+
 weir_status weir_step_end(weir_stream *stream) {
   if (!stream || !stream->on) return WEIR_OK;
   if (!stream->in_step) return client_keep(stream, WEIR_FAIL(WEIR_ERR_STATE, "a step was ended that had not begun"));
   stream->in_step = false;
   if (!stream->active) return WEIR_OK;
   weir_status status = weir__writer_end(stream->writer, stream->why[0] ? stream->why : NULL);
+  bool goes_on = !status || status == WEIR_ERR_STATE || status == WEIR_ERR_IO; /* only this step is lost */
+  if (goes_on && stream->engine) return run_step(stream, status);
   if (!status) return WEIR_OK;
-  bool goes_on = status == WEIR_ERR_STATE || status == WEIR_ERR_IO; /* only this step is lost */
   return goes_on ? client_keep(stream, status) : client_disable(stream, status);
 }

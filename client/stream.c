@@ -21,6 +21,15 @@ weir_status client_keep(weir_stream *stream, weir_status status) {
   return status;
 }
 
+weir_status client_end(weir_stream *self) {
+  if (self->writer) weir__writer_stats(self->writer, &self->last);
+  if (self->writer) client_take_parameters(self);
+  weir__writer_destroy(&self->writer, NULL);
+  self->on = self->in_step = self->active = false;
+  weir_status status = client_engine_close(self);
+  return client_note(self, status < 0 ? status : WEIR_FAIL(WEIR_ERR_GONE, "the analysis has ended"));
+}
+
 weir_status client_disable(weir_stream *stream, weir_status status) {
   client_keep(stream, status);
   if (getenv("WEIR_VERBOSE"))
@@ -30,6 +39,7 @@ weir_status client_disable(weir_stream *stream, weir_status status) {
   if (stream->writer) client_take_parameters(stream);
   weir__writer_destroy(&stream->writer, stream->error);
   stream->on = stream->in_step = stream->active = false;
+  if (client_engine_close(stream) < 0) (void)0; /* that it would fail is known */
   return status;
 }
 
@@ -57,9 +67,10 @@ static void clear_table(client_table *table) {
   weir__free(table->piece);
 }
 
-static void destroy(weir_stream *self) {
-  if (!self) return;
+static weir_status destroy(weir_stream *self) {
+  if (!self) return WEIR_OK;
   weir__writer_destroy(&self->writer, NULL);
+  weir_status status = client_engine_close(self);
   for (size_t p = 0; p < self->out.pieces; p++) weir__free(self->state[p].scratch);
   clear_table(&self->out);
   clear_table(&self->in);
@@ -69,6 +80,7 @@ static void destroy(weir_stream *self) {
   weir__free(self->run);
   weir__arena_clear(&self->arena);
   weir__free(self);
+  return status;
 }
 
 weir_status weir_stream_open(const char *name, int rank, int size, const weir_stream_options *options,
@@ -94,11 +106,13 @@ weir_status weir_stream_open(const char *name, int rank, int size, const weir_st
   WEIR_TRY_GOTO(out, weir__alloc_string(run && run[0] ? run : NULL, &self->run));
   self->definitions.rank = rank;
   self->definitions.size = size;
+  self->has_comm         = options->has_comm;
+  self->comm             = options->comm;
   self->on               = self->run != NULL;
   *stream                = self;
   self                   = NULL;
 out:
-  destroy(self);
+  if (self) destroy(self);
   return status;
 }
 
@@ -106,9 +120,9 @@ weir_status weir_stream_close(weir_stream **stream) {
   weir_status status = WEIR_OK;
   if (!stream || !*stream) return WEIR_OK;
   if ((*stream)->in_step) status = weir_step_end(*stream);
-  destroy(*stream);
-  *stream = NULL;
-  return status;
+  weir_status ended = destroy(*stream);
+  *stream           = NULL;
+  return status ? status : ended;
 }
 
 void weir_stream_stats_get(const weir_stream *stream, weir_stream_stats *stats) {

@@ -2,6 +2,7 @@
  * comes back). */
 #ifndef WEIR_CLIENT_STREAM_H
 #define WEIR_CLIENT_STREAM_H
+#include "channel/engine.h"
 #include "channel/writer.h"
 #include <weir/client.h>
 
@@ -51,6 +52,11 @@ struct weir_stream {
   int64_t       count, step;     /* steps begun; number of the last one */
   int64_t       attach_ns;
 
+  const weir__engine *engine; /* placement inline: loaded into this process; NULL: workers elsewhere */
+  weir__hosted       *hosted; /* what it holds for this stream */
+  bool                has_comm;
+  int                 comm;
+
   weir__channel_stats last;                    /* figures of a writer that is gone */
   char                why[CLIENT_ERROR_MAX];   /* the first failed put of this step */
   char                error[CLIENT_ERROR_MAX]; /* the last failure */
@@ -62,6 +68,8 @@ weir_status client_note(weir_stream *stream, weir_status status);
 weir_status client_keep(weir_stream *stream, weir_status status);
 /* The analysis ends here, the simulation goes on. Keeps the message of `status`, returns it. */
 weir_status client_disable(weir_stream *stream, weir_status status);
+/* The same where the engine in this process has ended the analysis: WEIR_ERR_GONE, or how it failed. */
+weir_status client_end(weir_stream *stream);
 /* The parameters keep the values they have, though the writer goes. */
 void client_take_parameters(weir_stream *stream);
 
@@ -80,4 +88,16 @@ weir_status client_find_piece(weir_stream *stream, client_table *table, const ch
 weir_status client_check_array(const client_table *table, int piece, const weir_array *array);
 /* A view of an array that was checked. */
 weir_view client_array_view(const client_table *table, int piece, const weir_array *array);
+/* Dense memory of our own for a piece. */
+weir_status client_need_scratch(weir_stream *stream, int piece);
+weir_view   client_scratch_view(const weir_stream *stream, int piece);
+
+/* ---- engine.c: placement inline. `status` is what has failed here, which all hear of ---- */
+/* Nothing unless the environment asks for it. WEIR_ERR_UNAVAILABLE: there is no such library. */
+weir_status client_engine_load(weir_stream *stream);
+weir_status client_engine_open(weir_stream *stream, weir_status status);
+weir_status client_engine_begin(weir_stream *stream, weir_status status);
+weir_status client_engine_step(weir_stream *stream); /* WEIR_END: the analysis has ended early */
+weir_status client_engine_close(weir_stream *stream);
+weir_status client_refer(weir_stream *stream, int piece, const weir_view *whole);
 #endif

@@ -93,8 +93,9 @@ static weir_stream *describe(const box *b, double dx, double dy) {
                .start = start,
                .count = count,
   };
-  weir_stream *stream;
-  weir_stream_open("heat", b->rank, b->size, &(weir_stream_options){.time_units = "s"}, &stream);
+  weir_stream_options opened = {.time_units = "s", .has_comm = true, .comm = MPI_Comm_c2f(b->comm)};
+  weir_stream        *stream;
+  weir_stream_open("heat", b->rank, b->size, &opened, &stream);
   weir_field_define(stream, "temperature", &options);
   return stream;
 }

@@ -37,7 +37,7 @@ contains
     first = [t%i0 + 1, t%j0 + 1]
     cells = [t%nx, t%ny]
     d = [cfg%lx / cfg%nx, cfg%ly / cfg%ny]
-    call weir_open(self%stream, 'ocean', t%rank, t%ranks, time_units='s', ierr=status(1))
+    call weir_open(self%stream, 'ocean', t%rank, t%ranks, time_units='s', comm=t%comm%mpi_val, ierr=status(1))
     call weir_field_define(self%stream, 'u', weir_real64, whole, 'x y', 'm s-1', weir_at_u, d / 2, d, 'm m', &
                            start=first, count=cells, ierr=status(2))
     call weir_field_define(self%stream, 'v', weir_real64, whole, 'x y', 'm s-1', weir_at_v, d / 2, d, 'm m', &

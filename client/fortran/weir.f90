@@ -74,6 +74,8 @@ module weir
   type, bind(c) :: c_stream_options
     type(c_ptr)    :: run = c_null_ptr, time_units = c_null_ptr, calendar = c_null_ptr
     real(c_double) :: attach_timeout = 0
+    logical(c_bool) :: has_comm = .false.
+    integer(c_int)  :: comm = 0
   end type
 
   type, bind(c) :: c_array ! weir_array and weir_target
@@ -209,13 +211,15 @@ module weir
 contains
 
   !> Open a stream as process `rank` (from 0) of `size`. `run`: the run directory, instead of the environment variable WEIR_RUN;
-  !> `attach_timeout`: seconds that the first step waits for workers.
-  subroutine weir_open(stream, name, rank, size, run, time_units, calendar, attach_timeout, ierr)
+  !> `attach_timeout`: seconds that the first step waits for workers. `comm`: the communicator of these processes (its integer handle), which a run
+  !> with placement inline needs when they are several.
+  subroutine weir_open(stream, name, rank, size, run, time_units, calendar, attach_timeout, comm, ierr)
     type(weir_stream_f), intent(out)       :: stream
     character(len=*), intent(in)           :: name
     integer, intent(in)                    :: rank, size
     character(len=*), intent(in), optional :: run, time_units, calendar
     real(real64), intent(in), optional     :: attach_timeout
+    integer, intent(in), optional          :: comm
     integer, intent(out), optional         :: ierr
     character(kind=c_char), allocatable, target :: run_c(:), units_c(:), calendar_c(:)
     type(c_stream_options) :: options
@@ -224,6 +228,10 @@ contains
     call set_text(time_units, units_c, options%time_units)
     call set_text(calendar, calendar_c, options%calendar)
     if (present(attach_timeout)) options%attach_timeout = attach_timeout
+    if (present(comm)) then
+      options%has_comm = .true.
+      options%comm     = int(comm, c_int)
+    end if
     status = c_stream_open(to_c(name), int(rank, c_int), int(size, c_int), options, stream%handle)
     if (present(ierr)) ierr = status
   end subroutine

@@ -28,6 +28,12 @@
  * the call that finds out returns why, and all later ones do nothing and return WEIR_OK. Where a stream is expected
  * NULL is fine, too: an open that failed needs no special care.
  *
+ *  Placement inline (the recipe's choice) is the exception to most of this: the analysis then runs in the processes of
+ * the simulation, inside weir_step_end. The engine library is loaded at the first step; it uses MPI, on a duplicate of
+ * the communicator given to weir_stream_open (none is needed for one process), and threads if the recipe says so. The
+ * first weir_step_begin, weir_step_end and weir_stream_close are *Collective*, the latter before MPI_Finalize; and an
+ * array that was put, unless it is static, stays as it is until weir_step_end.
+ *
  *  One thread at a time may use a stream. Not to be used in a child process after fork(). */
 #ifndef WEIR_CLIENT_H
 #define WEIR_CLIENT_H
@@ -45,6 +51,8 @@ typedef struct weir_stream_options {
   const char *time_units;     /**< of physical time, as "s" or "days since 1979-01-01"; NULL: unknown */
   const char *calendar;       /**< as in CF: "noleap", ...; NULL: unknown */
   double      attach_timeout; /**< seconds the first step waits for workers; 0: WEIR_ATTACH_TIMEOUT, or else 60 */
+  bool        has_comm;       /**< `comm` is given. Only a run with placement inline looks at it, see above */
+  int         comm;           /**< a communicator of just these processes, in the order of their ranks: MPI_Comm_c2f(...) */
 } weir_stream_options;
 
 /** Open a stream, as process `rank` of `size` that will all do so.  Local.

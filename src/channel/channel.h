@@ -153,6 +153,9 @@ typedef struct weir__channel_terms {
   const weir__channel_trigger *trigger;   /* a step is published when any of them fires, and only then. The same list
                                              for all processes of a stream: their sequence numbers must agree */
   int                           triggers;
+  bool in_place; /* the worker is a part of the process: instead of the elements of a piece that is not static, a step
+                    holds the address of the whole piece, which stays as it is until the step is acknowledged. Without
+                    spill */
   bool                          steering; /* a process begins step `sequence` only below the horizon */
   const weir__channel_feedback *feedback; /* one per feedback field of the definitions */
   weir__doorbell               *doorbell; /* of this worker */
@@ -210,7 +213,7 @@ weir__channel_event weir__channel_next(weir__channel *channel, weir__channel_rec
 /* A piece in a step that was read and is not done: a dense view of the hull of all its wants, in which the hull of
  * those whose triggers fired was written. Static fields: valid once any step was read, until detach; `sequence` is
  * ignored. `view->data` is NULL (and `missing` set) when the piece is not in that step: not wanted then, or a
- * tombstone. */
+ * tombstone. In place: of the whole piece. */
 weir_status weir__channel_piece(const weir__channel *channel, uint64_t sequence, int piece, weir_view *view);
 
 /* This worker has read enough of the step; its place stays as it is until it is acknowledged. In any order. */

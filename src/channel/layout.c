@@ -24,7 +24,7 @@ static bool region_bytes(const weir_region *region, weir_dtype dtype, size_t *by
 }
 
 static bool place_piece(const weir__channel_definitions *definitions, const weir__channel_demand *demand, int p,
-                        weir__layout_piece *piece) {
+                        bool in_place, weir__layout_piece *piece) {
   const weir__channel_field *field = &definitions->field[definitions->piece[p].field];
   *piece        = (weir__layout_piece){.is_static = field->is_static, .wants = demand->wants, .want = demand->want};
   piece->wanted = demand->wants > 0;
@@ -34,6 +34,8 @@ static bool place_piece(const weir__channel_definitions *definitions, const weir
     if (w) weir__hull_extend(&piece->region, &demand->want[w].region);
     else piece->region = demand->want[w].region;
   }
+  piece->bytes = sizeof(void *);
+  if (in_place && !piece->is_static) return true;
   return !piece->wanted || region_bytes(&piece->region, field->type.dtype, &piece->bytes);
 }
 
@@ -66,7 +68,7 @@ static bool place_all(const weir__channel_definitions *definitions, const weir__
   bool fits   = advance(&self->total, 0) && advance(&self->slot_bytes, (size_t)self->pieces);
   for (int p = 0; p < self->pieces && fits; p++) {
     weir__layout_piece *piece = &self->piece[p];
-    fits                      = place_piece(definitions, &demands->piece[p], p, piece);
+    fits                      = place_piece(definitions, &demands->piece[p], p, terms->in_place, piece);
     if (!fits || !piece->wanted || piece->is_static) continue;
     piece->at = self->slot_bytes;
     fits      = advance(&self->slot_bytes, piece->bytes);

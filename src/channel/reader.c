@@ -216,6 +216,7 @@ weir_status weir__channel_piece(const weir__channel *self, uint64_t sequence, in
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "piece %d of a channel with %d", piece, self->data ? self->layout.pieces : 0);
   const weir__layout_piece *p      = &self->layout.piece[piece];
   const weir_field_type    *type   = &self->definitions.field[self->definitions.piece[piece].field].type;
+  const weir_region        *region = &p->region;
   void                     *memory = NULL;
   if (p->is_static) {
     if (!self->any) return WEIR_FAIL(WEIR_ERR_STATE, "static pieces can be read once a step was read");
@@ -225,8 +226,12 @@ weir_status weir__channel_piece(const weir__channel *self, uint64_t sequence, in
     if (!held || (held->memory && !held->readable))
       return WEIR_FAIL(WEIR_ERR_ARGUMENT, "step with sequence number %" PRIu64 " is not held", sequence);
     if (held->memory && p->wanted && ((const uint8_t *)held->memory)[piece]) memory = weir__at(held->memory, p->at);
+    if (self->terms.in_place) {
+      if (memory) memcpy(&memory, memory, sizeof memory);
+      region = &self->definitions.piece[piece].region;
+    }
   }
-  *view         = weir__view_dense(memory, type, &p->region);
+  *view         = weir__view_dense(memory, type, region);
   view->missing = !memory;
   return WEIR_OK;
 }

@@ -56,7 +56,7 @@ static inline bool     weir__holder_alive(uint64_t word) {
 typedef struct weir__terms {
   int64_t               timeout_ns;
   uint64_t              spill_bytes;
-  int32_t               slots, held, policy, fallback, supervised, triggers, steering, unused;
+  int32_t               slots, held, policy, fallback, supervised, triggers, steering, in_place;
   weir__channel_trigger trigger[WEIR__CHANNEL_TRIGGERS_MAX];
   char                  spill_directory[WEIR__CHANNEL_PATH_MAX + 1];
 } weir__terms;

@@ -292,6 +292,15 @@ weir_status weir__writer_view(weir__writer *self, int piece, weir_view *view) {
   return WEIR_OK;
 }
 
+bool weir__writer_in_place(const weir__writer *self) { return self->terms.in_place; }
+
+weir_status weir__writer_refer(weir__writer *self, int piece, const void *data) {
+  WEIR_TRY(claim(self));
+  if (self->memory) memcpy(weir__at(self->memory, self->layout.piece[piece].at), &data, sizeof data);
+  self->present[piece] = 1;
+  return WEIR_OK;
+}
+
 /* One writer: load and store suffice. */
 static void add_copying(weir__control *control, size_t bytes, int64_t ns) {
   uint64_t copied  = atomic_load_explicit(&control->bytes, memory_order_relaxed);

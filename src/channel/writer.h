@@ -24,6 +24,9 @@ const weir_region *weir__writer_wanted(weir__writer *writer, int piece);
  * out for want of room: then nothing is copied. The first call in a step finds a place for it, and may wait.
  * WEIR_ERR_TIMEOUT, WEIR_ERR_GONE: there is none any more. Static pieces never wait. */
 weir_status weir__writer_view(weir__writer *writer, int piece, weir_view *view);
+/* Do the terms say in_place? Then the address of a piece that is not static, whole and dense, is given instead. */
+bool weir__writer_in_place(const weir__writer *writer);
+weir_status weir__writer_refer(weir__writer *writer, int piece, const void *data);
 /* The region has been written (or would have been); `copying_ns` and its bytes go into the figures. */
 void weir__writer_present(weir__writer *writer, int piece, int64_t copying_ns);
 /* Publish the step. WEIR_ERR_STATE: as a tombstone, a wanted piece is missing: `why`, or if that is NULL, that.

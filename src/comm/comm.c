@@ -2,6 +2,7 @@
  * process, for which every collective is the identity and no MPI function is called at all. */
 #include "comm/comm.h"
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef WEIR_HAVE_MPI
@@ -127,8 +128,48 @@ weir_status weir__comm_world(weir__comm **comm) {
   return adopt(MPI_COMM_WORLD, ours, comm);
 }
 
+/* The library that is loaded, by its own words, against the headers this was built with. Its answer is text, so that it
+ * can be asked whichever library it is; no other function may be called before. */
+static weir_status check_library(void) {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING + 1] = "", built[64];
+  int  length                                   = 0;
+#if defined(OPEN_MPI)
+  snprintf(built, sizeof built, "Open MPI v%d.", OMPI_MAJOR_VERSION);
+#elif defined(MPICH_VERSION)
+  snprintf(built, sizeof built, "MPICH Version:");
+#else
+  built[0] = 0;
+#endif
+  MPI_Get_library_version(text, &length);
+  text[strcspn(text, ",\n")] = 0;
+  if (!built[0] || !strncmp(text, built, strlen(built))) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_UNAVAILABLE, "the simulation runs with \"%.80s\", but weir was built for \"%s\"", text,
+                   built);
+}
+
+bool weir__comm_usable(void) {
+  int initialized = 0, finalized = 0;
+  return MPI_Initialized(&initialized) == MPI_SUCCESS && initialized && MPI_Finalized(&finalized) == MPI_SUCCESS &&
+         !finalized;
+}
+
 weir_status weir__comm_from_fortran(int handle, weir__comm **comm) {
-  return adopt(MPI_Comm_f2c((MPI_Fint)handle), false, comm);
+  MPI_Errhandler theirs;
+  WEIR_TRY(check_library());
+  if (!weir__comm_usable())
+    return WEIR_FAIL(WEIR_ERR_STATE, "a communicator is given, but MPI is not initialised, or finalised already");
+  MPI_Comm from = MPI_Comm_f2c((MPI_Fint)handle);
+  bool     none = from == MPI_COMM_NULL;
+#ifdef OPEN_MPI
+  none = none || !from; /* what it makes of a handle that it never gave */
+#endif
+  if (none) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d is no communicator", handle);
+  MPI_TRY(MPI_Comm_get_errhandler(from, &theirs));
+  MPI_TRY(MPI_Comm_set_errhandler(from, MPI_ERRORS_RETURN)); /* a failure in here must not end the host */
+  weir_status status = adopt(from, false, comm);
+  MPI_Comm_set_errhandler(from, theirs);
+  MPI_Errhandler_free(&theirs);
+  return status;
 }
 
 weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate) {
@@ -461,6 +502,7 @@ static weir_status alone(void) {
 }
 
 weir_status weir__comm_world(weir__comm **comm) { return weir__comm_launched() ? alone() : weir__comm_self(comm); }
+bool        weir__comm_usable(void) { return true; }
 weir_status weir__comm_from_fortran(int handle, weir__comm **comm) {
   (void)handle, (void)comm;
   return alone();

@@ -11,8 +11,11 @@ weir_status weir__comm_self(weir__comm **comm);
 /* Join the MPI job this process was started in (MPI_Init with MPI_THREAD_FUNNELED when nobody has yet); a job of one
  * process, or no job at all, gives weir__comm_self. Collective. */
 weir_status weir__comm_world(weir__comm **comm);
-/* A duplicate of the communicator whose Fortran handle is given; the caller's stays its own. Collective. */
+/* A duplicate of the communicator whose Fortran handle is given; the caller's stays its own. Collective.
+ * WEIR_ERR_UNAVAILABLE: another MPI library than this was built for is loaded; WEIR_ERR_STATE: it is not initialised;
+ * WEIR_ERR_ARGUMENT: there is no such communicator. */
 weir_status weir__comm_from_fortran(int handle, weir__comm **comm);
+bool weir__comm_usable(void); /* MPI is initialised and not finalised; true without MPI */
 /* The same processes with messages of their own. Collective. */
 weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate);
 void        weir__comm_destroy(weir__comm **comm); /* finalises MPI if weir__comm_world initialised it. Collective */

@@ -69,7 +69,7 @@ static header describe(const weir__worker *w) {
                   .nodes       = (uint64_t)w->graph->nodes,
                   .cell_bytes  = cell_bytes(w->plan),
                   .state_bytes = w->plan->state_bytes,
-                  .steer_bytes = weir__steer_bytes(w)};
+                  .steer_bytes = weir__worker_steer_bytes(w)};
 }
 
 static void path_of(const weir__worker_options *options, int rank, int64_t ordinal, const char *before,
@@ -113,7 +113,7 @@ static weir_status put_all(const weir__worker *w, file *f, const header *h, cons
     char       *bytes;
     weir_status status = weir__alloc_zeroed(h->steer_bytes, 0, &bytes);
     if (status < 0) return status;
-    weir__steer_save(w, bytes);
+    weir__worker_steer_save(w, bytes);
     status = put(f, bytes, h->steer_bytes, path);
     weir__free(bytes);
     WEIR_TRY(status);
@@ -187,7 +187,7 @@ weir_status weir__keeper_create(weir__worker *w) {
   w->keeper  = k;
   k->written = k->before = -1;
   k->began_ns            = weir__clock_ns();
-  if (w->intake) { /* a checkpoint gives places back: half of them, so that the simulation goes on meanwhile */
+  if (w->intake && !w->acknowledges) { /* a checkpoint gives places back: half of them, so that the simulation goes on meanwhile */
     int slots = weir__intake_slots(w->intake);
     most      = slots ? -(slots > 1 ? slots / 2 : 1) : INT64_MIN + 1;
     WEIR_TRY(weir__comm_max(w->comm, &most, 1));
@@ -432,7 +432,7 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
     next += (size_t)cell->ring;
   }
   memcpy(p->state, next, p->state_bytes);
-  weir__steer_load(w, next + p->state_bytes);
+  weir__worker_steer_load(w, next + p->state_bytes);
   WEIR_TRY(weir__failures_take(w, next + p->state_bytes + h.steer_bytes, h.failure_bytes));
   w->begun = w->retired = h.ordinal;
   w->last_step          = h.step;

@@ -17,7 +17,7 @@ struct weir__worker;
 struct weir__step;
 
 /* What a worker tells all others. */
-enum { WEIR__NOTICE_END = 1, WEIR__NOTICE_DISABLE, WEIR__NOTICE_STOP };
+enum { WEIR__NOTICE_END = 1, WEIR__NOTICE_DISABLE, WEIR__NOTICE_STOP, WEIR__NOTICE_LEAVE };
 typedef struct weir__notice {
   int     kind;
   int64_t a,

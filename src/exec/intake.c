@@ -60,9 +60,18 @@ static weir_status wait_for_all(weir__intake *in, double seconds, weir__channel_
   }
 }
 
-static weir_status attach_mine(weir__intake *in, const weir__channel_entry *list, int count) {
-  int first = (int)((int64_t)count * in->node_rank / in->node_size),
-      end   = (int)((int64_t)count * (in->node_rank + 1) / in->node_size);
+/* Which of the processes on this node: those of a node's workers, or of its forwarders, in equal shares. */
+static void share_out(const weir__intake *in, int forwarders, int count, int *first, int *end) {
+  int rank = weir__comm_rank(in->comm), sharers = in->node_size;
+  if (forwarders && forwarders - (rank - in->node_rank) < sharers) sharers = forwarders - (rank - in->node_rank);
+  bool shares = in->node_rank < sharers;
+  *first      = shares ? (int)((int64_t)count * in->node_rank / sharers) : 0;
+  *end        = shares ? (int)((int64_t)count * (in->node_rank + 1) / sharers) : 0;
+}
+
+static weir_status attach_mine(weir__intake *in, int forwarders, const weir__channel_entry *list, int count) {
+  int first, end;
+  share_out(in, forwarders, count, &first, &end);
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->channel, &in->channel));
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->record, &in->record));
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->read, &in->read));
@@ -180,22 +189,34 @@ static weir_status refuse_all(weir__intake *in, weir_status status) {
   return WEIR_FAIL(status, "%s", message);
 }
 
-weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
-                              weir__intake **intake) {
+/* Nobody has to wait for a process that one is in. */
+static weir_status meet(weir__intake *in, const weir__intake_options *options, weir__channel_entry **list, int *count) {
+  if (!options->hosted) return wait_for_all(in, options->seconds, list, count);
+  weir_status status = weir__alloc_zeroed(sizeof **list, 0, list);
+  WEIR_TRY(weir__comm_agree(in->comm, status));
+  (*list)->rank = options->rank;
+  *count        = 1;
+  return WEIR_OK;
+}
+
+weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream,
+                              const weir__intake_options *options, weir__intake **intake) {
   weir_status          status = WEIR_OK;
   weir__intake        *in     = NULL;
   weir__channel_entry *list   = NULL;
   int                  count  = 0;
   WEIR_TRY(weir__alloc_zeroed(sizeof *in, 0, &in));
-  in->comm = comm;
-  in->skip = INT64_MIN;
+  in->comm   = comm;
+  in->skip   = INT64_MIN;
+  in->hosted = options->hosted;
   WEIR_TRY_GOTO(out, weir__alloc_string(run_directory, &in->run_directory));
   WEIR_TRY_GOTO(out, weir__alloc_string(stream, &in->stream));
-  WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
+  in->node_size = 1; /* a hosted worker has its process for itself */
+  if (!in->hosted) WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
   WEIR_TRY_GOTO(out,
                 weir__comm_agree(comm, weir__doorbell_create(run_directory, weir__comm_rank(comm), &in->doorbell)));
-  WEIR_TRY_GOTO(out, wait_for_all(in, seconds, &list, &count));
-  WEIR_TRY_GOTO(out, weir__comm_agree(comm, attach_mine(in, list, count)));
+  WEIR_TRY_GOTO(out, meet(in, options, &list, &count));
+  WEIR_TRY_GOTO(out, weir__comm_agree(comm, attach_mine(in, options->forwarders, list, count)));
   WEIR_TRY_GOTO(out, agree_on_fields(in));
   *intake = in;
   in      = NULL;

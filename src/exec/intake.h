@@ -16,6 +16,7 @@ struct weir__intake {
   weir__arena               arena;
   weir__local_piece        *piece;
   int                       pieces;
+  bool                      hosted;   /* in the simulation's process: its pieces are seen where they are */
   bool                      demanded; /* this worker has posted its demands */
   int                       slots;    /* of each channel */
   weir__channel_record     *record;   /* per channel: read last, and not used up while `read` */

@@ -20,6 +20,7 @@ weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, cons
     for (int k = 0; k < d->pieces; k++) {
       weir__local_piece *piece = &in->piece[in->pieces++];
       *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
+      piece->in_place = in->hosted && !d->field[d->piece[k].field].is_static;
       for (int n = 0; n < graph->nodes; n++)
         if (!graph->node[n].op && !graph->node[n].stream && graph->node[n].field == d->piece[k].field) piece->node = n;
       if (piece->node < 0)
@@ -46,7 +47,7 @@ static int choose_slots(const weir__intake *in, const weir__plan *plan, const we
   enum { LEAST = WEIR__CHANNEL_SLOTS_DEFAULT, MOST = 64, BYTES = 64 << 20 };
   int64_t largest = 1;
   if (options->slots) return options->slots;
-  if (!options->checkpoint_directory) return LEAST;
+  if (!options->checkpoint_directory || in->hosted) return LEAST;
   for (int i = 0, at = 0; i < in->channels; i++) {
     int64_t bytes = 0;
     for (; at < plan->pieces && plan->piece[at].channel == i; at++)
@@ -168,6 +169,7 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
                                  .spill_bytes     = options->spill_bytes,
                                  .spill_directory = options->spill_directory,
                                  .supervised      = options->supervised,
+                                 .in_place        = in->hosted,
                                  .steering        = graph->decisions.node >= 0 || graph->feedbacks > 0,
                                  .feedback        = feedback,
                                  .trigger         = trigger,
@@ -223,6 +225,9 @@ static weir__channel_event read_next(weir__intake *in, int i) {
     if (event != WEIR__CHANNEL_STEP || last_number(&in->record[i]) > in->skip) return event;
     weir__channel_done(in->channel[i], in->record[i].sequence);
     weir__channel_acknowledge(in->channel[i], in->record[i].sequence + in->record[i].more + 1);
+    if (!in->hosted) continue; /* elsewhere all channels are passed over before a step has its place */
+    in->next   = in->record[i].sequence + in->record[i].more + 1;
+    in->placed = true;
   }
 }
 
@@ -363,6 +368,8 @@ int64_t weir__intake_bytes(const weir__intake *in) {
 }
 
 int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
+
+bool weir__intake_hosted(const weir__intake *in) { return in->hosted; }
 
 const char *weir__intake_stream(const weir__intake *in) { return in->stream; }
 

@@ -72,6 +72,7 @@ struct weir__worker {
   bool                 answered;         /* agreed on; its announcement is waited for */
   int64_t              whole_rounds;     /* of `wholes` */
   struct weir__keeper *keeper;           /* of checkpoints; NULL: none are made */
+  bool                 left;             /* hosted: another one could not go on, and all leave together */
   bool                 acknowledges;     /* steps when they retire, though there is a keeper: it could not go on */
   uint64_t             retired_sequence; /* of the channels: after the last step retired */
   int64_t              last_step;        /* number of the step begun last */
@@ -107,6 +108,7 @@ weir_status weir__steps_create(weir__worker *w); /* collective */
 weir_status weir__steps_begin(weir__worker *w, bool *some);
 void        weir__steps_retire(weir__worker *w, bool *some);
 weir_status weir__steps_end(weir__worker *w, bool *some);
+weir_status weir__steps_leave(weir__worker *w); /* collective: no round is left open */
 bool        weir__steps_again(const weir__worker *w);
 void        weir__worker_limit(weir__worker *w, int64_t ordinal); /* no step from this ordinal on begins here */
 
@@ -169,6 +171,7 @@ weir_status weir__intake_feedback(weir__intake *intake, const weir__local_feedba
 weir_status weir__intake_change(weir__intake *intake, const weir__channel_change *change);
 void        weir__intake_horizon(weir__intake *intake, uint64_t before);
 int         weir__intake_slots(const weir__intake *intake); /* of each channel; 0: this worker has none */
+bool        weir__intake_hosted(const weir__intake *intake); /* in the simulation's process */
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
 const char     *weir__intake_stream(const weir__intake *intake);

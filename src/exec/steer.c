@@ -40,7 +40,7 @@ static void fill_start(const weir__worker *w, double *start) {
   }
 }
 
-weir_status weir__steer_create(weir__worker *w) {
+weir_status weir__worker_steer_create(weir__worker *w) {
   const weir__decisions *d = decisions(w);
   weir__steer           *self;
   if (!steered(w)) return WEIR_OK;
@@ -61,7 +61,7 @@ weir_status weir__steer_create(weir__worker *w) {
   return WEIR_OK;
 }
 
-void weir__steer_destroy(weir__worker *w) {
+void weir__worker_steer_destroy(weir__worker *w) {
   if (!w->steer) return;
   weir__free(w->steer->row);
   weir__free(w->steer->start);
@@ -69,7 +69,7 @@ void weir__steer_destroy(weir__worker *w) {
   w->steer = NULL;
 }
 
-void weir__steer_begin(weir__worker *w) {
+void weir__worker_steer_begin(weir__worker *w) {
   weir__steer *self = w->steer;
   if (!self) return;
   atomic_store(&self->decided, w->begun);
@@ -78,20 +78,20 @@ void weir__steer_begin(weir__worker *w) {
 
 /* ---- checkpoints ---- */
 
-size_t weir__steer_bytes(const weir__worker *w) {
+size_t weir__worker_steer_bytes(const weir__worker *w) {
   return w->steer ? sizeof w->steer->number + (size_t)(w->steer->count * w->steer->rows) * sizeof(double) : 0;
 }
 
-void weir__steer_save(const weir__worker *w, char *bytes) {
+void weir__worker_steer_save(const weir__worker *w, char *bytes) {
   if (!w->steer) return;
   memcpy(bytes, &w->steer->number, sizeof w->steer->number);
-  memcpy(bytes + sizeof w->steer->number, w->steer->row, weir__steer_bytes(w) - sizeof w->steer->number);
+  memcpy(bytes + sizeof w->steer->number, w->steer->row, weir__worker_steer_bytes(w) - sizeof w->steer->number);
 }
 
-void weir__steer_load(weir__worker *w, const char *bytes) {
+void weir__worker_steer_load(weir__worker *w, const char *bytes) {
   if (!w->steer) return;
   memcpy(&w->steer->number, bytes, sizeof w->steer->number);
-  memcpy(w->steer->row, bytes + sizeof w->steer->number, weir__steer_bytes(w) - sizeof w->steer->number);
+  memcpy(w->steer->row, bytes + sizeof w->steer->number, weir__worker_steer_bytes(w) - sizeof w->steer->number);
 }
 
 /* ---- steps ---- */
@@ -154,7 +154,7 @@ void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_
   snprintf(w->steer->message, sizeof w->steer->message, "%s", weir_error_last());
 }
 
-weir_status weir__steer_settle(weir__worker *w) {
+weir_status weir__worker_steer_settle(weir__worker *w) {
   int64_t stop_at;
   if (!w->steer) return WEIR_OK;
   stop_at = atomic_load_explicit(&w->steer->stop_at, memory_order_relaxed);
@@ -164,11 +164,11 @@ weir_status weir__steer_settle(weir__worker *w) {
 
 /* ---- a source without a simulation ---- */
 
-bool weir__steer_open(const weir__worker *w) {
+bool weir__worker_steer_open(const weir__worker *w) {
   return !w->steer || w->intake || !w->steer->count || w->begun < atomic_load(&w->steer->decided) + decisions(w)->delay;
 }
 
-weir__trigger weir__steer_trigger(const weir__worker *w, int t) {
+weir__trigger weir__worker_steer_trigger(const weir__worker *w, int t) {
   const weir__decisions *d = decisions(w);
   if (w->steer && w->steer->count)
     for (int i = 0; i < d->triggers; i++) {

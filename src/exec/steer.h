@@ -3,17 +3,17 @@
 #define WEIR_EXEC_STEER_H
 #include "exec/state.h"
 
-weir_status weir__steer_create(weir__worker *w);
-void        weir__steer_destroy(weir__worker *w);
+weir_status weir__worker_steer_create(weir__worker *w);
+void        weir__worker_steer_destroy(weir__worker *w);
 /* Before the first step, or after a restore: how far the simulation may go. */
-void weir__steer_begin(weir__worker *w);
+void weir__worker_steer_begin(weir__worker *w);
 /* What a checkpoint holds of it. */
-size_t weir__steer_bytes(const weir__worker *w);
-void   weir__steer_save(const weir__worker *w, char *bytes);
-void   weir__steer_load(weir__worker *w, const char *bytes);
+size_t weir__worker_steer_bytes(const weir__worker *w);
+void   weir__worker_steer_save(const weir__worker *w, char *bytes);
+void   weir__worker_steer_load(weir__worker *w, const char *bytes);
 /* In the owner's turn: a decision to stop becomes the limit of this worker; what could not be posted is told. */
-weir_status weir__steer_settle(weir__worker *w);
+weir_status weir__worker_steer_settle(weir__worker *w);
 /* Steps of a source: may the next one begin (all that is decided about it is known)? Its triggers then. */
-bool          weir__steer_open(const weir__worker *w);
-weir__trigger weir__steer_trigger(const weir__worker *w, int trigger);
+bool          weir__worker_steer_open(const weir__worker *w);
+weir__trigger weir__worker_steer_trigger(const weir__worker *w, int trigger);
 #endif

@@ -42,7 +42,7 @@ static weir_status next_arrival(weir__worker *w, weir__arrival *arrival) {
   *arrival =
       (weir__arrival){.step = arrival->step, .time = arrival->time, .sequence = (uint64_t)w->begun, .known = true};
   for (int t = 0; t < graph->triggers; t++) {
-    weir__trigger trigger = weir__steer_trigger(w, t);
+    weir__trigger trigger = weir__worker_steer_trigger(w, t);
     if (weir__trigger_fires(&trigger, arrival->step, arrival->time, w->last_time)) arrival->fired |= (uint64_t)1 << t;
   }
   return WEIR_OK;
@@ -180,7 +180,7 @@ void weir__worker_limit(weir__worker *w, int64_t ordinal) {
 
 weir_status weir__steps_begin(weir__worker *w, bool *some) {
   while (w->ended < 0 && w->begun - w->retired < w->plan->flight && w->begun < weir__keeper_gate(w) &&
-         weir__steer_open(w)) {
+         weir__worker_steer_open(w)) {
     bool          agrees  = w->options.agree_steps && w->intake && weir__comm_size(w->comm) > 1;
     weir__arrival arrival = {0};
     weir_status   status;
@@ -258,6 +258,20 @@ weir_status weir__steps_end(weir__worker *w, bool *some) {
   w->torn   = said[END_AGAIN] < 0;
   w->ahead  = -said[END_BEGUN] > w->end;
   return finish_rounds(w, -said[END_WHOLES], -said[END_KEPT]);
+}
+
+weir_status weir__steps_leave(weir__worker *w) {
+  static const int64_t nothing[END_VALUES] = {0};
+  int64_t              most[]              = {w->whole_rounds, weir__keeper_rounds(w), w->ended >= 0};
+  const int64_t       *said;
+  WEIR_TRY(weir__comm_max(w->comm, most, 3));
+  if (most[2] && w->ended < 0) WEIR_TRY(weir__agreement_start(w->ends, nothing));
+  WEIR_TRY(finish_rounds(w, most[0], most[1]));
+  for (bool done; weir__agreement_running(w->ends);) {
+    WEIR_TRY(weir__agreement_test(w->ends, &done, &said));
+    if (!done) sched_yield();
+  }
+  return WEIR_OK;
 }
 
 bool weir__steps_again(const weir__worker *w) { return recovers(w) && (w->ahead || w->torn); }

@@ -6,6 +6,7 @@
 #include "exec/steer.h"
 #include <math.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ void weir__worker_heed(weir__worker *w, const weir__notice *notice) {
   case WEIR__NOTICE_END: weir__worker_limit(w, notice->a); break;
   case WEIR__NOTICE_DISABLE: weir__failure_disable(w, (int)notice->a, notice->b); break;
   case WEIR__NOTICE_STOP: weir__worker_limit(w, notice->b); break;
+  case WEIR__NOTICE_LEAVE: w->left = true; break;
   }
 }
 
@@ -162,20 +164,57 @@ static weir_status turn(weir__worker *w, bool *some) {
   if (weir__pool_help(w->pool)) *some = true;
   weir__steps_retire(w, some);
   WEIR_TRY(weir__keeper_work(w, some));
-  WEIR_TRY(weir__steer_settle(w));
+  WEIR_TRY(weir__worker_steer_settle(w));
   return weir__steps_end(w, some);
 }
 
+/* A host must not hang because another one's analysis has failed: all hear of it, and leave together. */
+static weir_status hosted_turn(weir__worker *w, bool *some) {
+  weir_status status = turn(w, some);
+  if (status < 0) {
+    int64_t words[WEIR__NOTICE_WORDS] = {WEIR__NOTICE_LEAVE};
+    char    message[1024];
+    snprintf(message, sizeof message, "%s", weir_error_last());
+    if (weir__comm_notice_send(w->comm, words) < 0) (void)0; /* the first failure stands */
+    return WEIR_FAIL(status, "%s", message);
+  }
+  return w->left ? WEIR_FAIL(WEIR_ERR_GONE, "the analysis failed in another process") : WEIR_OK;
+}
+
+void weir__worker_enter(weir__worker *w) { weir__worker_steer_begin(w); }
+
+bool weir__worker_left(const weir__worker *w) { return w->left; }
+
+weir_status weir__worker_advance(weir__worker *w) {
+  int64_t  started = weir__clock_ns();
+  int      rounds  = 0;
+  uint32_t seen    = 0;
+  do {
+    bool     some = false;
+    uint32_t bell = atomic_load(&w->bell);
+    WEIR_TRY(hosted_turn(w, &some));
+    weir__worker_beat(w, false, NULL);
+    if (some) rounds = 0;
+    else idle(w, rounds++, &seen, bell);
+    if (w->ended >= 0) return WEIR_END;
+  } while (w->retired < w->begun || weir__intake_queued(w->intake));
+  w->stats.run_ns += weir__clock_ns() - started;
+  return WEIR_OK;
+}
+
+weir_status weir__worker_leave(weir__worker *w) { return weir__steps_leave(w); }
+
 weir_status weir__worker_run(weir__worker *w) {
+  bool     hosted  = w->intake && weir__intake_hosted(w->intake);
   int64_t  started = weir__clock_ns();
   int      rounds  = 0;
   uint32_t seen    = 0;
   bool     last    = false;
-  weir__steer_begin(w);
+  weir__worker_steer_begin(w);
   for (;;) {
     bool     some = false;
     uint32_t bell = atomic_load(&w->bell);
-    WEIR_TRY(turn(w, &some));
+    WEIR_TRY(hosted ? hosted_turn(w, &some) : turn(w, &some));
     if (w->agreed && weir__steps_again(w)) break;
     if (w->agreed && w->retired >= w->end && !last) {
       last = true;
@@ -243,7 +282,7 @@ static weir_status allocate(weir__worker *w) {
   size_t all = (size_t)w->options.threads + 1;
   WEIR_TRY(weir__failures_create(w->graph, &w->failures));
   WEIR_TRY(allocate_steps(w));
-  WEIR_TRY(weir__steer_create(w));
+  WEIR_TRY(weir__worker_steer_create(w));
   WEIR_TRY(allocate_requests(w));
   WEIR_TRY(weir__alloc_array((size_t)w->graph->nodes + 1, sizeof *w->active_count, &w->active_count));
   WEIR_TRY(weir__alloc_array(WEIR__LATENCIES, sizeof *w->latency, &w->latency));
@@ -301,6 +340,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   if (w->options.end_at > 0) w->limit = w->options.end_at;
   w->last_time = NAN;
   if (w->options.steps_in_flight < 1) w->options.steps_in_flight = 2;
+  w->acknowledges = intake && weir__intake_hosted(intake); /* nothing of a step is left when its process dies */
   WEIR_TRY_GOTO(out, compile(w));
   w->stats.compile_ns = weir__clock_ns() - started;
   *worker             = w;
@@ -347,7 +387,7 @@ void weir__worker_destroy(weir__worker **worker) {
   weir__keeper_destroy(w);
   weir__trace_destroy(&w->trace);
   weir__agreement_destroy(&w->ends);
-  weir__steer_destroy(w);
+  weir__worker_steer_destroy(w);
   weir__agreement_destroy(&w->wholes);
   weir__plan_destroy(&w->plan);
   weir__failures_clear(w->graph, &w->failures);

@@ -40,11 +40,18 @@ typedef struct weir__intake_field {
   bool            is_static;
 } weir__intake_field;
 
+typedef struct weir__intake_options {
+  double seconds;    /* to wait */
+  int    forwarders; /* > 0: only workers 0 .. forwarders - 1 meet processes; the first ones of each node */
+  bool   hosted;     /* this worker is a part of the process `rank` of the simulation, and meets that one alone */
+  int    rank;
+} weir__intake_options;
+
 /* Collective. Wait (at most `seconds`) until all processes of the stream have published their definitions, share them
  * out among the workers of each node, check that all define the same fields. WEIR_ERR_TIMEOUT: not all came;
  * WEIR_ERR_INPUT: definitions disagree (names field, processes, both values). */
-weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream, double seconds,
-                              weir__intake **intake);
+weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const char *stream,
+                              const weir__intake_options *options, weir__intake **intake);
 int         weir__intake_fields(const weir__intake *intake, const weir__intake_field **fields);
 const char *weir__intake_time_units(const weir__intake *intake); /* NULL: unknown */
 const char *weir__intake_calendar(const weir__intake *intake);
@@ -135,6 +142,14 @@ void        weir__checkpoint_forget(weir__resume *at);
 weir_status weir__worker_restore(weir__worker *worker, const weir__resume *at);
 /* Collective: ends when the stream has ended on all workers and every step is retired. */
 weir_status weir__worker_run(weir__worker *worker);
+/* A hosted worker, instead: its process calls these between its own steps, and weir__worker_run for the end. */
+void weir__worker_enter(weir__worker *worker); /* before the first step is published */
+/* Collective. Every step published here is done to its end. WEIR_END: the analysis has ended on all (weir__worker_run
+ * follows). A failure here makes it fail everywhere, in this call or the next; then all agree on it, leave, and
+ * destroy. */
+weir_status weir__worker_advance(weir__worker *worker);
+bool        weir__worker_left(const weir__worker *worker); /* it was another one that failed */
+weir_status weir__worker_leave(weir__worker *worker);      /* collective, after a failure */
 /* After a run: did it stop only to go back? Then a new worker, with these options, restored from the newest checkpoint,
  * does the steps since then once more. The same answer on all workers. */
 bool weir__worker_again(const weir__worker *worker, int64_t *end_at, bool *agree_steps);

@@ -127,6 +127,8 @@ typedef struct weir__local_piece {
   int         node;           /* source node */
   int         channel, piece; /* whose, and its number there */
   weir_region region;
+  bool        in_place; /* its data are all of it, not only what is wanted */
+  weir_region memory;   /* by the plan: what lies densely where its data are */
 } weir__local_piece;
 
 /* Something of a field is wanted in steps in which one of these triggers fires (all bits: in every step). */

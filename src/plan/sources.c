@@ -77,7 +77,7 @@ static weir_status share_piece(mail *m, int piece) {
   if (weir__region_size(&local->region) == 0) return WEIR_OK;
   int cell = weir__compiler_new_cell(
       c, (weir__cell){
-             .ring = 1, .slot_piece = piece, .message = -1, .region = local->region, .dtype = node->type[0].dtype});
+             .ring = 1, .slot_piece = piece, .message = -1, .region = local->memory, .dtype = node->type[0].dtype});
   if (cell < 0) return WEIR_ERR_MEMORY;
   weir__grid_touched(&node->grid, &local->region, first, last);
   memcpy(index, first, sizeof index);
@@ -268,6 +268,7 @@ static weir_status keep_pieces(weir__compiler *c, const weir__local_piece *piece
     if (!weir__wants_hull(&wants, &p->piece[i].region))
       memset(p->piece[i].region.count, 0, sizeof p->piece[i].region.count),
           p->piece[i].region.rank = pieces[i].region.rank ? pieces[i].region.rank : 1;
+    p->piece[i].memory = pieces[i].in_place ? pieces[i].region : p->piece[i].region;
   }
   return WEIR_OK;
 }

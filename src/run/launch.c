@@ -119,9 +119,24 @@ static weir_status split_line(words *w, const char *line, int n, char *const com
 /* Open MPI refuses root, and more processes than cores, and two jobs would both bind the first cores; idle processes
  * of one job must let those of the other work. */
 static weir_status openmpi_line(words *w, const char *n) {
-  static const char *const flags[] = {
-      "--oversubscribe", "--bind-to", "none",         "--mca", "mpi_yield_when_idle", "1",  "-x",
-      "WEIR_RUN",        "-x",        "WEIR_RESTART", "-x",    "WEIR_SUPERVISED",     "-n", NULL};
+  static const char *const flags[] = {"--oversubscribe",
+                                      "--bind-to",
+                                      "none",
+                                      "--mca",
+                                      "mpi_yield_when_idle",
+                                      "1",
+                                      "-x",
+                                      "WEIR_RUN",
+                                      "-x",
+                                      "WEIR_RESTART",
+                                      "-x",
+                                      "WEIR_SUPERVISED",
+                                      "-x",
+                                      "WEIR_PLACEMENT",
+                                      "-x",
+                                      "WEIR_ENGINE",
+                                      "-n",
+                                      NULL};
   WEIR_TRY(add_word(w, "mpirun"));
   if (!geteuid()) WEIR_TRY(add_word(w, "--allow-run-as-root"));
   WEIR_TRY(add_all(w, flags));
@@ -185,6 +200,8 @@ static bool belongs_to_job(const char *variable) {
                                          "WEIR_JOB=",
                                          "WEIR_RESTART=",
                                          "WEIR_SUPERVISED=",
+                                         "WEIR_PLACEMENT=",
+                                         "WEIR_ENGINE=",
                                          NULL};
   for (const char *const *p = prefixes; *p; p++)
     if (!strncmp(variable, *p, strlen(*p))) return true;
@@ -201,19 +218,39 @@ static weir_status add_variable(words *w, const char *format, ...) {
   return add_bytes(w, text, (size_t)n);
 }
 
-static weir_status add_own(words *w, const char *directory, int restart) {
-  WEIR_TRY(add_variable(w, "WEIR_RUN=%s", directory));
-  WEIR_TRY(add_variable(w, "WEIR_RESTART=%d", restart));
+static weir_status add_own(words *w, const weir__launch_run *run) {
+  WEIR_TRY(add_variable(w, "WEIR_RUN=%s", run->directory));
+  WEIR_TRY(add_variable(w, "WEIR_RESTART=%d", run->restart));
+  WEIR_TRY(add_variable(w, "WEIR_PLACEMENT=%s", run->placement ? run->placement : "node"));
+  WEIR_TRY(add_variable(w, "WEIR_ENGINE=%s", run->engine ? run->engine : ""));
   return add_word(w, "WEIR_SUPERVISED=1");
 }
 
-weir_status weir__launch_environment(weir__arena *arena, const char *directory, int restart, char ***environment) {
+weir_status weir__launch_engine(weir__arena *arena, const char *program, const char **path) {
+  static const char *const places[] = {"../" WEIR_ENGINE_FILE, "../" WEIR_LIBDIR "/" WEIR_ENGINE_FILE,
+                                       "../lib/" WEIR_ENGINE_FILE, NULL};
+  const char              *given    = getenv("WEIR_ENGINE");
+  const char              *slash    = strrchr(program, '/');
+  weir_status              status   = WEIR_OK;
+  *path                             = NULL;
+  if (given && *given) return weir__arena_string(arena, given, path);
+  for (const char *const *p = places; slash && *p && !*path && status >= 0; p++) {
+    weir__text name = {0};
+    weir__text_add(&name, "%.*s%s", (int)(slash - program) + 1, program, *p);
+    status = weir__text_status(&name);
+    if (status >= 0 && !access(name.data, R_OK)) status = weir__arena_string(arena, name.data, path);
+    weir__text_clear(&name);
+  }
+  return status;
+}
+
+weir_status weir__launch_environment(weir__arena *arena, const weir__launch_run *run, char ***environment) {
   words       w      = {.arena = arena};
   weir_status status = WEIR_OK;
   char      **out;
   for (char **e = environ; status >= 0 && e && *e; e++)
     if (!belongs_to_job(*e)) status = add_word(&w, *e);
-  if (status >= 0 && directory) status = add_own(&w, directory, restart);
+  if (status >= 0 && run) status = add_own(&w, run);
   if (status >= 0) status = weir__arena_alloc(arena, ((size_t)w.count + 1) * sizeof *out, &out);
   if (status >= 0) {
     if (w.count) memcpy(out, w.word, (size_t)w.count * sizeof *out);

@@ -20,10 +20,21 @@ weir_status weir__launcher_find(weir__launcher *launcher);
 weir_status weir__launch_line(weir__arena *arena, weir__launcher launcher, const char *line, int n,
                               char *const command[], char ***argv);
 
+/* What the processes of a job find in their environment. */
+typedef struct weir__launch_run {
+  const char *directory; /* WEIR_RUN */
+  int         restart;   /* WEIR_RESTART: how often the job was started before */
+  const char *placement; /* WEIR_PLACEMENT; NULL: node */
+  const char *engine;    /* WEIR_ENGINE: the library with the engine; NULL: found by the loader */
+} weir__launch_run;
+
 /* The environment for a job, in the arena: ours without what an MPI launcher put there for another job, or a supervisor
- * for another run. With a run directory it has WEIR_RUN, WEIR_SUPERVISED=1 and WEIR_RESTART, the number of times that
- * the job was started before. */
-weir_status weir__launch_environment(weir__arena *arena, const char *directory, int restart, char ***environment);
+ * for another run; with `run` (NULL: none) what that says, and WEIR_SUPERVISED=1. */
+weir_status weir__launch_environment(weir__arena *arena, const weir__launch_run *run, char ***environment);
+
+/* The library with the engine, for placement inline: WEIR_ENGINE of our own environment, or the one that was built or
+ * installed with `program`; NULL: none is seen, and the loader may know better. In the arena. */
+weir_status weir__launch_engine(weir__arena *arena, const char *program, const char **path);
 
 /* Can this program be executed? WEIR_ERR_INPUT: no such file, or not on PATH. */
 weir_status weir__launch_executable(const char *program);

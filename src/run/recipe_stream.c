@@ -4,6 +4,8 @@
 
 static const double DEFAULT_TIMEOUT_S = 600; /* DECISIONS: block with a time-out */
 
+const char *const weir__placements[] = {"node", "transit", "inline", NULL};
+
 typedef struct reading {
   weir__recipe        *recipe;
   weir__recipe_stream *stream;
@@ -24,9 +26,16 @@ static weir_status read_attach(void *context, const weir__yaml *value) {
   return weir__recipe_read_seconds(value, "attach", &((reading *)context)->stream->attach_s);
 }
 
+static weir_status read_placement(void *context, const weir__yaml *value) {
+  int word;
+  WEIR_TRY(weir__yaml_to_choice(value, "placement", weir__placements, &word));
+  ((reading *)context)->stream->placement = (weir__placement)word;
+  return WEIR_OK;
+}
+
 static weir_status read_simulation(void *context, const weir__yaml *value) {
   static const weir__yaml_key keys[] = {{"policy", read_policy}, {"attach", read_attach}, {"restart", read_restart},
-                                        {"delay", NULL},         {"placement", NULL},     {0}};
+                                        {"placement", read_placement}, {"delay", NULL}, {0}};
   ((reading *)context)->simulation   = true;
   return weir__yaml_read(value, "simulation", keys, context);
 }

@@ -21,8 +21,12 @@
 
 enum { POLL_NS = 20000000, STATUS_NS = 200000000 };
 
-typedef struct process {
+typedef struct weir__process {
   const char         *directory;
+  bool                hosted; /* in a process of the simulation, */
+  int                 rank;   /* which is this one */
+  weir_status         last;   /* hosted: of the call before; its message is that of `status` */
+  weir__arena         own;    /* hosted: the directory's name */
   const volatile int *stop;
   weir__comm         *comm;
   weir__recipe       *recipe;
@@ -59,7 +63,7 @@ int weir__exit_status(weir_status status) {
   return status == WEIR_ERR_INPUT || status == WEIR_ERR_ARGUMENT ? 2 : 1;
 }
 
-static bool first(const process *p) { return !p->comm || weir__comm_rank(p->comm) == 0; }
+static bool first(const process *p) { return (p->comm ? weir__comm_rank(p->comm) : p->rank) == 0; }
 
 /* ---- status ---- */
 
@@ -126,11 +130,37 @@ static weir_status count_processes(process *p, const char *stream) {
   return weir__comm_max(p->comm, &p->processes, 1);
 }
 
+/* The stream of a hosted worker is the one that was begun here. */
+static weir_status check_name(const process *p) {
+  const char *wanted = p->recipe->stream.name;
+  char      **names  = NULL;
+  int         count  = 0;
+  weir_status status = WEIR_OK;
+  if (wanted && strcmp(wanted, p->stream))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is %s, and the simulation begins %s", p->recipe->file, wanted,
+                     p->stream);
+  if (!wanted) status = weir__channel_streams(p->directory, NULL, &names, &count);
+  if (status >= 0 && count > 1)
+    status = WEIR_FAIL(WEIR_ERR_INPUT,
+                       "%s: the simulation opens several streams (%s, %s); name one in streams:", p->recipe->file,
+                       names[0], names[1]);
+  weir__free(names);
+  return status;
+}
+
+/* Processes of the job beyond the workers asked for are forwarders: the first ones. */
+static int forwarders(const process *p) {
+  int beyond = weir__comm_size(p->comm) - p->settings.workers;
+  return p->recipe->stream.placement == WEIR__PLACEMENT_TRANSIT && beyond > 0 ? beyond : 0;
+}
+
 static weir_status open_intake(process *p) {
   char *name = p->stream;
-  if (p->recipe->stream.name) snprintf(name, sizeof p->stream, "%s", p->recipe->stream.name);
+  if (p->hosted) WEIR_TRY(weir__comm_agree(p->comm, check_name(p)));
+  else if (p->recipe->stream.name) snprintf(name, sizeof p->stream, "%s", p->recipe->stream.name);
   else WEIR_TRY(find_stream(p, name));
-  WEIR_TRY(weir__intake_open(p->comm, p->directory, name, p->recipe->stream.attach_s, &p->intake));
+  weir__intake_options options = {p->recipe->stream.attach_s, forwarders(p), p->hosted, p->rank};
+  WEIR_TRY(weir__intake_open(p->comm, p->directory, name, &options, &p->intake));
   WEIR_TRY(count_processes(p, name));
   const weir__intake_field *from;
   weir__recipe_expected    *field;
@@ -213,7 +243,7 @@ static weir_status recovery_options(process *p, weir__text *path) {
   o->checkpoint_steps     = p->recipe->checkpoint_steps;
   o->checkpoint_s         = p->recipe->checkpoint_s;
   o->durable              = p->recipe->durable;
-  o->supervised           = getenv("WEIR_SUPERVISED") != NULL;
+  o->supervised           = !p->hosted && getenv("WEIR_SUPERVISED") != NULL;
   weir__text_clear(path);
   WEIR_TRY(weir__run_path(path, p->directory, "checkpoint"));
   WEIR_TRY(weir__arena_string(&p->arena, path->data, &o->checkpoint_directory));
@@ -252,8 +282,15 @@ static weir_status settle_options(process *p) {
                                                            .beat_self        = p,
                                                            .trace_events = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
   weir_status status              = WEIR_OK;
+  if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
+    p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;
+    p->options.policy      = WEIR__POLICY_BLOCK;
+    p->options.fallback    = WEIR__FALLBACK_STOP;
+    p->options.agree_steps = true;
+  }
+  p->options.forwarders = forwarders(p);
   if (!p->recipe->no_checkpoint) status = recovery_options(p, &path);
-  if (status >= 0 && s->policy == WEIR__POLICY_SPILL) status = spill_options(p, &path);
+  if (status >= 0 && p->options.policy == WEIR__POLICY_SPILL) status = spill_options(p, &path);
   weir__text_clear(&path);
   return status;
 }
@@ -297,7 +334,7 @@ static weir_status report(process *p, weir_status ran, const char *message) {
                     .simulated = !p->recipe->stream.is_files,
                     .message   = ran >= 0 ? NULL : p->finished ? "some fields or outputs failed" : message,
                     .trace     = p->recipe->trace,
-                    .threads   = p->recipe->threads};
+                    .threads   = p->hosted ? p->options.threads : p->recipe->threads};
   weir_status status =
       weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
@@ -335,7 +372,8 @@ static weir_status run_steps(process *p) {
   tell(p, WEIR__PHASE_RUNNING);
   weir__live_phase(p->live, WEIR__PHASE_RUNNING);
   weir_status ran    = weir__worker_run(p->worker);
-  ran                = weir__comm_agree(p->comm, ran < 0 ? ran : WEIR_OK);
+  bool        own    = ran < 0 && !weir__worker_left(p->worker);
+  ran                = weir__comm_agree(p->comm, own ? ran : WEIR_OK);
   weir_status closed = weir__outputs_close(&p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
   p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
@@ -365,12 +403,11 @@ static weir_status live(process *p) {
   p->status.restored = p->resumed;
   p->status.from     = p->resume.step;
   WEIR_TRY(build(p));
-  WEIR_TRY(weir__comm_agree(p->comm, create_worker(p)));
-  return run_steps(p);
+  return weir__comm_agree(p->comm, create_worker(p));
 }
 
-static weir_status run(process *p) {
-  WEIR_TRY(weir__comm_world(&p->comm));
+/* All up to the first worker. */
+static weir_status prepare(process *p) {
   WEIR_TRY(open_run(p));
   WEIR_TRY(weir__comm_agree(p->comm, weir__live_open(p->directory, weir__comm_rank(p->comm), &p->live)));
   tell(p, WEIR__PHASE_WAITING);
@@ -379,9 +416,15 @@ static weir_status run(process *p) {
   WEIR_TRY(weir__comm_agree(p->comm, first(p) ? write_schema(p) : WEIR_OK));
   weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
   if (status >= 0) status = settle_options(p);
-  WEIR_TRY(weir__comm_agree(p->comm, status));
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status run(process *p) {
+  WEIR_TRY(weir__comm_world(&p->comm));
+  WEIR_TRY(prepare(p));
   for (;;) {
     WEIR_TRY(live(p));
+    WEIR_TRY(run_steps(p));
     if (!p->again) return WEIR_OK;
     end_life(p);
     if (p->intake) weir__intake_rewind(p->intake);
@@ -405,25 +448,124 @@ static bool may_heal(const process *p, weir_status status) {
          p->intake && p->worker && !p->finished && p->options.supervised && p->options.checkpoint_directory;
 }
 
+/* What remains when nothing more will be done: say how it ended, give everything back. */
+static weir_status finish(process *p, weir_status status) {
+  p->status.exit = weir__exit_status(status);
+  if (status < 0) {
+    snprintf(p->status.message, sizeof p->status.message, "%s", weir_error_last());
+    if (p->intake && !p->worker) weir__intake_refuse(p->intake, p->status.message);
+  }
+  bool            ends  = !may_heal(p, status);
+  weir__run_phase phase = status < 0 && !p->finished ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE;
+  if (!ends) { /* as if this job had been killed: the supervisor starts another */
+    phase = WEIR__PHASE_RUNNING;
+    weir__intake_forget(p->intake);
+  }
+  close_all(p);
+  tell(p, phase);
+  if (p->live) weir__live_phase(p->live, phase);
+  weir__live_close(&p->live);
+  weir__comm_destroy(&p->comm);
+  return status < 0 ? WEIR_FAIL(status, "%s", p->status.message) : WEIR_OK;
+}
+
 weir_status weir__run_worker(const char *directory, const volatile int *stop, bool *speaks) {
   process     p      = {.directory = directory, .stop = stop, .processes = 1, .start_ns = weir__clock_ns()};
   weir_status status = run(&p);
-  p.status.exit      = weir__exit_status(status);
-  if (status < 0) {
-    snprintf(p.status.message, sizeof p.status.message, "%s", weir_error_last());
-    if (p.intake && !p.worker) weir__intake_refuse(p.intake, p.status.message);
+  *speaks            = first(&p);
+  return finish(&p, status);
+}
+
+/* ---- inside a simulation ---- */
+
+/* The communicator of the simulation, as far as one is needed. */
+static weir_status join(process *p, const weir__engine_terms *terms) {
+  if (terms->size == 1) return weir__comm_self(&p->comm);
+  if (!terms->has_comm)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT,
+                     "placement inline: stream '%s' has %d processes, whose communicator is needed: give it to "
+                     "weir_stream_open, has_comm and comm of weir_stream_options (Fortran: comm of weir_open)",
+                     terms->stream, terms->size);
+  WEIR_TRY(weir__comm_from_fortran(terms->comm, &p->comm));
+  int         rank = weir__comm_rank(p->comm), size = weir__comm_size(p->comm);
+  weir_status status = WEIR_OK;
+  if (rank != terms->rank || size != terms->size)
+    status = WEIR_FAIL(WEIR_ERR_ARGUMENT,
+                       "placement inline: process %d of %d of stream '%s' gave a communicator, in which it is %d of %d",
+                       terms->rank, terms->size, terms->stream, rank, size);
+  return weir__comm_agree(p->comm, status);
+}
+
+static weir_status enter(process *p, const weir__engine_terms *terms, const char *wrong) {
+  WEIR_TRY(join(p, terms));
+  WEIR_TRY(weir__comm_agree(p->comm, wrong ? WEIR_FAIL(WEIR_ERR_GONE, "%s", wrong) : WEIR_OK));
+  WEIR_TRY(prepare(p));
+  WEIR_TRY(live(p));
+  weir__worker_enter(p->worker);
+  tell(p, WEIR__PHASE_RUNNING);
+  return WEIR_OK;
+}
+
+weir_status weir__run_enter(const weir__engine_terms *terms, const char *wrong, weir__process **entered) {
+  process *p;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *p, 0, &p));
+  *entered     = p;
+  p->hosted    = true;
+  p->rank      = terms->rank;
+  p->processes = 1;
+  p->start_ns  = weir__clock_ns();
+  p->last      = weir__arena_string(&p->own, terms->run_directory, &p->directory);
+  snprintf(p->stream, sizeof p->stream, "%s", terms->stream);
+  if (p->last >= 0) p->last = enter(p, terms, wrong);
+  if (p->last < 0) snprintf(p->status.message, sizeof p->status.message, "%s", weir_error_last());
+  return p->last;
+}
+
+/* MPI is the simulation's, and may be gone. */
+static weir_status usable(const process *p) {
+  if (weir__comm_size(p->comm) == 1 || weir__comm_usable()) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_STATE, "placement inline: MPI was finalised before the stream was closed");
+}
+
+static weir_status keep(process *p, weir_status status) {
+  p->last = status;
+  if (status < 0) snprintf(p->status.message, sizeof p->status.message, "%s", weir_error_last());
+  return status;
+}
+
+weir_status weir__run_go_on(process *p, const char *wrong) {
+  weir_status status = usable(p);
+  if (status < 0) return keep(p, status);
+  return keep(p, weir__comm_agree(p->comm, wrong ? WEIR_FAIL(WEIR_ERR_GONE, "%s", wrong) : WEIR_OK));
+}
+
+weir_status weir__run_advance(process *p) {
+  weir_status status = usable(p);
+  if (status < 0) return keep(p, status);
+  status   = weir__worker_advance(p->worker);
+  bool own = status < 0 && !weir__worker_left(p->worker);
+  return keep(p, weir__comm_agree(p->comm, own || status >= 0 ? status : WEIR_OK));
+}
+
+weir_status weir__run_leave(weir__process **entered) {
+  process    *p      = *entered;
+  weir_status status = p->last;
+  *entered           = NULL;
+  if (p->comm && usable(p) < 0) { /* nothing can be given back any more that belongs to it */
+    p->status.exit = 1;
+    snprintf(p->status.message, sizeof p->status.message, "%s", weir_error_last());
+    tell(p, WEIR__PHASE_FAILED);
+    return WEIR_ERR_STATE;
   }
-  *speaks              = first(&p);
-  bool            ends = !may_heal(&p, status);
-  weir__run_phase phase = status < 0 && !p.finished ? WEIR__PHASE_FAILED : WEIR__PHASE_DONE;
-  if (!ends) { /* as if this job had been killed: the supervisor starts another */
-    phase = WEIR__PHASE_RUNNING;
-    weir__intake_forget(p.intake);
-  }
-  close_all(&p);
-  tell(&p, phase);
-  if (p.live) weir__live_phase(p.live, phase);
-  weir__live_close(&p.live);
-  weir__comm_destroy(&p.comm);
-  return status < 0 ? WEIR_FAIL(status, "%s", p.status.message) : WEIR_OK;
+  if (status >= 0) {
+    status = run_steps(p);
+    if (status < 0) keep(p, status);
+  } else status = WEIR_FAIL(status, "%s", p->status.message);
+  bool open = status < 0 && !p->finished && p->worker;
+  if (open && weir__worker_leave(p->worker) < 0) (void)0; /* MPI itself fails */
+  if (open) status = WEIR_FAIL(status, "%s", p->status.message);
+  status = finish(p, status);
+  weir__arena_clear(&p->own);
+  weir__free(p);
+  return status;
 }

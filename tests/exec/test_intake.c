@@ -193,7 +193,7 @@ static void failed(setup *s, weir_status status) {
 static void work(setup *s, const scene *where, weir__comm *comm) {
   weir__intake *intake = NULL;
   weir__worker *worker = NULL;
-  weir_status   status = weir__intake_open(comm, where->run, "sim", 20, &intake);
+  weir_status   status = weir__intake_open(comm, where->run, "sim", &(weir__intake_options){.seconds = 20}, &intake);
   if (status < 0) {
     failed(s, status);
     return;

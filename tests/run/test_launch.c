@@ -71,7 +71,7 @@ static void environment(void **state) {
   for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++) setenv(of_jobs[i], "7", 1);
   setenv("OMPI_MCA_btl", "self,vader", 1); /* the user's own */
   assert_true(weir__launch_nested());
-  assert_int_equal(weir__launch_environment(&arena, NULL, 0, &env), WEIR_OK);
+  assert_int_equal(weir__launch_environment(&arena, NULL, &env), WEIR_OK);
   for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++) {
     assert_false(has(env, of_jobs[i]));
     unsetenv(of_jobs[i]);
@@ -79,10 +79,12 @@ static void environment(void **state) {
   assert_true(has(env, "OMPI_MCA_btl=self,vader"));
   assert_true(has(env, "PATH="));
   unsetenv("OMPI_MCA_btl");
-  assert_int_equal(weir__launch_environment(&arena, "/some/a.run", 12, &env), WEIR_OK);
+  assert_int_equal(weir__launch_environment(&arena, &(weir__launch_run){"/some/a.run", 12, "inline", "/lib/e.so"}, &env), WEIR_OK);
   assert_true(has(env, "WEIR_RUN=/some/a.run"));
   assert_true(has(env, "WEIR_RESTART=12"));
   assert_true(has(env, "WEIR_SUPERVISED=1"));
+  assert_true(has(env, "WEIR_PLACEMENT=inline"));
+  assert_true(has(env, "WEIR_ENGINE=/lib/e.so"));
   weir__arena_clear(&arena);
 }
 
@@ -149,7 +151,7 @@ static pid_t start_deaf(const char *directory, weir__job *job) {
   int before = dup(STDOUT_FILENO);
   fflush(stdout);
   dup2(out[1], STDOUT_FILENO);
-  weir_status status = weir__launch_environment(&arena, directory, 0, &env);
+  weir_status status = weir__launch_environment(&arena, &(weir__launch_run){.directory = directory}, &env);
   if (status >= 0) status = weir__job_start((char *const[]){"sh", "-c", script, NULL}, env, job);
   dup2(before, STDOUT_FILENO);
   close(before);
