@@ -6,6 +6,7 @@
 #include "run/joined.h"
 #include "run/outputs.h"
 #include "run/report.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,8 @@ static weir_status find_schema(const weir__recipe *recipe, const char *directory
 static weir_status look(const weir__recipe *recipe, const char *directory, looked *l) {
   WEIR_TRY(weir__operator_set_load(recipe->operator_file, recipe->operator_files, &l->operators));
   WEIR_TRY(weir__recipe_syntax(recipe, &l->operators));
+  if (recipe->replay && access(recipe->replay, R_OK))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: %s", recipe->replay, strerror(errno));
   WEIR_TRY(weir__joined_open(recipe, &l->joined));
   WEIR_TRY(find_schema(recipe, directory, l));
   if (!l->from) return WEIR_OK;
