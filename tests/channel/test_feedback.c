@@ -564,6 +564,7 @@ static int simulate(const race *r) {
     weir_view view;
     double    x[N];
     CHILD_CHECK(!weir__writer_begin(writer, (int64_t)q, (double)q, &active) && active);
+    if (q % 4 == 0) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* so that there is time to kill workers */
     CHILD_CHECK(weir__writer_parameter(writer, WIND) == (q < LAG ? 1 : wind_of(q)));
     if (q < LAG || q % 11 == 5 || !has_field(q)) CHILD_CHECK(read_field(writer, x) == WEIR_END);
     else CHILD_CHECK(field_is(writer, q));

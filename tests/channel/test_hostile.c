@@ -276,7 +276,8 @@ static void a_process_survives_its_worker(void **state) {
         restore(&v);
         memcpy((char *)v.control + at, &values[i], 8);
         weir_status status = pair_put(v.p.writer, step);
-        if (status && status != WEIR_ERR_GONE) fail_msg("word at %zu, value %d: %s", at, i, weir_error_last());
+        bool        fine   = !status || status == WEIR_ERR_GONE || status == WEIR_ERR_INPUT;
+        if (!fine) fail_msg("word at %zu, value %d: %s", at, i, weir_error_last());
       }
     for (size_t at = log; at + 8 <= log + STEPS * sizeof(weir__entry); at += 8)
       for (int i = 0; i < VALUES; i++, step++) {

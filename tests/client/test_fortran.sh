@@ -11,7 +11,7 @@ c_files=("$WEIR_SOURCE"/client/*.c "$WEIR_SOURCE"/src/channel/*.c)
 for name in core/error core/futex core/memory core/text field/region field/grid field/view; do
   c_files+=("$WEIR_SOURCE/src/$name.c")
 done
-flags=(-g -O1 -std=c17 -D_GNU_SOURCE -I"$WEIR_SOURCE/include" -I"$WEIR_SOURCE/src" -I"$WEIR_SOURCE/tests")
+flags=(-g -O1 -std=c17 -D_GNU_SOURCE -I"$WEIR_SOURCE/include" -I"$WEIR_SOURCE/src" -I"$WEIR_SOURCE/tests" -DWEIR_ENGINE_FILE=\"libweir.so\")
 gcc "${flags[@]}" -c "${c_files[@]}" "$WEIR_SOURCE/tests/client/fortran_reader.c"
 ar rc libclient.a $(ls ./*.o | grep -v fortran_reader)
 gcc fortran_reader.o libclient.a -o reader -lcmocka -lpthread -lm
