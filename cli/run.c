@@ -180,6 +180,8 @@ static int worker_result(run *r, const supervision *s) {
   int              ended = s->worker_job.status;
   weir__run_status_read(r->directory.path, &status);
   if (s->workers_lost) return status.phase == WEIR__PHASE_FAILED && status.exit ? status.exit : 1;
+  if (status.phase == WEIR__PHASE_DONE && status.exit) /* to the end, but something failed on the way */
+    fprintf(stderr, "weir: %s\n", status.message);
   if (status.phase == WEIR__PHASE_DONE) return summarize(r);
   if (status.phase == WEIR__PHASE_FAILED) {
     fprintf(stderr, "weir: %s\n", status.message);
