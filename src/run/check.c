@@ -266,6 +266,7 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   weir__check_overload(text, recipe, step_bytes(l->graph));
   if (l->steer) weir__recipe_steering_text(recipe, &l->schema, text);
   weir__recipe_feedback_text(recipe, text);
+  WEIR_TRY(weir__check_placements(text, recipe, l->graph, workers, step_bytes(l->graph)));
   return add_plan(text, l->graph, workers);
 }
 

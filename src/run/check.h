@@ -2,6 +2,7 @@
 #ifndef WEIR_RUN_CHECK_H
 #define WEIR_RUN_CHECK_H
 #include "core/text.h"
+#include "graph/graph.h"
 #include "run/recipe.h"
 
 /* `weir check`: the compiled graph and its cost for `workers`, as text. Fields of a simulation are known from expects:
@@ -11,6 +12,10 @@ weir_status weir__check_text(const weir__recipe *recipe, const char *directory, 
 /* The part of it on overload and recovery (check_overload.c). `step_bytes`: what all processes publish in a step, at
  * most; 0: unknown. */
 void weir__check_overload(weir__text *text, const weir__recipe *recipe, double step_bytes);
+
+/* The part of it on placements (check_placement.c), as `workers` of each would compute it. */
+weir_status weir__check_placements(weir__text *text, const weir__recipe *recipe, const weir__graph *graph, int workers,
+                                   double step_bytes);
 
 /* Everything that can be known to be wrong before the first step: operators, expressions, outputs, files. Nothing is
  * written. */

@@ -85,6 +85,11 @@ void weir__check_overload(weir__text *text, const weir__recipe *recipe, double s
   const weir__recipe_stream *s     = &recipe->stream;
   int                        slots = s->slots ? s->slots : WEIR__CHANNEL_SLOTS_DEFAULT;
   int64_t                    most  = s->is_files || s->policy == WEIR__POLICY_SPILL ? 0 : slots > 1 ? slots / 2 : 1;
+  if (s->placement == WEIR__PLACEMENT_INLINE) { /* no worker is behind, or dies alone */
+    weir__text_add(text, "when the simulation dies\n");
+    if (!recipe->no_checkpoint) add_checkpoints(text, recipe, 0);
+    return;
+  }
   weir__text_add(text, s->is_files ? "when workers die\n" : "when workers are behind, or die\n");
   if (!s->is_files) {
     add_policy(text, s, step_bytes);

@@ -231,6 +231,7 @@ void weir__recipe_recovery_defaults(weir__recipe *recipe) {
 weir_status weir__recipe_recovery_check(const weir__recipe *recipe) {
   const weir__recipe_stream *s     = &recipe->stream;
   int                        slots = s->slots ? s->slots : WEIR__CHANNEL_SLOTS_DEFAULT;
+  if (s->placement == WEIR__PLACEMENT_INLINE) return WEIR_OK; /* done with when they end: no step keeps a place */
   if (s->is_files || s->policy == WEIR__POLICY_SPILL || recipe->checkpoint_steps <= slots) return WEIR_OK;
   const weir__place *at = &recipe->checkpoint_place;
   if (recipe->checkpoint_steps > WEIR__CHANNEL_SLOTS_MAX)

@@ -96,6 +96,10 @@ static weir_status check_stream(const reading *r, const weir__yaml *value) {
   if (r->simulation == r->files)
     return WEIR__YAML_FAIL(value, "a stream has either simulation: or files:, %s given",
                            r->files ? "both are" : "none is");
+  const weir__yaml *simulation = weir__yaml_get(value, "simulation");
+  if (r->stream->placement == WEIR__PLACEMENT_INLINE && (odd = weir__yaml_get(simulation, "policy")))
+    return WEIR__YAML_FAIL(odd, "policy is for workers that are behind; with placement: inline every step is done when "
+                                "it ends");
   if (r->simulation && (odd = weir__yaml_get(value, "time")))
     return WEIR__YAML_FAIL(odd, "time belongs to a stream of files; a simulation says its times itself");
   if (r->files && (odd = weir__yaml_get(value, "expects")))

@@ -71,9 +71,25 @@ one() { # name placement processes workers command...
   [ -n "$first" ] || first=$sum
   [ "$sum" = "$first" ] || fail "$folder differs from the first run" "$folder/log"
 }
-for name in heat gyre; do
+# What goes back arrives at the same steps: the wind, and increments.
+sed 's/nsteps = 126/nsteps = 63, assimilate = .true./; s/output_every = 21/output_every = 3/' gyre.nml > steer.nml
+cat > steer.in <<'END'
+run: steer
+stream: {simulation: {placement: PLACE}, chunks: {y: 9, x: 13}}
+fields: {ke: mean(u^2), du: -0.01 * u, dv: -0.01 * v, deta: -0.001 * eta}
+rules:
+  - when: step > 12
+    set: {wind: 2}
+  - when: step > 30
+    set: {wind: 0.5}
+feedback: {du: {lag: 2}, dv: {lag: 2}, deta: {lag: 3}}
+outputs:
+  - csv:  {path: ke.csv, fields: [ke]}
+  - zarr: {path: steer.zarr, fields: [u, eta], every: 9}
+END
+for name in heat gyre steer; do
   first=
-  if [ $name = heat ]; then command=("$heat" 46 50 40 4); else command=("$gyre" ../gyre.nml); fi
+  if [ $name = heat ]; then command=("$heat" 46 50 40 4); else command=("$gyre" ../$name.nml); fi
   for n in 1 2 4; do
     one $name node $n 2 "${command[@]}"
     one $name transit $n 2 "${command[@]}"
@@ -82,9 +98,26 @@ for name in heat gyre; do
 done
 [ "$(find gyre-inline-4/gyre.zarr -type f | wc -l)" -gt 50 ] && [ "$(find heat-inline-4/heat.zarr -type f | wc -l)" -gt 30 ]
 
+cmp steer-node-2/steer.run/decisions.log steer-inline-4/steer.run/decisions.log
+grep -q 'set wind=0.5 was=2' steer-inline-4/steer.run/decisions.log
+
+# Killed in the middle, it goes on from its checkpoint: the simulation begins anew, and what was done is passed over.
+mkdir long again
+sed 's/PLACE/inline/; s/every: 8/every: 500/; s/^run: heat/&\ncheckpoint: {every: 20 steps}/' heat.in | tee long/heat.yaml > again/heat.yaml
+(cd long && "$weir" run heat.yaml --ranks 2 -- "$heat" 64 64 6000 10 > log 2>&1) || fail "long: exit $?" long/log
+(cd again && exec "$weir" run heat.yaml --ranks 2 -- sh -c 'echo $$ >> pids; exec "$@"' sh "$heat" 64 64 6000 10 > log 2>&1) &
+job=$!
+for i in $(seq 200); do if [ "$(wc -l < again/heat.csv 2>/dev/null || echo 0)" -gt 60 ]; then break; fi; sleep 0.05; done
+kill -KILL "$(head -n 1 again/pids)"
+if wait $job; then fail "nobody saw that the simulation was killed" again/log; fi
+ls again/heat.run/checkpoint/* > /dev/null || fail "no checkpoint" again/log
+(cd again && "$weir" run --resume heat.yaml --ranks 2 -- "$heat" 64 64 6000 10 > log 2>&1) || fail "resume: exit $?" again/log
+rm again/pids
+[ "$(digest again)" = "$(digest long)" ] || fail "a run that went on differs from one that was not interrupted" again/log
+
 # threads, in there
-mkdir threads && sed 's/PLACE/inline/' gyre.in > threads/gyre.yaml
-(cd threads && "$weir" run gyre.yaml --threads 2 --ranks 2 -- "$gyre" ../gyre.nml > log 2>&1) || fail "threads: exit $?" threads/log
+mkdir threads && sed 's/PLACE/inline/' steer.in > threads/steer.yaml
+(cd threads && "$weir" run steer.yaml --threads 2 --ranks 2 -- "$gyre" ../steer.nml > log 2>&1) || fail "threads: exit $?" threads/log
 [ "$(digest threads)" = "$first" ] || fail "two threads in there make a difference" threads/log
 
 # No engine: the simulation ends well, and weir says that there was no analysis.
