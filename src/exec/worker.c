@@ -204,7 +204,7 @@ weir_status weir__worker_advance(weir__worker *w) {
 
 weir_status weir__worker_leave(weir__worker *w) { return weir__steps_leave(w); }
 
-weir_status weir__worker_run(weir__worker *w) {
+static weir_status run_to_end(weir__worker *w) {
   bool     hosted  = w->intake && weir__intake_hosted(w->intake);
   int64_t  started = weir__clock_ns();
   int      rounds  = 0;
@@ -226,8 +226,15 @@ weir_status weir__worker_run(weir__worker *w) {
     else idle(w, rounds++, &seen, bell);
   }
   w->stats.run_ns += weir__clock_ns() - started;
-  WEIR_TRY(weir__comm_barrier(w->comm));
-  return weir__steps_again(w) ? WEIR_OK : weir__failures_gather(w);
+  return weir__comm_barrier(w->comm);
+}
+
+weir_status weir__worker_run(weir__worker *w) {
+  weir_status status = run_to_end(w);
+  /* tasks of steps that are given up may still be run by other threads, and the caller closes what they write to */
+  if (status < 0 || w->retired < w->begun) weir__pool_destroy(&w->pool);
+  if (status < 0 || weir__steps_again(w)) return status;
+  return weir__failures_gather(w);
 }
 
 /* ---- life ---- */
