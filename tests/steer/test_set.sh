@@ -52,6 +52,30 @@ printf 'run: s\nstream: {files: a.nc}\nfeedback: {nudge: {lag: 1}}\n%s\n' "$csv"
 refused "feedback to files" "a.yaml:3:12: feedback goes to a simulation; files take none" "$weir" check a.yaml
 rm -f a.yaml
 
+# ---- with a schema more is known ----
+known() { printf 'run: f\nstream:\n  simulation: {}\n  expects:\n    fields:\n      eta: {dimensions: {y: 20, x: 30}}\n      depth: {dimensions: {y: 20, x: 30}, static: yes}\n    parameters: {wind: {value: 1, least: 0, most: 3}}\noutputs:\n  - csv: {path: a.csv, fields: ["mean(eta)"]}\n%s\n' "$1" >a.yaml; }
+known 'feedback:
+  nudge: {field: "0 - eta", lag: 2, when_late: hold, every: 10}
+  eta: {}'
+"$weir" check a.yaml >check.txt || fault "feedback is refused"
+for line in 'parameter wind = 1, of the simulation, 0 to 3' 'nudge = 0 - eta, for the published step 2 later; when it is late the last value is kept' \
+  'eta = eta, for the published step 1 later; when it is late the simulation waits, at most 10 s'; do
+  grep -q "^  $line$" check.txt || fault "check does not say: $line: $(cat check.txt)"
+done
+known 'feedback: {depth: {}}'
+refused "static feedback" "a.yaml:11:12: feedback depth: 'depth' never changes, expected a field of each step" "$weir" check a.yaml
+known 'feedback: {nothing: {}}'
+refused "unknown feedback" "a.yaml:11:12: no field or parameter is named 'nothing'" "$weir" check a.yaml
+known 'feedback: {eta: {when_late: zero, timeout: 3}}'
+refused "timeout of zero" "a.yaml:11:44: timeout belongs to when_late: wait" "$weir" check a.yaml
+known 'rules: [{when: eta > 3, stop: yes}]'
+refused "a field as a condition" "a.yaml:11:16: 'eta > 3' is a field with dimension y: expected a single number, such as its mean() or max()" "$weir" check a.yaml
+known 'rules: [{when: mean(eta) > 3, set: {wnd: 1}}]'
+refused "no such parameter" "a.yaml:11:37: neither the recipe nor the simulation has a parameter wnd; did you mean wind?" "$weir" check a.yaml
+known 'parameters: {wind: 3}'
+refused "the simulation's name" "a.yaml:11:14: the simulation has a parameter wind already; choose another name" "$weir" check a.yaml
+rm -f a.yaml
+
 # ---- rules beside a simulation: 21 published steps, 0 10 ... 200 ----
 recipe 'rules:
   - when: "step > 50"
