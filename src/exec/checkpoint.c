@@ -187,7 +187,8 @@ weir_status weir__keeper_create(weir__worker *w) {
   w->keeper  = k;
   k->written = k->before = -1;
   k->began_ns            = weir__clock_ns();
-  if (w->intake && !w->acknowledges) { /* a checkpoint gives places back: half of them, so that the simulation goes on meanwhile */
+  if (w->intake &&
+      !w->acknowledges) { /* a checkpoint gives places back: half of them, so that the simulation goes on meanwhile */
     int slots = weir__intake_slots(w->intake);
     most      = slots ? -(slots > 1 ? slots / 2 : 1) : INT64_MIN + 1;
     WEIR_TRY(weir__comm_max(w->comm, &most, 1));
@@ -451,6 +452,9 @@ weir_status weir__worker_restore(weir__worker *w, const weir__resume *at) {
   weir_status status = read_file(&w->options, w->plan->rank, w->plan->size, at->ordinal, &bytes);
   if (status >= 0) status = take(w, bytes, at);
   weir__free(bytes);
+  if (status >= 0 && w->steer && w->intake && weir__intake_fresh(w->intake))
+    status = WEIR_FAIL(WEIR_ERR_INPUT, "a steered run cannot go on with a simulation that was started again: what was "
+                                       "decided for the steps that it repeats is not kept");
   if (status >= 0) weir__worker_arm(w);
   if (status >= 0 && w->intake) weir__intake_skip(w->intake, at->step);
   return weir__comm_agree(w->comm, status);

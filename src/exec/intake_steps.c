@@ -19,7 +19,7 @@ weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, cons
     const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[i]);
     for (int k = 0; k < d->pieces; k++) {
       weir__local_piece *piece = &in->piece[in->pieces++];
-      *piece = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
+      *piece          = (weir__local_piece){.node = -1, .channel = i, .piece = k, .region = d->piece[k].region};
       piece->in_place = in->hosted && !d->field[d->piece[k].field].is_static;
       for (int n = 0; n < graph->nodes; n++)
         if (!graph->node[n].op && !graph->node[n].stream && graph->node[n].field == d->piece[k].field) piece->node = n;
@@ -327,6 +327,13 @@ void weir__intake_grant(weir__intake *in, uint64_t before) {
 
 int weir__intake_slots(const weir__intake *in) { return in->channels ? in->slots : 0; }
 
+bool weir__intake_fresh(const weir__intake *in) {
+  if (in->hosted) return !in->rewound;
+  for (int i = 0; i < in->channels && !in->rewound; i++)
+    if (!weir__channel_taken_over(in->channel[i])) return true;
+  return false;
+}
+
 void weir__intake_skip(weir__intake *in, int64_t step) { in->skip = step; }
 
 void weir__intake_rewind(weir__intake *in) {
@@ -334,9 +341,10 @@ void weir__intake_rewind(weir__intake *in) {
     weir__channel_rewind(in->channel[i]);
     in->read[i] = false;
   }
-  in->skip   = INT64_MIN;
-  in->placed = false;
-  in->ended  = false; /* they end again, or the agreed end comes before */
+  in->rewound = true;
+  in->skip    = INT64_MIN;
+  in->placed  = false;
+  in->ended   = false; /* they end again, or the agreed end comes before */
 }
 
 /* ---- the doorbell, figures ---- */

@@ -162,6 +162,8 @@ uint64_t weir__intake_room(const weir__intake *intake);
 void     weir__intake_grant(weir__intake *intake, uint64_t before);
 /* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
 void weir__intake_skip(weir__intake *intake, int64_t step);
+/* Have processes here published nothing to a worker of this run before? */
+bool weir__intake_fresh(const weir__intake *intake);
 /* What goes back: the regions that the processes here ask for; terms of the graph's feedback and decisions are posted
  * with the demands. WEIR_ERR_INPUT: a process asks for a field of other type or shape than the recipe computes. */
 weir_status weir__intake_feedbacks(weir__intake *intake, const weir__graph *graph, const weir__local_feedback **list,
