@@ -299,7 +299,8 @@ weir_status weir__keeper_settle(weir__worker *w, int64_t rounds) {
 weir_status weir__keeper_last(weir__worker *w) {
   weir__keeper *k = w->keeper;
   if (!k || k->next == INT64_MAX) return WEIR_OK;
-  WEIR_TRY(checkpoint(w));
+  /* on all workers or none: the rounds are settled. Written again it would be the one before itself, and be removed */
+  if (k->written != w->begun) WEIR_TRY(checkpoint(w));
   k->next = INT64_MAX - 1;
   return WEIR_OK;
 }
