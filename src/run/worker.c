@@ -284,6 +284,7 @@ static weir_status settle_options(process *p) {
   weir_status status              = WEIR_OK;
   if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
     p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;
+    p->options.pin         = false; /* its thread is not ours to bind */
     p->options.policy      = WEIR__POLICY_BLOCK;
     p->options.fallback    = WEIR__FALLBACK_STOP;
     p->options.agree_steps = true;

@@ -120,6 +120,13 @@ mkdir threads && sed 's/PLACE/inline/' steer.in > threads/steer.yaml
 (cd threads && "$weir" run steer.yaml --threads 2 --ranks 2 -- "$gyre" ../steer.nml > log 2>&1) || fail "threads: exit $?" threads/log
 [ "$(digest threads)" = "$first" ] || fail "two threads in there make a difference" threads/log
 
+# Operators of one's own are found from in there.
+mkdir own && sed 's/simulation: {}/simulation: {placement: inline}/' "$WEIR_SOURCE/examples/my_operators.yaml" > own/mine.yaml
+grep -q 'placement: inline' own/mine.yaml || fail "the example has another form now"
+cp "$WEIR_BUILD/bin/my_operators.so" own
+(cd own && "$weir" run mine.yaml --ranks 2 -- "$heat" 64 48 200 20 > log 2>&1) || fail "own operators: exit $?" own/log
+[ "$(wc -l < own/rms.csv)" = 12 ] || fail "own operators: wrong result" own/rms.csv
+
 # No engine: the simulation ends well, and weir says that there was no analysis.
 mkdir none && sed 's/PLACE/inline/' heat.in > none/heat.yaml
 status=0
