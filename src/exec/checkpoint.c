@@ -29,7 +29,7 @@ typedef struct header {
   int32_t  rank, size;
   int64_t  ordinal, step, interval;
   double   time;
-  uint64_t nodes, cell_bytes, state_bytes, steer_bytes, failure_bytes;
+  uint64_t nodes, cell_bytes, state_bytes, steer_bytes, lost_bytes, failure_bytes;
 } header;
 
 typedef struct weir__keeper {
@@ -69,7 +69,8 @@ static header describe(const weir__worker *w) {
                   .nodes       = (uint64_t)w->graph->nodes,
                   .cell_bytes  = cell_bytes(w->plan),
                   .state_bytes = w->plan->state_bytes,
-                  .steer_bytes = weir__worker_steer_bytes(w)};
+                  .steer_bytes = weir__worker_steer_bytes(w),
+                  .lost_bytes  = weir__intake_lost_bytes(w->intake)};
 }
 
 static void path_of(const weir__worker_options *options, int rank, int64_t ordinal, const char *before,
@@ -109,12 +110,13 @@ static weir_status put_all(const weir__worker *w, file *f, const header *h, cons
     WEIR_TRY(put(f, cell->token, (size_t)cell->ring, path)); /* of cells of our own they lie side by side */
   }
   WEIR_TRY(put(f, p->state, p->state_bytes, path));
-  if (h->steer_bytes) {
+  if (h->steer_bytes + h->lost_bytes) {
     char       *bytes;
-    weir_status status = weir__alloc_zeroed(h->steer_bytes, 0, &bytes);
+    weir_status status = weir__alloc_zeroed(h->steer_bytes + h->lost_bytes, 0, &bytes);
     if (status < 0) return status;
     weir__worker_steer_save(w, bytes);
-    status = put(f, bytes, h->steer_bytes, path);
+    weir__intake_lost_save(w->intake, bytes + h->steer_bytes);
+    status = put(f, bytes, h->steer_bytes + h->lost_bytes, path);
     weir__free(bytes);
     WEIR_TRY(status);
   }
@@ -349,9 +351,9 @@ static weir_status read_file(const weir__worker_options *options, int rank, int 
     at += part;
   }
   if (h.magic != MAGIC || h.identity != options->identity || h.rank != rank || h.size != size || h.ordinal != ordinal ||
-      h.nodes > INT_MAX || h.state_bytes > have || h.cell_bytes > have || h.steer_bytes > have ||
+      h.nodes > INT_MAX || h.state_bytes > have || h.cell_bytes > have || h.steer_bytes > have || h.lost_bytes > have ||
       h.failure_bytes > have ||
-      sizeof h + h.nodes * sizeof(int64_t) + h.cell_bytes + h.state_bytes + h.steer_bytes + h.failure_bytes +
+      sizeof h + h.nodes * sizeof(int64_t) + h.cell_bytes + h.state_bytes + h.steer_bytes + h.lost_bytes + h.failure_bytes +
               sizeof crc !=
           have ||
       sum != crc)
@@ -435,7 +437,9 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
   }
   memcpy(p->state, next, p->state_bytes);
   weir__worker_steer_load(w, next + p->state_bytes);
-  WEIR_TRY(weir__failures_take(w, next + p->state_bytes + h.steer_bytes, h.failure_bytes));
+  next += p->state_bytes + h.steer_bytes;
+  WEIR_TRY(weir__intake_lost_load(w->intake, next, h.lost_bytes));
+  WEIR_TRY(weir__failures_take(w, next + h.lost_bytes, h.failure_bytes));
   w->begun = w->retired = h.ordinal;
   w->last_step          = h.step;
   w->last_time          = h.time;

@@ -318,6 +318,7 @@ void weir__intake_close(weir__intake **intake) {
   weir__free(in->piece);
   weir__free(in->channel);
   weir__free(in->record);
+  weir__free(in->lost_step);
   weir__free(in->read);
   weir__free(in->run_directory);
   weir__free(in->stream);

@@ -27,6 +27,9 @@ struct weir__intake {
   bool                      rewound;             /* an earlier worker of this process read them */
   int64_t                   skip;                /* steps up to this number are passed over */
   int64_t                   dropped;             /* steps that not all processes could publish */
+  int64_t                   left_out, spilled;   /* of these, by policy; steps that went through the spill file */
+  weir__lost               *lost_step;           /* owned: which were dropped */
+  size_t                    losts, lost_capacity;
   int64_t                   checked_ns;
 };
 

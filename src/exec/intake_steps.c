@@ -1,6 +1,7 @@
 /* The simulation's steps as a worker takes them: what it wants, whole steps, what it has done with. */
 #include "core/clock.h"
 #include "exec/intake.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { ALIVE_NS = 1000000000 };
@@ -265,10 +266,74 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
   return WEIR_OK;
 }
 
+/* ---- what was lost ---- */
+
+static void note_lost(weir__intake *in, const weir__arrival *arrival) {
+  enum { LOSTS_MAX = 1000 };
+  const char *why   = "a process that another worker serves could not publish it";
+  int64_t     count = (int64_t)arrival->more + 1, to = arrival->step;
+  bool        left_out = false;
+  for (int i = 0; i < in->channels; i++) {
+    const weir__channel_record *r = &in->record[i];
+    if (!r->tombstone) continue;
+    why      = r->why;
+    left_out = r->dropped;
+    if (arrival->more && r->last_step > to) to = r->last_step;
+  }
+  in->dropped += count;
+  if (left_out) in->left_out += count;
+  weir__lost *last = in->losts ? &in->lost_step[in->losts - 1] : NULL;
+  if (last && (in->losts == LOSTS_MAX || !strncmp(last->why, why, sizeof last->why - 1))) {
+    if (arrival->known) last->to = to;
+    last->count += count;
+    return;
+  }
+  if (weir__grow(&in->lost_step, in->losts + 1, &in->lost_capacity, sizeof *last) < 0) return;
+  last  = &in->lost_step[in->losts++];
+  *last = (weir__lost){.from = arrival->step, .to = to, .count = count};
+  snprintf(last->why, sizeof last->why, "%s", why);
+}
+
+size_t weir__intake_lost_bytes(const weir__intake *in) {
+  return in ? 3 * sizeof(int64_t) + in->losts * sizeof *in->lost_step : 0;
+}
+
+void weir__intake_lost_save(const weir__intake *in, char *bytes) {
+  if (!in) return;
+  memcpy(bytes, (int64_t[]){in->dropped, in->left_out, in->spilled}, 3 * sizeof(int64_t));
+  if (in->losts) memcpy(bytes + 3 * sizeof(int64_t), in->lost_step, in->losts * sizeof *in->lost_step);
+}
+
+weir_status weir__intake_lost_load(weir__intake *in, const char *bytes, size_t size) {
+  int64_t number[3];
+  if (!in || size < sizeof number || (size - sizeof number) % sizeof *in->lost_step)
+    return size ? WEIR_FAIL(WEIR_ERR_INPUT, "the checkpoint belongs to another graph") : WEIR_OK;
+  memcpy(number, bytes, sizeof number);
+  in->dropped  = number[0];
+  in->left_out = number[1];
+  in->spilled  = number[2];
+  in->losts    = (size - sizeof number) / sizeof *in->lost_step;
+  WEIR_TRY(weir__grow(&in->lost_step, in->losts + 1, &in->lost_capacity, sizeof *in->lost_step));
+  memcpy(in->lost_step, bytes + sizeof number, size - sizeof number);
+  return WEIR_OK;
+}
+
+int weir__worker_lost(const weir__worker *w, const weir__lost **list) {
+  *list = w->intake ? w->intake->lost_step : NULL;
+  return w->intake ? (int)w->intake->losts : 0;
+}
+
+/* ---- the next step ---- */
+
 void weir__intake_settle(weir__intake *in, const weir__arrival *arrival) {
+  bool spilled = false;
+  if (arrival->torn) note_lost(in, arrival);
   in->next = arrival->sequence + arrival->more + 1;
-  if (arrival->torn) in->dropped += (int64_t)arrival->more + 1;
-  for (int i = 0; i < in->channels; i++) in->read[i] = in->record[i].sequence + in->record[i].more >= in->next;
+  for (int i = 0; i < in->channels; i++) {
+    spilled |= in->record[i].spilled && !arrival->torn;
+    in->read[i] = in->record[i].sequence + in->record[i].more >= in->next;
+  }
+  in->spilled += spilled;
 }
 
 weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
@@ -341,10 +406,12 @@ void weir__intake_rewind(weir__intake *in) {
     weir__channel_rewind(in->channel[i]);
     in->read[i] = false;
   }
-  in->rewound = true;
-  in->skip    = INT64_MIN;
-  in->placed  = false;
-  in->ended   = false; /* they end again, or the agreed end comes before */
+  in->dropped = in->left_out = in->spilled = 0; /* a checkpoint brings them back */
+  in->losts                                = 0;
+  in->rewound                              = true;
+  in->skip                                 = INT64_MIN;
+  in->placed                               = false;
+  in->ended                                = false; /* they end again, or the agreed end comes before */
 }
 
 /* ---- the doorbell, figures ---- */
@@ -376,6 +443,12 @@ int64_t weir__intake_bytes(const weir__intake *in) {
 }
 
 int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
+
+void weir__intake_counts(const weir__intake *in, weir__worker_stats *stats) {
+  stats->dropped_steps = in->dropped;
+  stats->dropped       = in->left_out;
+  stats->spilled       = in->spilled;
+}
 
 bool weir__intake_hosted(const weir__intake *in) { return in->hosted; }
 

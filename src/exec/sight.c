@@ -43,17 +43,19 @@ void weir__worker_pulse_get(const weir__worker *w, weir__worker_pulse *pulse) {
                                 .time        = w->retired_time,
                                 .tasks       = w->stats.tasks,
                                 .checkpoints = w->stats.checkpoints,
-                                .dropped     = w->stats.dropped,
-                                .spilled     = w->stats.spilled,
                                 .threads     = w->options.threads + 1,
                                 .stream      = "",
                                 .latency_ns  = w->latency,
                                 .seen        = w->latencies,
                                 .latencies   = WEIR__LATENCIES};
   if (!w->intake) return;
-  pulse->stream        = weir__intake_stream(w->intake);
-  pulse->processes     = weir__intake_channels(w->intake);
-  pulse->queued        = weir__intake_queued(w->intake);
-  pulse->blocked_ns    = weir__intake_blocked_ns(w->intake);
-  pulse->dropped_steps = weir__intake_dropped(w->intake);
+  pulse->stream             = weir__intake_stream(w->intake);
+  pulse->processes          = weir__intake_channels(w->intake);
+  pulse->queued             = weir__intake_queued(w->intake);
+  pulse->blocked_ns         = weir__intake_blocked_ns(w->intake);
+  weir__worker_stats counts = {0};
+  weir__intake_counts(w->intake, &counts);
+  pulse->dropped_steps = counts.dropped_steps;
+  pulse->dropped       = counts.dropped;
+  pulse->spilled       = counts.spilled;
 }

@@ -162,6 +162,10 @@ uint64_t weir__intake_room(const weir__intake *intake);
 void     weir__intake_grant(weir__intake *intake, uint64_t before);
 /* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
 void weir__intake_skip(weir__intake *intake, int64_t step);
+/* What a checkpoint keeps of steps that were lost; NULL: nothing. */
+size_t      weir__intake_lost_bytes(const weir__intake *intake);
+void        weir__intake_lost_save(const weir__intake *intake, char *bytes);
+weir_status weir__intake_lost_load(weir__intake *intake, const char *bytes, size_t size);
 /* Have processes here published nothing to a worker of this run before? */
 bool weir__intake_fresh(const weir__intake *intake);
 /* What goes back: the regions that the processes here ask for; terms of the graph's feedback and decisions are posted
@@ -172,7 +176,7 @@ weir_status weir__intake_feedback(weir__intake *intake, const weir__local_feedba
                                   const weir_view *view);
 weir_status weir__intake_change(weir__intake *intake, const weir__channel_change *change);
 void        weir__intake_horizon(weir__intake *intake, uint64_t before);
-int         weir__intake_slots(const weir__intake *intake); /* of each channel; 0: this worker has none */
+int         weir__intake_slots(const weir__intake *intake);  /* of each channel; 0: this worker has none */
 bool        weir__intake_hosted(const weir__intake *intake); /* in the simulation's process */
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
 void            weir__intake_ring_peers(weir__intake *intake);
@@ -180,6 +184,7 @@ const char     *weir__intake_stream(const weir__intake *intake);
 int64_t         weir__intake_queued(const weir__intake *intake);   /* steps published and not read */
 int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */
 int64_t         weir__intake_blocked_ns(const weir__intake *intake);
-int64_t         weir__intake_bytes(const weir__intake *intake);   /* copied out of the simulation so far */
+int64_t         weir__intake_bytes(const weir__intake *intake); /* copied out of the simulation so far */
+void            weir__intake_counts(const weir__intake *intake, weir__worker_stats *stats);
 int64_t         weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
 #endif

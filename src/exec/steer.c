@@ -18,9 +18,17 @@ typedef struct weir__steer {
   uint64_t        number;  /* of the next change */
   _Atomic int64_t decided; /* ordinal: all steps before are */
   _Atomic int64_t stop_at; /* ordinal; -1: none */
-  weir_status     status;  /* of the first failure to post */
+  _Atomic int     failing; /* somebody writes the message */
+  _Atomic int     status;  /* of the first failure to post */
   char            message[256];
 } weir__steer;
+
+/* The first failure is told by the owner; any thread. */
+static void keep_failure(weir__steer *self, weir_status status) {
+  if (status >= 0 || atomic_exchange(&self->failing, 1)) return;
+  snprintf(self->message, sizeof self->message, "%s", weir_error_last());
+  atomic_store(&self->status, status);
+}
 
 static const weir__decisions *decisions(const weir__worker *w) { return &w->graph->decisions; }
 
@@ -110,9 +118,7 @@ static void post(weir__worker *w, const weir__step *s, weir__channel_change_kind
   weir__channel_change change = {
       .number = self->number++, .sequence = s->sequence + (uint64_t)decisions(w)->delay, .kind = kind, .index = index};
   memcpy(change.value, value, (size_t)values * sizeof *value);
-  if (!w->intake || self->status < 0) return;
-  self->status = weir__intake_change(w->intake, &change);
-  if (self->status < 0) snprintf(self->message, sizeof self->message, "%s", weir_error_last());
+  if (w->intake) keep_failure(self, weir__intake_change(w->intake, &change));
 }
 
 /* Bytes, not values: NaN must not differ from itself. */
@@ -147,11 +153,8 @@ void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, 
 
 void weir__worker_deliver(weir__worker *w, weir__step *s, int piece, const weir_view *view) {
   const weir__local_feedback *local = &w->plan->feedback[piece];
-  weir_status                 status =
-      weir__intake_feedback(w->intake, local, s->sequence + (uint64_t)w->graph->feedback[local->feedback].lag, view);
-  if (status >= 0 || w->steer->status < 0) return;
-  w->steer->status = status;
-  snprintf(w->steer->message, sizeof w->steer->message, "%s", weir_error_last());
+  uint64_t                    when  = s->sequence + (uint64_t)w->graph->feedback[local->feedback].lag;
+  keep_failure(w->steer, weir__intake_feedback(w->intake, local, when, view));
 }
 
 weir_status weir__worker_steer_settle(weir__worker *w) {
@@ -159,7 +162,8 @@ weir_status weir__worker_steer_settle(weir__worker *w) {
   if (!w->steer) return WEIR_OK;
   stop_at = atomic_load_explicit(&w->steer->stop_at, memory_order_relaxed);
   if (stop_at >= 0) weir__worker_limit(w, stop_at);
-  return w->steer->status < 0 ? WEIR_FAIL(w->steer->status, "%s", w->steer->message) : WEIR_OK;
+  weir_status status = (weir_status)atomic_load(&w->steer->status);
+  return status < 0 ? WEIR_FAIL(status, "%s", w->steer->message) : WEIR_OK;
 }
 
 /* ---- a source without a simulation ---- */

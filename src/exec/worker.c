@@ -367,7 +367,7 @@ void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
   if (w->intake) {
     stats->blocked_ns    = weir__intake_blocked_ns(w->intake);
     stats->intake_bytes  = weir__intake_bytes(w->intake);
-    stats->dropped_steps = weir__intake_dropped(w->intake);
+    weir__intake_counts(w->intake, stats);
   }
   int64_t sorted[WEIR__LATENCIES];
   int     n = w->latencies < WEIR__LATENCIES ? w->latencies : WEIR__LATENCIES;

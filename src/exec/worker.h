@@ -89,8 +89,8 @@ typedef struct weir__worker_options {
   bool                       pin;              /* bind threads to cores */
   int64_t                    block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
   bool                       holes;            /* places that no process publishes are filled with the missing value */
-  int                        forwarders;       /* workers 0 .. forwarders - 1 only hand on what their processes publish */
-  const weir__joined_source *joined;           /* borrowed; NULL: the graph has one stream */
+  int                        forwarders; /* workers 0 .. forwarders - 1 only hand on what their processes publish */
+  const weir__joined_source *joined;     /* borrowed; NULL: the graph has one stream */
   /* checkpoints (exec/checkpoint.h) */
   const char *checkpoint_directory; /* NULL: none */
   uint64_t    identity;             /* of what must be the same in a run that goes on from one */
@@ -102,9 +102,9 @@ typedef struct weir__worker_options {
   /* overload (channel/channel.h) */
   weir__channel_policy   policy;
   weir__channel_fallback fallback;
-  uint64_t               spill_bytes;     /* of each process of the simulation */
-  const char            *spill_directory; /* NULL without spill */
-  bool                   supervised;      /* a worker that dies is replaced */
+  uint64_t               spill_bytes;                           /* of each process of the simulation */
+  const char            *spill_directory;                       /* NULL without spill */
+  bool                   supervised;                            /* a worker that dies is replaced */
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
   void (*beat)(void *self); /* about once a second, in the calling thread, also while no step comes; NULL: none */
@@ -113,10 +113,10 @@ typedef struct weir__worker_options {
 } weir__worker_options;
 
 typedef struct weir__worker_stats {
-  int64_t steps, dropped_steps;                          /* dropped: not published by all processes */
-  int64_t dropped, spilled;                              /* steps, by the stream's policy */
+  int64_t steps, dropped_steps; /* dropped: not published by all processes */
+  int64_t dropped, spilled;     /* steps, by the stream's policy */
   int64_t checkpoints, checkpoint_bytes /* of the last one */, checkpoint_ns;
-  char    checkpoint_failure[256]; /* why there are no more; "" */
+  char    checkpoint_failure[256];                       /* why there are no more; "" */
   int64_t tasks, messages, message_bytes;                /* executed and sent, in all steps */
   int64_t plan_bytes;                                    /* buffers of the plan */
   int64_t plan_tasks, plan_messages, plan_message_bytes; /* per step, as compiled */
@@ -153,7 +153,7 @@ weir_status weir__worker_leave(weir__worker *worker);      /* collective, after 
 /* After a run: did it stop only to go back? Then a new worker, with these options, restored from the newest checkpoint,
  * does the steps since then once more. The same answer on all workers. */
 bool weir__worker_again(const weir__worker *worker, int64_t *end_at, bool *agree_steps);
-void        weir__worker_stats_get(const weir__worker *worker, weir__worker_stats *stats);
+void weir__worker_stats_get(const weir__worker *worker, weir__worker_stats *stats);
 
 /* How a worker is just now, for `beat`: copies of counters, nothing is sorted or summed up. */
 typedef struct weir__worker_pulse {
@@ -166,7 +166,7 @@ typedef struct weir__worker_pulse {
   int            processes;  /* of the simulation, served here */
   const int64_t *latency_ns; /* of the last steps: the newest is latency_ns[(seen - 1) % latencies], `seen` so far;
                                 valid while the worker lives */
-  int            seen, latencies;
+  int seen, latencies;
 } weir__worker_pulse;
 void weir__worker_pulse_get(const weir__worker *worker, weir__worker_pulse *pulse);
 
@@ -181,6 +181,13 @@ typedef struct weir__failure {
   int64_t           steps, first_step;
   const char       *message;
 } weir__failure;
+/* Steps that were not whole, from number `from` to `to`: on every worker that serves processes, as it saw them. The
+ * list is bounded; `count` of its last entry then counts on. Belongs to the intake. */
+typedef struct weir__lost {
+  int64_t from, to, count;
+  char    why[104];
+} weir__lost;
+int  weir__worker_lost(const weir__worker *worker, const weir__lost **list);
 int  weir__worker_failures(const weir__worker *worker, const weir__failure **list);
 void weir__worker_destroy(weir__worker **worker);
 

@@ -329,6 +329,16 @@ static bool finished(const process *p, weir_status ran) {
   return true;
 }
 
+static weir_status add_missing(const process *p, weir__report *r) {
+  const weir__lost *list;
+  int               count = weir__worker_lost(p->worker, &list);
+  for (int i = 0; i < count; i++) {
+    weir__report_missing missing = {p->stream, list[i].from, list[i].to, list[i].count, list[i].why};
+    WEIR_TRY(weir__report_add_missing(r, &missing));
+  }
+  return WEIR_OK;
+}
+
 static weir_status report(process *p, weir_status ran, const char *message) {
   weir__report r = {.run       = p->recipe->run,
                     .complete  = ran >= 0,
@@ -340,6 +350,7 @@ static weir_status report(process *p, weir_status ran, const char *message) {
       weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
   if (status >= 0 && first(p)) status = add_failures(p, &r);
+  if (status >= 0 && first(p)) status = add_missing(p, &r);
   if (status >= 0 && first(p)) status = add_decisions(p, &r);
   if (status >= 0 && first(p)) status = weir__report_write(p->directory, &r);
   weir__report_clear(&r);
