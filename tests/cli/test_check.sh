@@ -34,7 +34,19 @@ when workers are behind, or die
   room: 4 steps for each process, of at most 48.0 KiB for all processes together: 192.0 KiB of shared memory
   checkpoints: every 10.0 s, and at least every 2 steps; they outlive processes, not the node (durable: node)
   workers that die, or are silent for 30.0 s, are started again, at most 3 times in a row'
-same "check" "$expected" "$("$weir" check a.yaml | sed '/^plan/,$d')"
+same "check" "$expected" "$("$weir" check a.yaml | sed '/^placements/,$d')"
+same "placements" "placements, in a step in which everything is due, 1 worker; plan: memory of each
+  * node     copied 48.0 KiB, sent 0 B; slots 192.0 KiB, plan 192.2 KiB
+    transit  copied 48.0 KiB, sent 48.0 KiB; slots 192.0 KiB, plan 192.2 KiB; and one process to forward per node
+    inline   copied 0 B, sent 0 B; slots 0 B, plan 192.2 KiB in as many
+             processes of the simulation, which waits for every step, and dies with the analysis" \
+  "$("$weir" check a.yaml | sed -n '/^placements/,/^plan of/p' | sed '/^plan of/d')"
+sed 's/simulation: {}/simulation: {placement: inline}/' a.yaml >b.yaml
+same "placement inline" "  * inline" "$("$weir" check b.yaml | grep -o '^  \* inline')"
+sed 's/simulation: {}/simulation: {placement: inline, policy: {slots: 3}}/' a.yaml >b.yaml
+"$weir" check b.yaml >out.txt 2>&1 && fault "a policy is accepted with placement inline"
+grep -q 'b.yaml:[0-9]*:[0-9]*: policy is for workers that are behind' out.txt || fault "$(cat out.txt)"
+rm b.yaml out.txt
 same "plan for three workers" "plan of each step, 3 workers" "$("$weir" check a.yaml --workers 3 | grep ^plan)"
 same "rows of the plan" 4 "$("$weir" check a.yaml --workers=3 | sed '1,/^plan/d' | wc -l)"
 # overload TEXT RECIPE-LINES...: what is said of overload and recovery
@@ -43,7 +55,7 @@ overload() {
   shift
   cp a.yaml b.yaml
   for line; do sed -i "$line" b.yaml; done
-  same "$*" "$expected" "$("$weir" check b.yaml | sed '1,/^when workers/d; /^plan/,$d')"
+  same "$*" "$expected" "$("$weir" check b.yaml | sed '1,/^when workers/d; /^placements/,$d')"
   rm b.yaml
 }
 overload '  spill: without room, a step is written to a file in /scratch, of at most 1.0 MiB for each process: at least 21 steps
