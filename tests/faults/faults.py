@@ -2,7 +2,7 @@
 """Kills and stops processes of runs at random, and looks whether anything was harmed or lost.
 
     faults.py [--trials N] [--seed S] [--kinds a,b,...] [--workers 1,2,3] [--ranks 1,2] [--simulations steps,heat]
-              [--build DIR] [--keep] [--table]
+              [--together N] [--build DIR] [--keep] [--table]
 
 A trial is one run of `weir run` in a folder of its own, with one kind of fault at a random moment. It is made from one number,
 which is printed: `faults.py --trials 1 --seed NUMBER` does it again (the moment to some milliseconds). After it these must hold:
@@ -14,290 +14,17 @@ which is printed: `faults.py --trials 1 --seed NUMBER` does it again (the moment
 
 `faults.py --help` lists the kinds."""
 import argparse
-import atexit
 import collections
-import hashlib
-import json
+import concurrent.futures
 import os
 import random
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-STEPS, EVERY_US, POINTS = 400, 5000, 48  # of the simulation `steps`: 2 s
-LATE_S = int(os.environ.get("WEIR_FAULTS_LATE", "60"))  # a run that takes longer hangs
-KEPT = {"recipe.yaml", "run.json", "schema.yaml", "report.json"}  # in the run directory of a complete run
-
-RECIPE = """run: faults
-stream:
-  simulation:
-    policy: {%(policy)s}%(restart)s
-  chunks: {y: 13, x: 17}
-fields:
-  avg:     running_mean(%(field)s, 5)
-  change:  %(field)s - lag(%(field)s, 3)
-  level:   mean(%(field)s)
-  slow:    mean(time_mean(%(field)s))
-outputs:
-  - csv:  {path: level.csv, fields: [level, slow, mean(change), max(avg)]}
-  - zarr: {path: fields.zarr, fields: [avg, change], every: %(every)d}
-checkpoint: {%(checkpoint)s}
-recovery: {retries: %(retries)d, backoff: %(backoff)s, heartbeat: %(heartbeat)s}
-"""
-DEFAULTS = {"policy": "when_full: block, timeout: 2 min, slots: 8", "restart": "", "field": "u", "every": 3,
-            "checkpoint": "every: 0.3 s", "retries": 9, "backoff": "0.2", "heartbeat": "2 s"}
-
-
-class Fault(Exception):
-    """What a trial found wrong."""
-
-
-# ---- processes ----
-
-def processes():
-    """(pid, command line, environment) of the processes that can be read and are no zombies."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                if file.read().rsplit(")", 1)[1].split()[0] in "ZX":
-                    continue
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                line = file.read().decode(errors="replace").split("\0")
-            with open(f"/proc/{name}/environ", "rb") as file:
-                environment = file.read().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        yield int(name), line, environment
-
-
-def is_launcher(line):
-    return os.path.basename(line[0]).startswith(("mpirun", "mpiexec", "orterun", "orted", "hydra", "prte"))
-
-
-class Processes:
-    """Those of one run, by the part they have in it."""
-
-    def __init__(self, directory):
-        self.workers, self.launcher, self.simulation, self.all = [], [], [], []
-        for pid, line, environment in processes():
-            if f"WEIR_RUN={directory}" not in environment:
-                continue
-            self.all.append(pid)
-            if is_launcher(line):
-                if "worker" in line:
-                    self.launcher.append(pid)
-            elif line[1:3] == ["worker", directory]:
-                self.workers.append(pid)
-            elif os.path.basename(line[0]) in ("driver_faults", "heat2d"):
-                self.simulation.append(pid)
-
-
-def send(pids, number):
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
-
-
-def stacks(pids):
-    """Of all threads, for the log of a run that hangs."""
-    text = ""
-    for pid in pids:
-        if shutil.which("gdb"):
-            text += subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 12"], text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False).stdout
-        else:
-            with open(f"/proc/{pid}/wchan", encoding="utf-8") as file:
-                text += f"process {pid} waits in {file.read()}\n"
-    return text
-
-
-# ---- runs ----
-
-class Setting:
-    """Where the programs are, and undisturbed runs that were made already."""
-
-    def __init__(self, build):
-        self.weir = os.path.join(build, "bin", "weir")
-        self.heat = os.path.join(build, "bin", "heat2d")
-        self.steps = os.path.join(build, "tests", "driver_faults")
-        self.folder = tempfile.mkdtemp(prefix="weir-faults.", dir=os.environ.get("TMPDIR", "/tmp"))
-        self.references = {}
-        self.keep = False
-        atexit.register(lambda: None if self.keep else shutil.rmtree(self.folder, ignore_errors=True))
-        version = subprocess.run([self.weir, "version"], text=True, stdout=subprocess.PIPE, check=True).stdout
-        self.mpi = not re.search(r"MPI +none", version)
-
-    def reference(self, simulation):
-        """(files, check sum or message of the simulation, seconds) of an undisturbed run."""
-        if simulation not in self.references:
-            run = Run(self, f"reference-{simulation}", simulation, 1, 1)
-            run.start()
-            if run.wait() != 0:
-                raise Fault(f"the undisturbed run failed: {run.log()}")
-            self.references[simulation] = (outputs(run.folder), run.told(), time.monotonic() - run.began)
-        return self.references[simulation]
-
-
-def outputs(folder):
-    """A hash of each file of the outputs."""
-    files = {}
-    for top in ("level.csv", "fields.zarr"):
-        path = os.path.join(folder, top)
-        names = [path] if os.path.isfile(path) else [os.path.join(d, f) for d, _, fs in os.walk(path) for f in fs]
-        for name in names:
-            with open(name, "rb") as file:
-                files[os.path.relpath(name, folder)] = hashlib.sha256(file.read()).hexdigest()
-    return files
-
-
-class Run:
-    """One `weir run` in a folder of its own."""
-
-    def __init__(self, setting, name, simulation, workers, ranks, **recipe):
-        self.setting, self.simulation, self.workers, self.ranks = setting, simulation, workers, ranks
-        self.folder = os.path.join(setting.folder, name)
-        self.directory = os.path.join(os.path.realpath(setting.folder), name, "faults.run")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.mkdir(self.folder)
-        values = {**DEFAULTS, "field": "u" if simulation == "steps" else "temperature", **recipe}
-        with open(os.path.join(self.folder, "r.yaml"), "w", encoding="utf-8") as file:
-            file.write(RECIPE % values)
-        self.process, self.began, self.parts = None, 0.0, 0
-
-    def command(self, restart=False):
-        if self.simulation == "heat":
-            return [self.setting.heat, "64", "64", "1500", "2"]
-        return [self.setting.steps, str(POINTS), str(STEPS), "1", str(EVERY_US), "kept", "25"] + ["restart"] * restart
-
-    def start(self, *options, restart=False):
-        self.parts += 1
-        ranks = ["--ranks", str(self.ranks)] if self.setting.mpi and self.ranks > 1 else []
-        line = [self.setting.weir, "run", "r.yaml", "--workers", str(self.workers), "--threads", "1", *ranks, *options, "--",
-                *self.command(restart)]
-        with open(self.path(f"out{self.parts}"), "wb") as out, open(self.path(f"err{self.parts}"), "wb") as err:
-            self.process = subprocess.Popen(line, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                            start_new_session=True)
-        self.began = time.monotonic()
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def wait(self):
-        """The exit status; a run that hangs is a fault, with what its processes do."""
-        try:
-            return self.process.wait(LATE_S)
-        except subprocess.TimeoutExpired:
-            left = Processes(self.directory).all
-            text = stacks([self.process.pid] + left)
-            send([self.process.pid] + left, signal.SIGKILL)
-            self.process.wait()
-            with open(self.path("stacks"), "w", encoding="utf-8") as file:
-                file.write(text)
-            raise Fault(f"hangs; see stacks\n{self.log()}") from None
-
-    def log(self):
-        text = ""
-        for part in range(1, self.parts + 1):
-            for name in (f"out{part}", f"err{part}"):
-                with open(self.path(name), encoding="utf-8", errors="replace") as file:
-                    text += f"--- {name}\n{file.read()}"
-        return text
-
-    def told(self):
-        """What the simulation said at its end; None: it did not come so far."""
-        with open(self.path(f"out{self.parts}"), encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-        if self.simulation == "heat":
-            found = [line.split(" on ")[0] for line in lines if line.startswith("heat2d: ")]
-            return {"steps": found[-1], "sum": ""} if found else None
-        found = [json.loads(line) for line in lines if line.startswith("{")]
-        return found[-1] if found else None
-
-    def step(self):
-        """How many steps are done, as the workers say; 0: none."""
-        try:
-            with open(os.path.join(self.directory, "status"), encoding="utf-8") as file:
-                return json.load(file)["steps"]
-        except (OSError, ValueError, KeyError):
-            return 0
-
-    def until(self, fraction):
-        """Wait until so much of the run is done (below 0: so many seconds after the start). False: it ended before."""
-        total = STEPS if self.simulation == "steps" else 750
-        due = self.began - fraction
-        while self.process.poll() is None:
-            if (time.monotonic() >= due) if fraction < 0 else self.step() >= fraction * total:
-                return True
-            time.sleep(0.005)
-        return False
-
-    def until_processes(self, which, seconds=10.0, but=()):
-        """The processes of that part of the run, waited for; [] when the run ends or they do not come."""
-        end = time.monotonic() + seconds
-        while self.process.poll() is None and time.monotonic() < end:
-            found = getattr(Processes(self.directory), which)
-            if found and not set(found) & set(but):
-                return found
-            time.sleep(0.005)
-        return []
-
-    # ---- what must hold afterwards ----
-
-    def expect(self, status, expected):
-        if status not in expected:
-            raise Fault(f"exit status {status}, expected {' or '.join(map(str, expected))}\n{self.log()}")
-
-    def expect_simulation(self):
-        told, whole = self.told(), self.setting.reference(self.simulation)[1]
-        if not told:
-            raise Fault(f"the simulation did not finish\n{self.log()}")
-        for key in ("steps", "sum"):
-            if told[key] != whole[key]:
-                raise Fault(f"the simulation's {key}: {told[key]}, expected {whole[key]}\n{self.log()}")
-        return told
-
-    def expect_outputs(self):
-        have, whole = outputs(self.folder), self.setting.reference(self.simulation)[0]
-        wrong = sorted(name for name in set(have) | set(whole) if have.get(name) != whole.get(name))
-        if wrong:
-            kinds = [("missing " if n not in have else "more " if n not in whole else "differs ") + n for n in wrong[:8]]
-            raise Fault(f"{len(wrong)} of {len(whole)} files: {', '.join(kinds)}\n{self.log()}")
-
-    def expect_prefix(self):
-        """Rows of the table are the first ones of the undisturbed run, whole; chunks are those, too."""
-        with open(self.path("level.csv"), "rb") as file:
-            have = file.read()
-        with open(os.path.join(self.setting.folder, f"reference-{self.simulation}", "level.csv"), "rb") as file:
-            whole = file.read()
-        if not whole.startswith(have) or (have and not have.endswith(b"\n")):
-            raise Fault(f"level.csv is not the beginning of the undisturbed one: ... {have[-200:]!r}\n{self.log()}")
-        mine, reference = outputs(self.folder), self.setting.reference(self.simulation)[0]
-        for name, digest in mine.items():
-            if name.rsplit("/", 1)[-1][:1].isdigit() and "/step/" not in name and "/time/" not in name \
-                    and digest != reference.get(name):
-                raise Fault(f"{name} differs from the undisturbed run\n{self.log()}")
-
-    def expect_clean(self, kept=()):
-        left = [f"{pid} {' '.join(line)}" for pid, line, environment in processes()
-                if f"WEIR_RUN={self.directory}" in environment]
-        if left:
-            send(Processes(self.directory).all, signal.SIGKILL)
-            raise Fault(f"processes are left: {'; '.join(left)}\n{self.log()}")
-        names = set(os.listdir(self.directory)) - KEPT - set(kept)
-        if names:
-            raise Fault(f"left in the run directory: {', '.join(sorted(names))}\n{self.log()}")
-        names = [name for name in os.listdir("/dev/shm") if "weir" in name]
-        if names:
-            raise Fault(f"left in /dev/shm: {', '.join(names)}\n{self.log()}")
-
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from runs import LATE_S, Fault, Processes, Run, Setting, send, stacks  # noqa: E402
 
 # ---- kinds of trials ----
 
@@ -330,6 +57,7 @@ def strike(run, rng, which, number=signal.SIGKILL, everybody=False, but=()):
     found = sorted(run.until_processes(which, but=but))
     victims = found if everybody else [rng.choice(found)] if found else []
     send(victims, number)
+    run.met = run.met or bool(victims)
     return victims
 
 
@@ -467,6 +195,7 @@ def kill_supervisor(run, rng):
     met = run.until(moment(rng)) and run.process.poll() is None
     if met:
         run.process.kill()
+        run.met = True
     status = run.wait()
     if met and status:
         wait_left(run)
@@ -487,6 +216,7 @@ def kill_supervisor_and_worker(run, rng):
     met = run.until(rng.uniform(0.0, 0.9)) and run.process.poll() is None
     if met:
         run.process.kill()
+        run.met = True
         time.sleep(rng.uniform(0.0, 0.2))
         strike(run, rng, "workers")
     run.wait()
@@ -515,15 +245,18 @@ def exhaust_retries(run, rng):
     run.expect_clean(["checkpoint"])
 
 
-# what differs in the recipe
+# what differs in the recipe: one of these
+EVERY_STEP = {"checkpoint": "every: 1 step"}  # the run ends right at a checkpoint
 RECIPES = {
-    "restart_simulation": {"restart": "\n    restart: yes"},
-    "kill_supervisor_and_worker": {"policy": "when_full: block, timeout: 3 s, slots: 8"},
-    "exhaust_retries": {"retries": 2, "backoff": "0.1"},
+    "kill_simulation": [{}, EVERY_STEP],
+    "kill_simulation_and_worker": [{}, EVERY_STEP],
+    "restart_simulation": [{"restart": "\n    restart: yes"}, {"restart": "\n    restart: yes", **EVERY_STEP}],
+    "kill_supervisor_and_worker": [{"policy": "when_full: block, timeout: 3 s, slots: 8"}],
+    "exhaust_retries": [{"retries": 2, "backoff": "0.1"}],
 }
 
 Trial = collections.namedtuple("Trial", "number kind simulation workers ranks")
-Result = collections.namedtuple("Result", "trial message seconds")
+Result = collections.namedtuple("Result", "trial message met seconds")
 
 
 def plan(number, kinds, workers, ranks, simulations, mpi):
@@ -537,41 +270,44 @@ def plan(number, kinds, workers, ranks, simulations, mpi):
 
 
 def one(setting, trial, rng):
-    """Do a trial: None, or what was wrong."""
-    run = Run(setting, f"trial-{trial.number}", trial.simulation, trial.workers, trial.ranks, **RECIPES.get(trial.kind, {}))
+    """Do a trial: what was wrong (None: nothing), and whether the fault met the run before it ended."""
+    run = Run(setting, f"trial-{trial.number}", trial.simulation, trial.workers, trial.ranks,
+              **rng.choice(RECIPES.get(trial.kind, [{}])))
     setting.reference(trial.simulation)
     try:
         KINDS[trial.kind][0](run, rng)
     except Fault as fault:
-        return str(fault)
+        return str(fault), run.met
     finally:
         if run.process and run.process.poll() is None:
             run.process.kill()
         send(Processes(run.directory).all, signal.SIGKILL)
     shutil.rmtree(run.folder)
-    return None
+    return None, run.met
 
 
-def trials(setting, numbers, kinds, workers=(1, 2, 3), ranks=(1, 2), simulations=("steps", "heat"), until=None):
+def trials(setting, numbers, kinds, workers=(1, 2, 3), ranks=(1, 2), simulations=("steps", "heat"), together=1, until=None):
     """Do the trials of these numbers, as many as there is time for (`until`: monotonic); the results."""
-    results = []
-    for number in numbers:
+    def do(number):
         trial, rng = plan(number, list(kinds), workers, ranks, simulations, setting.mpi)
         if KINDS[trial.kind][2] > 1 and not setting.mpi or until and time.monotonic() > until:
-            continue
+            return None
         began = time.monotonic()
-        message = one(setting, trial, rng)
-        results.append(Result(trial, message, time.monotonic() - began))
+        result = Result(trial, *one(setting, trial, rng), time.monotonic() - began)
         print(f"{number:6d}  {trial.kind:27s} {trial.simulation:5s} workers {trial.workers} ranks {trial.ranks} "
-              f"{results[-1].seconds:6.1f} s  {'FAULT: ' + message if message else 'fine'}", flush=True)
-    return results
+              f"{result.seconds:6.1f} s  {'FAULT: ' + result.message if result.message else 'fine' if result.met else 'fine, but met nobody'}", flush=True)
+        return result
+    for simulation in simulations:
+        setting.reference(simulation)
+    with concurrent.futures.ThreadPoolExecutor(together) as pool:
+        return [result for result in pool.map(do, numbers) if result]
 
 
 def table(results):
     """Lines for docs/reliability.md."""
-    lines = ["| kind | trials | without a fault | longest |", "|---|---|---|---|"]
+    lines = ["| what was done | trials | simulation unharmed, same bytes | longest |", "|---|---|---|---|"]
     for name, (function, _, _) in KINDS.items():
-        some = [r for r in results if r.trial.kind == name]
+        some = [r for r in results if r.trial.kind == name and r.met]
         if some:
             text = " ".join(function.__doc__.split())
             lines.append(f"| {text} | {len(some)} | {sum(not r.message for r in some)} | {max(r.seconds for r in some):.1f} s |")
@@ -588,6 +324,7 @@ def main():
     parser.add_argument("--workers", default="1,2,3")
     parser.add_argument("--ranks", default="1,2")
     parser.add_argument("--simulations", default="steps,heat")
+    parser.add_argument("--together", type=int, default=1, help="so many at the same time")
     parser.add_argument("--build", default=os.environ.get("WEIR_BUILD", "build"))
     parser.add_argument("--keep", action="store_true", help="the folders of all that failed")
     parser.add_argument("--table", action="store_true")
@@ -599,7 +336,7 @@ def main():
     setting.keep = options.keep
     results = trials(setting, range(options.seed, options.seed + options.trials), kinds,
                      [int(n) for n in options.workers.split(",")], [int(n) for n in options.ranks.split(",")],
-                     options.simulations.split(","))
+                     options.simulations.split(","), options.together)
     if options.table:
         print(table(results))
     faults = sum(r.message is not None for r in results)
