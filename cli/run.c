@@ -122,8 +122,9 @@ static weir_status prepare(run *r) {
   if (r->recipe->stream.is_files && r->command)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is files, but a command to run is given", r->recipe_path);
   if (r->recipe->stream.placement == WEIR__PLACEMENT_INLINE && !r->command)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: placement inline needs the command of the simulation after --, which does "
-                                     "the analysis itself",
+    return WEIR_FAIL(WEIR_ERR_INPUT,
+                     "%s: placement inline needs the command of the simulation after --, which does "
+                     "the analysis itself",
                      r->recipe_path);
   if (r->command) WEIR_TRY(weir__launch_executable(r->command[0]));
   const weir__place *restart = &r->recipe->stream.restart.place;
@@ -141,8 +142,8 @@ static weir_status make_directory(run *r) {
     sprintf(path, "%s.run", r->recipe->run);
     r->directory_path = path;
   }
-  weir__run_settings settings = {r->recipe_path, r->workers, r->threads, r->set, r->sets,
-                                 r->trace ? r->trace : "",     r->replay ? r->replay : ""};
+  weir__run_settings settings = {
+      r->recipe_path, r->workers, r->threads, r->set, r->sets, r->trace ? r->trace : "", r->replay ? r->replay : ""};
   if (!r->resume && !settings.workers) settings.workers = r->recipe->workers ? r->recipe->workers : 1;
   weir_status status = r->resume ? weir__run_directory_resume(r->directory_path, &r->arena, &settings, &r->directory)
                                  : weir__run_directory_make(r->directory_path, &settings, &r->directory);

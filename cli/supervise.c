@@ -71,8 +71,8 @@ static weir_status start_workers(supervision *s) {
     return weir__launch_engine(s->arena, self, &s->engine);
   }
   /* how many jobs of workers there were before, whatever ended them */
-  int     restart = s->worker_retries.total + s->simulation_retries.total;
-  int     all     = s->workers + forwarders(s);
+  int         restart  = s->worker_retries.total + s->simulation_retries.total;
+  int         all      = s->workers + forwarders(s);
   char *const worker[] = {self, "worker", s->directory->path, NULL};
   weir__watch_begin(s->watch);
   s->gone   = -1;
@@ -278,7 +278,8 @@ static weir_status look(supervision *s, progress *p) {
   if (s->simulation_end) after_simulation(s);
   if (s->simulation_end && !works(s) && !s->again && !s->workers_over)
     lose(s, "the workers have ended", "; the simulation has ended as well");
-  if (s->workers_over && !s->again && !is_inline(s)) weir__check_abandon_all(s->directory->path, "the workers have ended");
+  if (s->workers_over && !s->again && !is_inline(s))
+    weir__check_abandon_all(s->directory->path, "the workers have ended");
   if (works(s) || (is_inline(s) && simulates(s))) progress_show(p, s->directory->path);
   return start_due(s);
 }

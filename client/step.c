@@ -19,8 +19,7 @@ weir_status client_need_scratch(weir_stream *self, int piece) {
  * out for want of room has none. */
 static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
   weir_view to;
-  if (self->engine && !self->out.field[self->out.piece[piece].field].is_static)
-    return client_refer(self, piece, whole);
+  if (self->engine && !self->out.field[self->out.piece[piece].field].is_static) return client_refer(self, piece, whole);
   WEIR_TRY(weir__writer_view(self->writer, piece, &to));
   int64_t spent = 0;
   if (to.data) {
@@ -271,8 +270,8 @@ weir_status weir_step_end(weir_stream *stream) {
   if (!stream->in_step) return client_keep(stream, WEIR_FAIL(WEIR_ERR_STATE, "a step was ended that had not begun"));
   stream->in_step = false;
   if (!stream->active) return WEIR_OK;
-  weir_status status = weir__writer_end(stream->writer, stream->why[0] ? stream->why : NULL);
-  bool goes_on = !status || status == WEIR_ERR_STATE || status == WEIR_ERR_IO; /* only this step is lost */
+  weir_status status  = weir__writer_end(stream->writer, stream->why[0] ? stream->why : NULL);
+  bool        goes_on = !status || status == WEIR_ERR_STATE || status == WEIR_ERR_IO; /* only this step is lost */
   if (goes_on && stream->engine) return run_step(stream, status);
   if (!status) return WEIR_OK;
   return goes_on ? client_keep(stream, status) : client_disable(stream, status);

@@ -26,7 +26,7 @@ weir_status client_end(weir_stream *self) {
   if (self->writer) client_take_parameters(self);
   weir__writer_destroy(&self->writer, NULL);
   self->on = self->in_step = self->active = false;
-  weir_status status = client_engine_close(self);
+  weir_status status                      = client_engine_close(self);
   return client_note(self, status < 0 ? status : WEIR_FAIL(WEIR_ERR_GONE, "the analysis has ended"));
 }
 

@@ -211,8 +211,8 @@ module weir
 contains
 
   !> Open a stream as process `rank` (from 0) of `size`. `run`: the run directory, instead of the environment variable WEIR_RUN;
-  !> `attach_timeout`: seconds that the first step waits for workers. `comm`: the communicator of these processes (its integer handle), which a run
-  !> with placement inline needs when they are several.
+  !> `attach_timeout`: seconds that the first step waits for workers. `comm`: the communicator of these processes (its
+  !> integer handle), which a run with placement inline needs when they are several.
   subroutine weir_open(stream, name, rank, size, run, time_units, calendar, attach_timeout, comm, ierr)
     type(weir_stream_f), intent(out)       :: stream
     character(len=*), intent(in)           :: name

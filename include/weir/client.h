@@ -52,7 +52,7 @@ typedef struct weir_stream_options {
   const char *calendar;       /**< as in CF: "noleap", ...; NULL: unknown */
   double      attach_timeout; /**< seconds the first step waits for workers; 0: WEIR_ATTACH_TIMEOUT, or else 60 */
   bool        has_comm;       /**< `comm` is given. Only a run with placement inline looks at it, see above */
-  int         comm;           /**< a communicator of just these processes, in the order of their ranks: MPI_Comm_c2f(...) */
+  int         comm; /**< a communicator of just these processes, in the order of their ranks: MPI_Comm_c2f(...) */
 } weir_stream_options;
 
 /** Open a stream, as process `rank` of `size` that will all do so.  Local.

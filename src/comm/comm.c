@@ -21,7 +21,7 @@ struct weir__comm {
   bool finalize;  /* this library initialised MPI */
   int  exchanges; /* so far */
 #ifdef WEIR_HAVE_MPI
-  MPI_Comm     handle; /* a duplicate of our own; MPI_COMM_NULL for one process */
+  MPI_Comm           handle; /* a duplicate of our own; MPI_COMM_NULL for one process */
   weir__notice_sent *notice; /* sends of notices not known to be complete */
   size_t             notices, notice_capacity;
 #endif
@@ -267,8 +267,7 @@ weir_status weir__agreement_start(weir__agreement *self, const int64_t *values) 
   memcpy(self->value, values, (size_t)self->count * sizeof *values);
   self->running = true;
   if (self->comm->size > 1)
-    MPI_TRY(
-        MPI_Iallreduce(MPI_IN_PLACE, self->value, self->count, MPI_INT64_T, MPI_MIN, self->handle, &self->request));
+    MPI_TRY(MPI_Iallreduce(MPI_IN_PLACE, self->value, self->count, MPI_INT64_T, MPI_MIN, self->handle, &self->request));
   return WEIR_OK;
 }
 

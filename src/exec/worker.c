@@ -28,9 +28,9 @@ static weir_status send_packed(weir__worker *w, bool *some) {
     int64_t              slot  = entry / (uint32_t)p->messages_out;
     const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
     head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
-    int64_t began              = weir__worker_watch(w);
-    char                *buffer = m->buffer + (size_t)slot * m->stride;
-    weir__message_head   first;
+    int64_t            began   = weir__worker_watch(w);
+    char              *buffer  = m->buffer + (size_t)slot * m->stride;
+    weir__message_head first;
     memcpy(&first, buffer, sizeof first);
     WEIR_TRY(weir__request_send(w->requests, weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out),
                                 buffer, (size_t)first.bytes, m->peer, weir__worker_tag(w, m, slot)));
@@ -365,8 +365,8 @@ static int by_value(const void *a, const void *b) {
 void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
   *stats = w->stats;
   if (w->intake) {
-    stats->blocked_ns    = weir__intake_blocked_ns(w->intake);
-    stats->intake_bytes  = weir__intake_bytes(w->intake);
+    stats->blocked_ns   = weir__intake_blocked_ns(w->intake);
+    stats->intake_bytes = weir__intake_bytes(w->intake);
     weir__intake_counts(w->intake, stats);
   }
   int64_t sorted[WEIR__LATENCIES];

@@ -78,8 +78,8 @@ static weir_status add_operator(weir__operator_set *set, const weir_operator *op
   return WEIR_OK;
 }
 
-/* Operators take weir's functions from whoever loads them. The command offers its own to all; a library that a simulation
- * has loaded for itself (placement inline) must be asked to. */
+/* Operators take weir's functions from whoever loads them. The command offers its own to all; a library that a
+ * simulation has loaded for itself (placement inline) must be asked to. */
 static void offer_functions(void) {
   Dl_info us;
   if (dladdr(symbol, &us) && us.dli_fname) dlopen(us.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);

@@ -31,8 +31,8 @@ typedef struct weir__recipe_output {
   weir__recipe_text        called;   /* `name:`, which rules know it by; text NULL: none */
   bool                     inactive; /* not written until a rule starts it */
   bool                     steered;  /* a rule starts, stops or changes it */
-  const weir__recipe_text *field; /* names or expressions; one for a plot */
-  const char *const       *name;  /* of each field in the output */
+  const weir__recipe_text *field;    /* names or expressions; one for a plot */
+  const char *const       *name;     /* of each field in the output */
   int                      fields;
   weir__every              every;
   const char              *codec; /* zarr: a name of weir__recipe_codecs; NULL: default */
@@ -65,9 +65,9 @@ typedef struct weir__recipe_parameter {
 } weir__recipe_parameter;
 
 typedef struct weir__recipe_schema {
-  const char                  *time_units, *calendar; /* NULL: unknown */
-  const weir__recipe_expected *field;
-  int                          fields;
+  const char                   *time_units, *calendar; /* NULL: unknown */
+  const weir__recipe_expected  *field;
+  int                           fields;
   const weir__recipe_parameter *parameter; /* that the simulation declares */
   int                           parameters;
 } weir__recipe_schema;
@@ -82,7 +82,8 @@ typedef struct weir__join {
   weir__place    place;
 } weir__join;
 
-/* Where the analysis of a simulation runs: beside it on its node; there, fed by workers that only forward; inside it. */
+/* Where the analysis of a simulation runs: beside it on its node; there, fed by workers that only forward; inside it.
+ */
 typedef enum weir__placement { WEIR__PLACEMENT_NODE, WEIR__PLACEMENT_TRANSIT, WEIR__PLACEMENT_INLINE } weir__placement;
 extern const char *const weir__placements[]; /* their words, then NULL */
 
@@ -115,10 +116,10 @@ typedef struct weir__recipe_stream {
 
 /* What a rule does; names are resolved once the stream is known. */
 typedef struct weir__recipe_action {
-  weir__steering_kind  kind;
-  weir__recipe_text name;  /* of the parameter or output */
-  weir__recipe_text value; /* SET: an expression */
-  weir__every       every; /* EXTRACT */
+  weir__steering_kind kind;
+  weir__recipe_text   name;  /* of the parameter or output */
+  weir__recipe_text   value; /* SET: an expression */
+  weir__every         every; /* EXTRACT */
 } weir__recipe_action;
 
 typedef struct weir__recipe_rule {
@@ -173,7 +174,7 @@ typedef struct weir__recipe {
   bool                      has_steering; /* asked for by itself: parameters may change */
   int64_t                   delay;        /* published steps from a decision to its effect; 0: default */
   weir__place               steering_place;
-  const char               *replay;       /* a log whose decisions are taken instead; NULL: none */
+  const char               *replay;     /* a log whose decisions are taken instead; NULL: none */
   weir__on_failure          on_failure; /* of what has no policy of its own */
   weir__recipe_policy      *policy;
   int                       policies;

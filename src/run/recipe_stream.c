@@ -34,8 +34,9 @@ static weir_status read_placement(void *context, const weir__yaml *value) {
 }
 
 static weir_status read_simulation(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"policy", read_policy}, {"attach", read_attach}, {"restart", read_restart},
-                                        {"placement", read_placement}, {"delay", NULL}, {0}};
+  static const weir__yaml_key keys[] = {{"policy", read_policy},   {"attach", read_attach},
+                                        {"restart", read_restart}, {"placement", read_placement},
+                                        {"delay", NULL},           {0}};
   ((reading *)context)->simulation   = true;
   return weir__yaml_read(value, "simulation", keys, context);
 }

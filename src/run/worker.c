@@ -51,11 +51,11 @@ typedef struct weir__process {
   bool                 resumed; /* it does */
   bool                 again;   /* another one follows */
   weir__run_status     status;
-  weir__live         *live;
-  char                stream[WEIR__CHANNEL_NAME_MAX + 1]; /* its name */
-  int64_t             start_ns, status_ns; /* clock */
-  int64_t             file_time_ns;        /* of run.json: files changed later are ours */
-  bool                finished; /* to the end of the streams, though something failed on the way */
+  weir__live          *live;
+  char                 stream[WEIR__CHANNEL_NAME_MAX + 1]; /* its name */
+  int64_t              start_ns, status_ns;                /* clock */
+  int64_t              file_time_ns;                       /* of run.json: files changed later are ours */
+  bool                 finished; /* to the end of the streams, though something failed on the way */
 } process;
 
 int weir__exit_status(weir_status status) {
@@ -208,8 +208,8 @@ static weir_status write_schema(const process *p) {
 /* ---- the graph and the outputs ---- */
 
 static weir_status build(process *p) {
-  weir_status status = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined), &p->graph,
-                                          &p->steering);
+  weir_status status  = weir__recipe_graph(p->recipe, &p->operators, &p->schema, weir__joined_schemas(p->joined),
+                                           &p->graph, &p->steering);
   const int  *trigger = NULL;
   if (status >= 0) status = weir__outputs_resolve(p->recipe, p->graph, &p->outputs);
   if (status >= 0) status = weir__outputs_triggers(p->outputs, &trigger);
@@ -264,24 +264,24 @@ static weir_status spill_options(process *p, weir__text *path) {
 static weir_status settle_options(process *p) {
   const weir__recipe_stream *s    = &p->recipe->stream;
   weir__text                 path = {0};
-  p->options                      = (weir__worker_options){.threads          = p->recipe->threads,
-                                                           .steps_in_flight  = p->recipe->steps_in_flight,
-                                                           .slots            = s->slots,
-                                                           .pin              = p->recipe->pin,
-                                                           .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
-                                                           .holes            = s->holes,
-                                                           .policy           = s->policy,
-                                                           .fallback         = s->fallback,
-                                                           .agree_steps      = s->policy == WEIR__POLICY_DROP_NEWEST ||
-                                                                          s->policy == WEIR__POLICY_DROP_OLDEST ||
-                                                                          s->fallback == WEIR__FALLBACK_DROP,
-                                                           .joined           = &p->joined_source,
-                                                           .progress         = on_progress,
-                                                           .progress_self    = p,
-                                                           .beat             = on_beat,
-                                                           .beat_self        = p,
-                                                           .trace_events = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
-  weir_status status              = WEIR_OK;
+  p->options =
+      (weir__worker_options){.threads          = p->recipe->threads,
+                             .steps_in_flight  = p->recipe->steps_in_flight,
+                             .slots            = s->slots,
+                             .pin              = p->recipe->pin,
+                             .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
+                             .holes            = s->holes,
+                             .policy           = s->policy,
+                             .fallback         = s->fallback,
+                             .agree_steps      = s->policy == WEIR__POLICY_DROP_NEWEST ||
+                                            s->policy == WEIR__POLICY_DROP_OLDEST || s->fallback == WEIR__FALLBACK_DROP,
+                             .joined        = &p->joined_source,
+                             .progress      = on_progress,
+                             .progress_self = p,
+                             .beat          = on_beat,
+                             .beat_self     = p,
+                             .trace_events  = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
+  weir_status status = WEIR_OK;
   if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
     p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;
     p->options.pin         = false; /* its thread is not ours to bind */
@@ -305,17 +305,18 @@ static weir_status add_decisions(const process *p, weir__report *r) {
   weir__steering_summary_get(p->steering, &s);
   r->decisions = s.rules + s.people;
   if (!s.message) return WEIR_OK;
-  return weir__report_add_failure(r, &(weir__report_failure){.field = "steering", .policy = "skip", .message = s.message,
-                                                             .steps = s.refused, .first_step = s.step});
+  return weir__report_add_failure(
+      r, &(weir__report_failure){
+             .field = "steering", .policy = "skip", .message = s.message, .steps = s.refused, .first_step = s.step});
 }
 
 static weir_status add_failures(const process *p, weir__report *r) {
   const weir__failure *list;
   int                  count = weir__worker_failures(p->worker, &list);
   for (int i = 0; i < count; i++)
-    WEIR_TRY(weir__report_add_failure(
-        r, &(weir__report_failure){list[i].name, weir__recipe_policies[list[i].node->on_failure], list[i].steps,
-                                   list[i].first_step, list[i].message}));
+    WEIR_TRY(weir__report_add_failure(r, &(weir__report_failure){list[i].name,
+                                                                 weir__recipe_policies[list[i].node->on_failure],
+                                                                 list[i].steps, list[i].first_step, list[i].message}));
   return WEIR_OK;
 }
 
@@ -340,14 +341,15 @@ static weir_status add_missing(const process *p, weir__report *r) {
 }
 
 static weir_status report(process *p, weir_status ran, const char *message) {
-  weir__report r = {.run       = p->recipe->run,
-                    .complete  = ran >= 0,
-                    .simulated = !p->recipe->stream.is_files,
-                    .message   = ran >= 0 ? NULL : p->finished ? "some fields or outputs failed" : message,
-                    .trace     = p->recipe->trace,
-                    .threads   = p->hosted ? p->options.threads : p->recipe->threads};
-  weir_status status =
-      weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
+  weir__report r     = {.run       = p->recipe->run,
+                        .complete  = ran >= 0,
+                        .simulated = !p->recipe->stream.is_files,
+                        .message   = ran >= 0      ? NULL
+                                     : p->finished ? "some fields or outputs failed"
+                                                   : message,
+                        .trace     = p->recipe->trace,
+                        .threads   = p->hosted ? p->options.threads : p->recipe->threads};
+  weir_status status = weir__run_figures(p->comm, p->worker, p->stream, p->processes, weir__live_restarts(p->live), &r);
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
   if (status >= 0 && first(p)) status = add_failures(p, &r);
   if (status >= 0 && first(p)) status = add_missing(p, &r);
@@ -411,7 +413,7 @@ static void end_life(process *p) {
 static weir_status live(process *p) {
   weir_status status = weir__checkpoint_find(p->comm, &p->options, &p->resume);
   if (status < 0) return status;
-  p->resumed = status == WEIR_OK;
+  p->resumed         = status == WEIR_OK;
   p->status.restored = p->resumed;
   p->status.from     = p->resume.step;
   WEIR_TRY(build(p));

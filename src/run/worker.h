@@ -10,7 +10,8 @@
  * worker only). */
 weir_status weir__run_worker(const char *directory, const volatile int *stop, bool *speaks);
 
-/* The same in processes of the simulation, each a worker: collective over them, as channel/engine.h has it (run/inline.c).
+/* The same in processes of the simulation, each a worker: collective over them, as channel/engine.h has it
+ * (run/inline.c).
  * `*entered` is set even on failure, unless memory is short; then only leave follows. */
 typedef struct weir__process weir__process;
 weir_status weir__run_enter(const weir__engine_terms *terms, const char *wrong, weir__process **entered);

@@ -264,7 +264,7 @@ static weir__graph *build(const weir__intake *intake) {
     int                  node = source[outputs[i].field];
     if (outputs[i].made != PLAIN) node = add(g, op[outputs[i].made], NULL, node);
     if (outputs[i].made == TOTAL) {
-      static const int nowhere[VALUES - 1] = {-1, -1, -1, -1}; /* parameters of the recipe alone */
+      static const int    nowhere[VALUES - 1] = {-1, -1, -1, -1}; /* parameters of the recipe alone */
       static const double before[VALUES - 1];
       g->decisions = (weir__decisions){.node       = add(g, &decide, NULL, node),
                                        .delay      = 1,
@@ -350,7 +350,8 @@ static void run(int forwarders, int threads) {
   if (first) where = scene_open();
   assert_int_equal(weir__comm_broadcast(comm, where.run, sizeof where.run, 0), WEIR_OK);
   for (int i = 0; first && i < PROCESSES; i++) pid[i] = start_process(where.run, i);
-  if (weir__intake_open(comm, where.run, "sim", &(weir__intake_options){.seconds = 30}, &intake) < 0) fail_msg("%s", weir_error_last());
+  if (weir__intake_open(comm, where.run, "sim", &(weir__intake_options){.seconds = 30}, &intake) < 0)
+    fail_msg("%s", weir_error_last());
   weir__graph *g = build(intake);
   if (weir__worker_create(g, comm, NULL, intake, &options, &worker) < 0) fail_msg("%s", weir_error_last());
   if (weir__comm_rank(comm) < forwarders) assert_owns_nothing(worker->plan);

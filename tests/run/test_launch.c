@@ -79,7 +79,8 @@ static void environment(void **state) {
   assert_true(has(env, "OMPI_MCA_btl=self,vader"));
   assert_true(has(env, "PATH="));
   unsetenv("OMPI_MCA_btl");
-  assert_int_equal(weir__launch_environment(&arena, &(weir__launch_run){"/some/a.run", 12, "inline", "/lib/e.so"}, &env), WEIR_OK);
+  assert_int_equal(
+      weir__launch_environment(&arena, &(weir__launch_run){"/some/a.run", 12, "inline", "/lib/e.so"}, &env), WEIR_OK);
   assert_true(has(env, "WEIR_RUN=/some/a.run"));
   assert_true(has(env, "WEIR_RESTART=12"));
   assert_true(has(env, "WEIR_SUPERVISED=1"));
