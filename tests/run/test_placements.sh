@@ -107,7 +107,7 @@ sed 's/PLACE/inline/; s/every: 8/every: 500/; s/^run: heat/&\ncheckpoint: {every
 (cd long && "$weir" run heat.yaml --ranks 2 -- "$heat" 64 64 6000 10 > log 2>&1) || fail "long: exit $?" long/log
 (cd again && exec "$weir" run heat.yaml --ranks 2 -- sh -c 'echo $$ >> pids; exec "$@"' sh "$heat" 64 64 6000 10 > log 2>&1) &
 job=$!
-for i in $(seq 200); do if [ "$(wc -l < again/heat.csv 2>/dev/null || echo 0)" -gt 60 ]; then break; fi; sleep 0.05; done
+for i in $(seq 200); do if [ -e again/heat.csv ] && [ "$(wc -l < again/heat.csv)" -gt 60 ]; then break; fi; sleep 0.05; done
 kill -KILL "$(head -n 1 again/pids)"
 if wait $job; then fail "nobody saw that the simulation was killed" again/log; fi
 ls again/heat.run/checkpoint/* > /dev/null || fail "no checkpoint" again/log
