@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 11, CASES = 4, SHORT = 100, LONG = 900, CELLS = 192 };
+enum { ROUNDS = 11, CASES = 4, SHORT = 50, LONG = 450, CELLS = 192 };
 static const char *const cases[CASES] = {"alone", "inline", "node", "transit"};
 
 static void write_text(const char *folder, const char *name, const char *text) {
@@ -81,6 +81,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   bench_open("placement");
+  setvbuf(stdout, NULL, _IOLBF, 0);
   const char *folder = bench_folder();
   write_inputs(folder);
   for (int c = 0; c < CASES; c++) {
