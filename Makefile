@@ -3,6 +3,7 @@
 #   make test       all tests, optimised and under the sanitizers; what .ci/run runs
 #   make test-long  those that take minutes or hours
 #   make demo       an ocean gyre and its analysis, from nothing: installs what is missing, builds, runs
+#   make twin       a twin experiment: observations draw a model to the truth through weir
 #   make bench      measurements
 #   make install    PREFIX=/usr/local
 #   make clean
@@ -14,7 +15,7 @@ CONFIGURE = $(CMAKE) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) --preset
 BUILD     = $(CMAKE) --build --preset
 CTEST     = ctest --output-on-failure --no-tests=error
 
-.PHONY: all test test-release test-dev test-tsan test-long demo bench install clean packages
+.PHONY: all test test-release test-dev test-tsan test-long demo twin bench install clean packages
 all:
 	$(CONFIGURE) release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	$(BUILD) release -j $(JOBS)
@@ -49,6 +50,11 @@ demo: packages
 	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 4 -- ../build/apps/gyre/gyre gyre.nml
 	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and pictures: zeta_*.png, spectrum_*.png"
 
+# Python is Debian's, where numpy, netCDF4 and zarr are.
+twin: packages
+	$(MAKE) all
+	/usr/bin/python3 examples/twin/twin.py twin --workers 2 --ranks 2
+
 bench: all
 	$(CMAKE) --build build --target bench
 
@@ -56,4 +62,4 @@ install: all
 	$(CMAKE) --install build
 
 clean:
-	rm -rf build build-dev build-tsan build-serial demo
+	rm -rf build build-dev build-tsan build-serial demo twin

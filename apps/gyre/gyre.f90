@@ -67,6 +67,7 @@ contains
     if (cfg%restart_read /= '') then
       call restart_read(cfg%restart_read, t, cfg, first, mean_eta0, s, error)
       call stop_on(error, bad_input)
+      if (cfg%restart_step >= 0) first = cfg%restart_step
     end if
     if (cfg%nsteps > huge(1) - 1 - first) call stop_on('nsteps: more steps than can be counted', bad_input)
     call ocean_refresh(t, s)

@@ -24,6 +24,7 @@ module gyre_config
     real(dp) :: bump = 0, bump_radius = 200.0e3_dp, noise = 0
     integer :: seed = 1
     logical :: assimilate = .false.
+    integer :: restart_step = -1
   end type config
 
 contains
@@ -99,14 +100,15 @@ contains
     character(len=*), intent(in) :: lines(:), path
     type(config), intent(out) :: cfg
     character(len=*), intent(out) :: error
-    integer :: nx, ny, nsteps, npx, npy, output_every, diagnostics_every, restart_every, seed, status
+    integer :: nx, ny, nsteps, npx, npy, output_every, diagnostics_every, restart_every, seed, status, &
+      restart_step
     real(dp) :: lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, bump, bump_radius, noise
     character(len=line_length) :: restart_read, restart_write, budget_file
     logical :: assimilate
     character(len=200) :: reason
     namelist /gyre/ nx, ny, lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, nsteps, npx, npy, &
       output_every, diagnostics_every, restart_every, restart_read, restart_write, budget_file, bump, bump_radius, &
-      noise, seed, assimilate
+      noise, seed, assimilate, restart_step
 
     error = ''
     call move(.true.)
@@ -130,10 +132,11 @@ contains
         restart_read = c%restart_read; restart_write = c%restart_write; budget_file = c%budget_file
         bump = c%bump; bump_radius = c%bump_radius; noise = c%noise; seed = c%seed
         assimilate = c%assimilate
+        restart_step = c%restart_step
       else
         cfg = config(nx, ny, lx, ly, depth, gravity, density, latitude, tau0, cd, nu, dt, ndays, nsteps, npx, npy, &
                      output_every, diagnostics_every, restart_every, restart_read, restart_write, budget_file, bump, &
-                     bump_radius, noise, seed, assimilate)
+                     bump_radius, noise, seed, assimilate, restart_step)
       end if
     end subroutine move
 
@@ -168,6 +171,8 @@ contains
     call require(c%output_every >= 0 .and. c%diagnostics_every >= 0 .and. c%restart_every >= 0, &
                  'output_every, diagnostics_every and restart_every must not be negative (0: never)')
     call require(c%restart_every == 0 .or. c%restart_write /= '', 'restart_every needs restart_write, a file name')
+    call require(c%restart_step >= -1 .and. c%restart_step < huge(1), 'restart_step must not be negative')
+    call require(c%restart_step < 0 .or. c%restart_read /= '', 'restart_step needs restart_read, a file name')
     call require(c%budget_file == '' .or. c%diagnostics_every > 0, 'budget_file needs diagnostics_every above 0')
     call require(.not. c%assimilate .or. c%output_every > 0, 'assimilate needs output_every above 0')
     call require(abs(c%bump) < c%depth / 2 .and. abs(c%noise) < c%depth / 2 .and. c%bump_radius > 0, &

@@ -62,6 +62,16 @@ def main():
             spoil(path, path + "4", lambda d: d[:place] + bytes([d[place] ^ 4]) + d[place + 1:])
             refused(folder, "checksum", processes=2 if place == 100 else 1, nsteps=1, restart_read="r4", **grid)
         gyre.run(folder, nsteps=1, restart_read="r", **grid)  # the file itself is good
+        refused(folder, "restart_step needs", nsteps=1, restart_step=0, **grid)
+        refused(folder, "restart_step must", nsteps=1, restart_read="r", restart_step=-2, **grid)
+        refused(folder, "more steps than", nsteps=9, restart_read="r", restart_step=2**31 - 5, **grid)
+        for number, last in ((None, 3), (0, 1), (40, 41)):  # the same state under another number
+            more = {} if number is None else {"restart_step": number}
+            gyre.run(folder, nsteps=1, restart_read="r", restart_write="renumbered", **more, **grid)
+            head, *state = gyre.read_restart(os.path.join(folder, "renumbered"))
+            assert head["step"] == last, head
+            assert number is None or all((x == y).all() for x, y in zip(state, before)), number
+            before = state
 
         # a folder that does not exist, and a flow that blows up, are failures of the run: status 1
         _, err = gyre.run(folder, expect=1, nsteps=1, restart_write="no/such/folder/r", **grid)
