@@ -119,7 +119,8 @@ typedef struct weir__channel_demand {
 /* What a writer does when there is no free slot for a step. */
 typedef enum weir__channel_policy {
   WEIR__POLICY_BLOCK,       /* wait; after the time-out, the fallback */
-  WEIR__POLICY_DROP_NEWEST, /* leave this step out */
+  WEIR__POLICY_DROP_NEWEST, /* leave this step out; processes decide by their own places, and workers discard a step that
+                               not all of them published */
   WEIR__POLICY_DROP_OLDEST, /* take the place of the oldest step that no worker has begun to read */
   WEIR__POLICY_SPILL        /* write the step to the spill file; when that is full: wait, then the fallback */
 } weir__channel_policy;
@@ -225,9 +226,6 @@ void weir__channel_acknowledge(weir__channel *channel, uint64_t before);
 uint64_t weir__channel_first(const weir__channel *channel);
 /* Read again from the first step that is not acknowledged. */
 void weir__channel_rewind(weir__channel *channel);
-/* DROP_NEWEST: a process publishes steps below `before` and leaves out the others. All workers of a stream agree on it,
- * so that all processes leave out the same ones. At the start: the number of slots. */
-void weir__channel_grant(weir__channel *channel, uint64_t before);
 
 /* ---- the way back ---- */
 

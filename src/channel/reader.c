@@ -267,10 +267,6 @@ void weir__channel_acknowledge(weir__channel *self, uint64_t before) {
 
 uint64_t weir__channel_first(const weir__channel *channel) { return channel->first; }
 
-void weir__channel_grant(weir__channel *channel, uint64_t before) {
-  atomic_store_explicit(&channel->control->granted, before, memory_order_release);
-}
-
 /* ---- invariants ---- */
 
 static weir_status check_entry(const weir__channel *self, uint64_t number, uint8_t *used) {

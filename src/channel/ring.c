@@ -137,14 +137,11 @@ static int drop_oldest(weir__ring *ring) {
   return WEIR__PLACE_NONE;
 }
 
-static int try_place(weir__ring *ring, uint64_t sequence) {
+static int try_place(weir__ring *ring) {
   const weir__terms *terms = ring->terms;
   refresh(ring);
   ring->pressed = true;
   if (free_entries(ring) < 2) return WEIR__PLACE_NONE;
-  if (terms->policy == WEIR__POLICY_DROP_NEWEST &&
-      sequence >= atomic_load_explicit(&ring->control->granted, memory_order_acquire))
-    return WEIR__PLACE_NONE;
   int place     = find_free(ring, 0, ring->layout->slots, &ring->next_slot);
   ring->pressed = place == WEIR__PLACE_NONE;
   if (place == WEIR__PLACE_NONE && terms->policy == WEIR__POLICY_DROP_OLDEST) place = drop_oldest(ring);
@@ -154,18 +151,18 @@ static int try_place(weir__ring *ring, uint64_t sequence) {
 
 /* ---- claiming ---- */
 
-static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
+static weir_status wait_for_place(weir__ring *ring, int *place, int64_t *blocked_ns) {
   weir__control *control = ring->control;
   weir_status    status  = WEIR_OK;
   int64_t        begin = weir__clock_ns(), now = begin, timeout_ns = ring->terms->timeout_ns;
   for (;;) {
     uint32_t seen = atomic_load_explicit(&control->turn, memory_order_acquire);
-    *place        = try_place(ring, sequence);
+    *place        = try_place(ring);
     if (*place != WEIR__PLACE_NONE) break;
     int64_t left = timeout_ns - (now - begin);
     weir__turn_sleep(&control->turn, seen, left < LOOK_NS ? (left > 0 ? left : 0) : LOOK_NS);
     now    = weir__clock_ns();
-    *place = try_place(ring, sequence);
+    *place = try_place(ring);
     if (*place != WEIR__PLACE_NONE) break;
     status = weir__ring_look(ring);
     if (status) break;
@@ -181,12 +178,12 @@ static weir_status wait_for_place(weir__ring *ring, uint64_t sequence, int *plac
   return status;
 }
 
-weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
+weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns) {
   bool waits  = ring->terms->policy == WEIR__POLICY_BLOCK || ring->terms->policy == WEIR__POLICY_SPILL;
   *blocked_ns = 0;
-  *place      = try_place(ring, sequence);
+  *place      = try_place(ring);
   if (*place != WEIR__PLACE_NONE) ring->dropping = false;
-  else if (waits && !ring->dropping) return wait_for_place(ring, sequence, place, blocked_ns);
+  else if (waits && !ring->dropping) return wait_for_place(ring, place, blocked_ns);
   /* a process that never waits must find out, too, when there is nobody to do it for */
   if (!ring->pressed || weir__clock_ns() - ring->looked_ns < LOOK_NS) return WEIR_OK;
   return weir__ring_look(ring);

@@ -105,7 +105,6 @@ typedef struct weir__control {
   /* ... and by the worker */
   _Alignas(WEIR__LINE) _Atomic uint64_t released; /* entries of the log that the process may use again */
   _Atomic uint64_t acknowledged;                  /* sequence numbers below it are */
-  _Atomic uint64_t granted;                       /* with DROP_NEWEST only steps below it are published */
   _Atomic uint32_t turn;                          /* futex: bit 0: the process sleeps; the rest counts */
   _Atomic uint32_t mapped;                        /* futex: the epoch of the worker that has mapped the data segment */
 
@@ -277,7 +276,7 @@ weir_status weir__ring_create(weir__control *control, weir__data *data, const we
 void        weir__ring_clear(weir__ring *ring);
 /* Where the step of `sequence` goes; waits as the policy says. WEIR__PLACE_NONE: it is left out. WEIR_ERR_TIMEOUT,
  * WEIR_ERR_GONE: no analysis any more. */
-weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns);
+weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns);
 /* Make a step visible (its place filled), or a tombstone (without a place). */
 void weir__ring_publish(weir__ring *ring, const weir__entry *entry);
 /* Does a worker serve this channel? WEIR_ERR_GONE: it has left, or died and will not be replaced. */

@@ -147,7 +147,6 @@ static weir_status write_demands(weir__channel *self, uint32_t answer, const wei
   if (packed->length) memcpy(at, packed->data, packed->length);
   control->demands_bytes = packed->length;
   control->terms         = self->terms;
-  atomic_store_explicit(&control->granted, (uint64_t)self->terms.slots, memory_order_relaxed);
   return WEIR_OK;
 }
 

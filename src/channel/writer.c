@@ -267,7 +267,7 @@ static weir_status claim(weir__writer *self) {
   self->place = WEIR__PLACE_NONE;
   if (!self->left_out) {
     do {
-      WEIR_TRY(weir__ring_claim(&self->ring, self->sequence, &self->place, &blocked_ns));
+      WEIR_TRY(weir__ring_claim(&self->ring, &self->place, &blocked_ns));
       self->blocked_ns += blocked_ns;
     } while (self->place >= self->layout.slots && !stage(self));
   }

@@ -211,6 +211,10 @@ void weir__keeper_destroy(weir__worker *w) {
 
 int64_t weir__keeper_gate(const weir__worker *w) { return w->keeper ? w->keeper->next : INT64_MAX; }
 
+void weir__keeper_pass(weir__worker *w) {
+  if (w->keeper && w->keeper->next < INT64_MAX - 1) w->keeper->next++;
+}
+
 bool weir__keeper_busy(const weir__worker *w) { return w->keeper && weir__agreement_running(w->keeper->agreement); }
 
 /* ---- a round ---- */

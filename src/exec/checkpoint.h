@@ -18,6 +18,8 @@ weir_status weir__keeper_create(weir__worker *w); /* collective */
 void        weir__keeper_destroy(weir__worker *w);
 /* The steps below this ordinal may begin now. */
 int64_t weir__keeper_gate(const weir__worker *w);
+/* A step without data has begun: it holds no place, so it does not count. */
+void weir__keeper_pass(weir__worker *w);
 /* Write, agree, acknowledge, as far as it is time for it. */
 weir_status weir__keeper_work(weir__worker *w, bool *some);
 /* Every step is retired and no further one comes: write the last one. Then call `work` until `busy` is false. */

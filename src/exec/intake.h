@@ -23,7 +23,7 @@ struct weir__intake {
   bool                     *read;
   bool                      mapped, ended, lost; /* lost: it ended because a process died or gave up */
   bool                      placed;              /* `next` is known */
-  uint64_t                  next, acknowledged;  /* sequence numbers */
+  uint64_t                  next;                /* sequence number */
   bool                      rewound;             /* an earlier worker of this process read them */
   int64_t                   skip;                /* steps up to this number are passed over */
   int64_t                   dropped;             /* steps that not all processes could publish */

@@ -379,15 +379,7 @@ void weir__intake_done(weir__intake *in, uint64_t sequence) {
 }
 
 void weir__intake_acknowledge(weir__intake *in, uint64_t before) {
-  if (before > in->acknowledged) in->acknowledged = before;
   for (int i = 0; i < in->channels; i++) weir__channel_acknowledge(in->channel[i], before);
-  if (weir__comm_size(in->comm) == 1) weir__intake_grant(in, weir__intake_room(in));
-}
-
-uint64_t weir__intake_room(const weir__intake *in) { return in->acknowledged + (uint64_t)in->slots; }
-
-void weir__intake_grant(weir__intake *in, uint64_t before) {
-  for (int i = 0; i < in->channels; i++) weir__channel_grant(in->channel[i], before);
 }
 
 int weir__intake_slots(const weir__intake *in) { return in->channels ? in->slots : 0; }
@@ -445,7 +437,7 @@ int64_t weir__intake_bytes(const weir__intake *in) {
 int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
 
 void weir__intake_counts(const weir__intake *in, weir__worker_stats *stats) {
-  stats->dropped_steps = in->dropped;
+  stats->dropped_steps = in->dropped - in->left_out;
   stats->dropped       = in->left_out;
   stats->spilled       = in->spilled;
 }

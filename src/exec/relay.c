@@ -9,7 +9,7 @@ typedef struct announcement {
   int64_t  step; /* the end: `end` set */
   double   time;
   uint64_t fired;
-  int64_t  end;
+  int32_t  end, torn;
 } announcement;
 
 struct weir__relay {
@@ -44,11 +44,11 @@ out:
   return status;
 }
 
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s) {
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s, bool torn) {
   struct weir__relay *r    = w->relay;
   int64_t             slot = s->ordinal % w->plan->flight;
   if (!r->followers) return WEIR_OK;
-  r->sent[slot] = (announcement){s->step, s->time, s->fired, 0};
+  r->sent[slot] = (announcement){.step = s->step, .time = s->time, .fired = s->fired, .torn = torn};
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(
         w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
@@ -74,6 +74,7 @@ weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
                                .time     = r->received.time,
                                .fired    = r->received.fired,
                                .sequence = (uint64_t)w->begun,
+                               .torn     = r->received.torn,
                                .known    = true};
     return r->received.end ? WEIR_END : WEIR_OK;
   }

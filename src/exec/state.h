@@ -117,7 +117,7 @@ weir_status weir__relay_create(weir__worker *w); /* collective */
 void        weir__relay_destroy(weir__worker *w);
 int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
 bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s);
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s, bool torn);
 weir_status weir__relay_announce_end(weir__worker *w);
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);
 void        weir__relay_completed(weir__worker *w, int request);
@@ -157,9 +157,6 @@ bool weir__intake_lost(const weir__intake *intake); /* it ended because a proces
 void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);
 void weir__intake_done(weir__intake *intake, uint64_t sequence);      /* its data are not looked at any more */
 void weir__intake_acknowledge(weir__intake *intake, uint64_t before); /* all steps before: their places are free */
-/* DROP_NEWEST: steps below this one have a place here; the smallest of all workers is granted to the processes. */
-uint64_t weir__intake_room(const weir__intake *intake);
-void     weir__intake_grant(weir__intake *intake, uint64_t before);
 /* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
 void weir__intake_skip(weir__intake *intake, int64_t step);
 /* What a checkpoint keeps of steps that were lost; NULL: nothing. */

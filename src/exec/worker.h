@@ -113,7 +113,7 @@ typedef struct weir__worker_options {
 } weir__worker_options;
 
 typedef struct weir__worker_stats {
-  int64_t steps, dropped_steps; /* dropped: not published by all processes */
+  int64_t steps, dropped_steps; /* dropped: not published by all, or wrongly */
   int64_t dropped, spilled;     /* steps, by the stream's policy */
   int64_t checkpoints, checkpoint_bytes /* of the last one */, checkpoint_ns;
   char    checkpoint_failure[256];                       /* why there are no more; "" */
