@@ -16,7 +16,7 @@
 /* Values of the agreement on ends: the ordinal at which this worker stopped; the others are the largest, negated. */
 enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_VALUES };
 /* And on whole steps. */
-enum { WHOLE_WHOLE, WHOLE_ROOM, WHOLE_MORE, WHOLE_STEP, WHOLE_TIME, WHOLE_VALUES };
+enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_STEP, WHOLE_TIME, WHOLE_VALUES };
 enum { ENDED = -1, TORN = 0, WHOLE = 1 }; /* of WHOLE_WHOLE */
 
 weir_status weir__steps_create(weir__worker *w) {
@@ -64,13 +64,12 @@ static double unordered(int64_t bits) {
 
 /* Say what this worker knows of the next step. */
 static weir_status ask_all(weir__worker *w) {
-  int64_t     say[WHOLE_VALUES] = {WHOLE, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  int64_t     say[WHOLE_VALUES] = {WHOLE, INT64_MAX, INT64_MAX, INT64_MAX};
   weir_status status            = WEIR_OK;
   if (!weir__relay_follows(w)) { /* what does not see the simulation agrees to anything */
     status = w->limit >= 0 && w->begun >= w->limit ? WEIR_END : weir__intake_next(w->intake, &w->asked);
     if (status == WEIR_ERR_TIMEOUT || status < 0) return status;
     say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? TORN : WHOLE;
-    say[WHOLE_ROOM]  = (int64_t)weir__intake_room(w->intake);
     say[WHOLE_MORE]  = (int64_t)w->asked.more;
     if (w->asked.known) {
       say[WHOLE_STEP] = w->asked.step;
@@ -100,7 +99,6 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
     w->answered = known;
     return WEIR_ERR_TIMEOUT;
   }
-  weir__intake_grant(w->intake, (uint64_t)say[WHOLE_ROOM]);
   w->asked.torn = say[WHOLE_WHOLE] == TORN;
   w->asked.more = (uint64_t)say[WHOLE_MORE];
   weir__intake_settle(w->intake, &w->asked);
@@ -144,8 +142,9 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   if (w->plan->pieces) weir__intake_pieces_of(w->intake, arrival, s->piece);
   atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);
   w->begun++;
+  if (arrival->torn) weir__keeper_pass(w);
   if (w->requests) WEIR_TRY(post_receives(w, s));
-  WEIR_TRY(weir__relay_announce(w, s));
+  WEIR_TRY(weir__relay_announce(w, s, arrival->torn));
   weir__worker_fire(w, s, w->plan->tasks,
                     w->options.threads); /* the emitter after the tasks: the beginning of a step */
   w->stats.tasks += w->plan->tasks;
@@ -234,7 +233,7 @@ void weir__steps_retire(weir__worker *w, bool *some) {
 
 /* All rounds that anybody started are finished by all: then the agreements can be given back. */
 static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) {
-  static const int64_t nothing[WHOLE_VALUES] = {TORN, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  static const int64_t nothing[WHOLE_VALUES] = {TORN, INT64_MAX, INT64_MAX, INT64_MAX};
   const int64_t       *result;
   for (bool done;;) {
     if (weir__agreement_running(w->wholes)) {
