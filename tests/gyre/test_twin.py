@@ -1,7 +1,7 @@
 # A twin experiment as in examples/twin, in little: a model at rest is drawn to an ocean of day 40 by observations that come back as
 # increments from the analysis beside it. Its error falls to a third and less, and no byte depends on workers, threads or
 # processes, or on where the analysis runs.
-# weir-test: timeout=300
+# weir-test: timeout=400
 import csv
 import os
 import shutil
