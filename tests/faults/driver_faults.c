@@ -130,14 +130,16 @@ static void tell(simulation *s, weir_stream **stream, int64_t began) {
   weir_stream_stats stats;
   snprintf(message, sizeof message, "%s", weir_stream_error(*stream));
   weir_stream_stats_get(*stream, &stats);
-  bool attached = stats.attached;
+  bool    attached = stats.attached;
+  int64_t ended    = weir__clock_ns();
   weir_stream_close(stream);
-  int64_t sum = check_sum(s), ended = weir__clock_ns();
+  int64_t closed = weir__clock_ns(), sum = check_sum(s);
   if (s->rank) return;
-  printf("{\"steps\": %" PRId64 ", \"sum\": \"%016" PRIx64 "\", \"seconds\": %.3f, \"blocked\": %.3f, \"dropped\": %" PRId64
-         ", \"spilled\": %" PRId64 ", \"segment\": %" PRId64 ", \"attached\": %s, \"message\": \"",
-         s->step, sum, (double)(ended - began) * 1e-9, (double)stats.blocked_ns * 1e-9, stats.dropped, stats.spilled,
-         stats.segment_bytes, attached ? "true" : "false");
+  printf(
+      "{\"steps\": %" PRId64 ", \"sum\": \"%016" PRIx64 "\", \"seconds\": %.3f, \"closing\": %.3f, \"blocked\": %.3f, "
+      "\"dropped\": %" PRId64 ", \"spilled\": %" PRId64 ", \"segment\": %" PRId64 ", \"attached\": %s, \"message\": \"",
+      s->step, sum, (double)(ended - began) * 1e-9, (double)(closed - ended) * 1e-9, (double)stats.blocked_ns * 1e-9,
+      stats.dropped, stats.spilled, stats.segment_bytes, attached ? "true" : "false");
   for (const char *c = message; *c; c++) putchar(*c == '"' || *c == '\\' || (unsigned char)*c < ' ' ? '\'' : *c);
   printf("\"}\n");
 }

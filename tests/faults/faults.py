@@ -24,7 +24,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from runs import LATE_S, Fault, Processes, Run, Setting, send, stacks  # noqa: E402
+from runs import KEEP, LATE_S, Fault, Processes, Run, Setting, send, stacks  # noqa: E402
 
 # ---- kinds of trials ----
 
@@ -135,9 +135,23 @@ def kill_simulation(run, rng):
     whole(run)
 
 
+def go_back(run):
+    """Let the simulation begin with the file before its last one; False: with none."""
+    try:
+        with open(run.path("kept.last"), "r+", encoding="utf-8") as file:
+            step = int(file.read()) - KEEP
+            file.seek(0)
+            file.truncate()
+            file.write(f"{step}\n")
+        return step > 0
+    except FileNotFoundError:
+        return False
+
+
 @kind("steps")
 def kill_simulation_and_worker(run, rng):
-    """a worker and a process of the simulation are killed; --resume with the simulation restarted"""
+    """a worker and a process of the simulation are killed; --resume with the simulation restarted from its last file but
+    one (steps published and not yet read die with it: the last may be newer than the checkpoint of the workers)"""
     run.start()
     met = False
     if run.until(rng.uniform(0.1, 0.9)):
@@ -150,7 +164,7 @@ def kill_simulation_and_worker(run, rng):
         run.expect(status, [137])
         run.expect_prefix()
         run.expect_clean(["checkpoint"])
-        run.start("--resume", restart=os.path.exists(run.path("kept.last")))
+        run.start("--resume", restart=go_back(run))
     whole(run)
 
 
@@ -192,7 +206,7 @@ def wait_left(run):
 def kill_supervisor(run, rng):
     """weir run itself is killed: workers and simulation end by themselves; --resume afterwards finds all complete"""
     run.start()
-    met = run.until(moment(rng)) and run.process.poll() is None
+    met = run.until(moment(rng)) and run.until_processes("simulation") and run.process.poll() is None
     if met:
         run.process.kill()
         run.met = True
@@ -233,9 +247,12 @@ def exhaust_retries(run, rng):
     run.start()
     kills = 0
     if run.until(rng.uniform(0.0, 0.5)):
-        victims = []
-        while kills <= 2 and (victims := strike(run, rng, "workers", everybody=True, but=victims)):
-            kills += 1
+        while kills <= 2 and run.until_processes("workers"):
+            now = Processes(run.directory)
+            if now.job == kills:  # a new one
+                send(now.workers, signal.SIGKILL)
+                kills, run.met = kills + 1, True
+            time.sleep(0.02)
     status = run.wait()
     if kills <= 2:  # the run was over before
         return

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-STEPS, EVERY_US, POINTS = 400, 5000, 48  # of the simulation `steps`: 2 s
+STEPS, EVERY_US, POINTS, KEEP = 400, 5000, 48, 25  # of the simulation `steps`: 2 s; how often it keeps a file to restart from
 LATE_S = int(os.environ.get("WEIR_FAULTS_LATE", "60"))  # a run that takes longer hangs
 KEPT = {"recipe.yaml", "run.json", "schema.yaml", "report.json"}  # in the run directory of a complete run
 
@@ -68,6 +68,7 @@ class Processes:
 
     def __init__(self, directory):
         self.workers, self.launcher, self.simulation, self.all = [], [], [], []
+        self.job = -1  # of the workers: how many there were before
         for pid, line, environment in processes():
             if f"WEIR_RUN={directory}" not in environment:
                 continue
@@ -77,6 +78,7 @@ class Processes:
                     self.launcher.append(pid)
             elif line[1:3] == ["worker", directory]:
                 self.workers.append(pid)
+                self.job = max([self.job] + [int(v[len("WEIR_RESTART="):]) for v in environment if v.startswith("WEIR_RESTART=")])
             elif os.path.basename(line[0]) in ("driver_faults", "heat2d"):
                 self.simulation.append(pid)
 
@@ -144,27 +146,28 @@ def outputs(folder):
 
 class Run:
     """One `weir run` in a folder of its own."""
+    recipe, threads = RECIPE, 1
 
-    def __init__(self, setting, name, simulation, workers, ranks, **recipe):
+    def __init__(self, setting, name, simulation, workers, ranks, **values):
         self.setting, self.simulation, self.workers, self.ranks = setting, simulation, workers, ranks
         self.folder = os.path.join(setting.folder, name)
         self.directory = os.path.join(os.path.realpath(setting.folder), name, "faults.run")
         shutil.rmtree(self.folder, ignore_errors=True)
         os.mkdir(self.folder)
-        values = {**DEFAULTS, "field": "u" if simulation == "steps" else "temperature", **recipe}
+        values = {**DEFAULTS, "field": "u" if simulation == "steps" else "temperature", **values}
         with open(os.path.join(self.folder, "r.yaml"), "w", encoding="utf-8") as file:
-            file.write(RECIPE % values)
+            file.write(self.recipe % values)
         self.process, self.began, self.parts, self.met = None, 0.0, 0, False
 
     def command(self, restart=False):
         if self.simulation == "heat":
             return [self.setting.heat, "64", "64", "1500", "2"]
-        return [self.setting.steps, str(POINTS), str(STEPS), "1", str(EVERY_US), "kept", "25"] + ["restart"] * restart
+        return [self.setting.steps, str(POINTS), str(STEPS), "1", str(EVERY_US), "kept", str(KEEP)] + ["restart"] * restart
 
     def start(self, *options, restart=False):
         self.parts += 1
         ranks = ["--ranks", str(self.ranks)] if self.setting.mpi and self.ranks > 1 else []
-        line = [self.setting.weir, "run", "r.yaml", "--workers", str(self.workers), "--threads", "1", *ranks, *options, "--",
+        line = [self.setting.weir, "run", "r.yaml", "--workers", str(self.workers), "--threads", str(self.threads), *ranks, *options, "--",
                 *self.command(restart)]
         with open(self.path(f"out{self.parts}"), "wb") as out, open(self.path(f"err{self.parts}"), "wb") as err:
             self.process = subprocess.Popen(line, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
@@ -194,6 +197,10 @@ class Run:
                 with open(self.path(name), encoding="utf-8", errors="replace") as file:
                     text += f"--- {name}\n{file.read()}"
         return text
+
+    def report(self):
+        with open(os.path.join(self.directory, "report.json"), encoding="utf-8") as file:
+            return json.load(file)
 
     def told(self):
         """What the simulation said at its end; None: it did not come so far."""
@@ -281,3 +288,14 @@ class Run:
         names = [name for name in os.listdir("/dev/shm") if "weir" in name]
         if names:
             raise Fault(f"left in /dev/shm: {', '.join(names)}\n{self.log()}")
+
+
+def compile_operators(folder):
+    """The operators of operators.c as a shared object; None: no compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    source, result = os.environ["WEIR_SOURCE"], os.path.join(folder, "operators.so")
+    if not compiler:
+        return None
+    subprocess.run([compiler, "-std=c17", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O2", f"-I{source}/include", "-o", result,
+                    f"{source}/tests/faults/operators.c"], check=True)
+    return result
