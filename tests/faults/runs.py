@@ -27,11 +27,11 @@ fields:
   slow:    mean(time_mean(%(field)s))
 outputs:
   - csv:  {path: level.csv, fields: [level, slow, mean(change), max(avg)]}
-  - zarr: {path: fields.zarr, fields: [avg, change], every: %(every)d}
+  - zarr: {path: %(store)s, fields: [avg, change], every: %(every)d}
 checkpoint: {%(checkpoint)s}
 recovery: {retries: %(retries)d, backoff: %(backoff)s, heartbeat: %(heartbeat)s}
 """
-DEFAULTS = {"policy": "when_full: block, timeout: 2 min, slots: 8", "restart": "", "field": "u", "every": 3,
+DEFAULTS = {"store": "fields.zarr", "policy": "when_full: block, timeout: 2 min, slots: 8", "restart": "", "field": "u", "every": 3,
             "checkpoint": "every: 0.3 s", "retries": 9, "backoff": "0.2", "heartbeat": "2 s"}
 
 
@@ -118,6 +118,8 @@ class Setting:
         self.keep = False
         atexit.register(lambda: None if self.keep else shutil.rmtree(self.folder, ignore_errors=True))
         version = subprocess.run([self.weir, "version"], text=True, stdout=subprocess.PIPE, check=True).stdout
+        with open(self.weir, "rb") as file:
+            self.sanitized = b"__asan_init" in file.read()
         self.mpi = not re.search(r"MPI +none", version)
 
     def reference(self, simulation):
