@@ -43,11 +43,12 @@ static weir_status start_job(supervision *s, const char *line, int n, char *cons
   return weir__job_start(argv, environment, job);
 }
 
-/* This program. */
-static weir_status find_self(char *self, size_t size) {
-  ssize_t n = readlink("/proc/self/exe", self, size - 1);
+/* This program, where it was at the start: it may be replaced by another while the run lives. */
+static weir_status find_self(supervision *s) {
+  if (s->self[0]) return WEIR_OK;
+  ssize_t n = readlink("/proc/self/exe", s->self, sizeof s->self - 1);
   if (n <= 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot find this program: %s", strerror(errno));
-  self[n] = 0;
+  s->self[n] = 0;
   return WEIR_OK;
 }
 
@@ -63,17 +64,16 @@ static int forwarders(const supervision *s) {
 
 /* In placement inline the processes of the simulation are the workers. */
 static weir_status start_workers(supervision *s) {
-  char self[4096];
-  WEIR_TRY(find_self(self, sizeof self));
+  WEIR_TRY(find_self(s));
   weir__run_status_remove(s->directory->path);
   if (is_inline(s)) {
     s->workers_over = true;
-    return weir__launch_engine(s->arena, self, &s->engine);
+    return weir__launch_engine(s->arena, s->self, &s->engine);
   }
   /* how many jobs of workers there were before, whatever ended them */
   int         restart  = s->worker_retries.total + s->simulation_retries.total;
   int         all      = s->workers + forwarders(s);
-  char *const worker[] = {self, "worker", s->directory->path, NULL};
+  char *const worker[] = {s->self, "worker", s->directory->path, NULL};
   weir__watch_begin(s->watch);
   s->gone   = -1;
   s->silent = false;

@@ -28,6 +28,7 @@ typedef struct supervision {
   bool          workers_over;   /* no further job of them is started, */
   bool          workers_lost;   /* though the run was not done: why was said already */
   bool          unattended;     /* the simulation ended and no worker had seen it */
+  char          self[4096];     /* path of this program; "" before the start */
   char          story[1200];    /* how the workers died, to be told with where they went on; "": nothing to tell */
   int64_t       story_step;     /* the number of the last step known to be done then; -1: none */
 } supervision;

@@ -439,7 +439,7 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
     memcpy(cell->token, next, (size_t)cell->ring);
     next += (size_t)cell->ring;
   }
-  memcpy(p->state, next, p->state_bytes);
+  if (p->state_bytes) memcpy(p->state, next, p->state_bytes);
   weir__worker_steer_load(w, next + p->state_bytes);
   next += p->state_bytes + h.steer_bytes;
   WEIR_TRY(weir__intake_lost_load(w->intake, next, h.lost_bytes));
