@@ -107,7 +107,11 @@ for workers in 1 2; do
   (ASAN_OPTIONS=detect_leaks=0 "$weir" run a.yaml --workers $workers -- sh -c "$heat 400 400 20000 10 >/dev/null 2>&1; touch ended" \
     >out.txt 2>err.txt) &
   for _ in $(seq 100); do [ -s a.csv ] && [ "$(wc -l <a.csv)" -gt 2 ] && break; sleep 0.1; done
-  hung=$(pgrep -f "weir worker $folder/a.run" | grep -vx "$(pgrep -f "mpirun.*weir worker $folder/a.run" || echo none)")
+  for _ in $(seq 50); do # a process that is just being made, or ends, bears the name of another for a moment
+    hung=$(pgrep -f "weir worker $folder/a.run" | grep -vx "$(pgrep -f "mpirun.*weir worker $folder/a.run" || echo none)")
+    [ "$(echo "$hung" | wc -w)" = "$workers" ] && break
+    sleep 0.1
+  done
   same "$workers workers: processes" "$workers" "$(echo "$hung" | wc -w)"
   kill -STOP $(echo "$hung" | tail -1) || fault "hung worker: not found"
   wait
