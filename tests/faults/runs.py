@@ -11,7 +11,8 @@ import tempfile
 import threading
 import time
 
-STEPS, EVERY_US, POINTS, KEEP = 400, 5000, 48, 25  # of the simulation `steps`: 2 s; how often it keeps a file to restart from
+STEPS, EVERY_US, POINTS = 400, 5000, 48  # of the simulation `steps`: 2 s
+KEEP = 25  # after so many steps it keeps a file to restart from
 LATE_S = int(os.environ.get("WEIR_FAULTS_LATE", "60"))  # a run that takes longer hangs
 KEPT = {"recipe.yaml", "run.json", "schema.yaml", "report.json"}  # in the run directory of a complete run
 
@@ -78,7 +79,8 @@ class Processes:
                     self.launcher.append(pid)
             elif line[1:3] == ["worker", directory]:
                 self.workers.append(pid)
-                self.job = max([self.job] + [int(v[len("WEIR_RESTART="):]) for v in environment if v.startswith("WEIR_RESTART=")])
+                jobs = [int(text.split("=")[1]) for text in environment if text.startswith("WEIR_RESTART=")]
+                self.job = max([self.job] + jobs)
             elif os.path.basename(line[0]) in ("driver_faults", "heat2d"):
                 self.simulation.append(pid)
 

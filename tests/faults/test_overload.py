@@ -128,7 +128,8 @@ def policies(setting, operators, alone, workers, ranks):
         expect(counted == lost, f"{policy}: {lost} lost, the report counts {counted}", run)
         expect(peak(run) < memory, f"{policy}: {peak(run)} bytes of memory", run)
 
-    run, told = one(setting, operators, "spill" + of, "when_full: spill, slots: 4, capacity: 100 MB, timeout: 2 min", workers, ranks)
+    run, told = one(setting, operators, "spill" + of, "when_full: spill, slots: 4, capacity: 100 MB, timeout: 2 min", workers,
+                    ranks)
     expect(told["sum"] == alone["sum"] and told["seconds"] < fast and told["blocked"] < 0.05, "spill: it waited", run)
     expect(told["dropped"] == 0 and told["spilled"] > STEPS / 3, "spill: steps are lost, or none spilled", run)
     expect(outputs(run.folder) == whole, "spill: other bytes", run)
@@ -141,7 +142,8 @@ def policies(setting, operators, alone, workers, ranks):
     expect(outputs(run.folder) == whole, "spill with little room: other bytes", run)
 
     # waits once, then leaves steps out
-    run, told = one(setting, operators, "block-drop" + of, "when_full: block, slots: 4, timeout: 0.01 s, fallback: drop", workers, ranks)
+    run, told = one(setting, operators, "block-drop" + of, "when_full: block, slots: 4, timeout: 0.01 s, fallback: drop",
+                    workers, ranks)
     expect(told["sum"] == alone["sum"] and told["seconds"] < slow, f"block, then drop: {told['seconds']} s", run)
     check_rest(run, reference)
 
