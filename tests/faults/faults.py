@@ -312,8 +312,9 @@ def trials(setting, numbers, kinds, workers=(1, 2, 3), ranks=(1, 2), simulations
             return None
         began = time.monotonic()
         result = Result(trial, *one(setting, trial, rng), time.monotonic() - began)
+        how = f"FAULT: {result.message}" if result.message else "fine" if result.met else "fine, but met nobody"
         print(f"{number:6d}  {trial.kind:27s} {trial.simulation:5s} workers {trial.workers} ranks {trial.ranks} "
-              f"{result.seconds:6.1f} s  {'FAULT: ' + result.message if result.message else 'fine' if result.met else 'fine, but met nobody'}", flush=True)
+              f"{result.seconds:6.1f} s  {how}", flush=True)
         return result
     for simulation in simulations:
         setting.reference(simulation)

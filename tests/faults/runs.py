@@ -171,8 +171,8 @@ class Run:
     def start(self, *options, restart=False):
         self.parts += 1
         ranks = ["--ranks", str(self.ranks)] if self.setting.mpi and self.ranks > 1 else []
-        line = [self.setting.weir, "run", "r.yaml", "--workers", str(self.workers), "--threads", str(self.threads), *ranks, *options, "--",
-                *self.command(restart)]
+        line = [self.setting.weir, "run", "r.yaml", "--workers", str(self.workers), "--threads", str(self.threads), *ranks,
+                *options, "--", *self.command(restart)]
         with open(self.path(f"out{self.parts}"), "wb") as out, open(self.path(f"err{self.parts}"), "wb") as err:
             self.process = subprocess.Popen(line, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                             start_new_session=True)
