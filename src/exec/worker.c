@@ -231,8 +231,9 @@ static weir_status run_to_end(weir__worker *w) {
 
 weir_status weir__worker_run(weir__worker *w) {
   weir_status status = run_to_end(w);
-  /* tasks of steps that are given up may still be run by other threads, and the caller closes what they write to */
-  if (status < 0 || w->retired < w->begun) weir__pool_destroy(&w->pool);
+  /* other threads may still be at the end of a task, or run those of steps that are given up; and the caller closes what
+   * they write to */
+  weir__pool_destroy(&w->pool);
   if (status < 0 || weir__steps_again(w)) return status;
   return weir__failures_gather(w);
 }
