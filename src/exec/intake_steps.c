@@ -336,29 +336,42 @@ void weir__intake_settle(weir__intake *in, const weir__arrival *arrival) {
   in->spilled += spilled;
 }
 
-weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
-  int missing = 0;
-  if (in->ended) return WEIR_END;
-  if (!in->mapped) {
-    weir_status status = map_all(in);
-    if (status != WEIR_OK) {
-      in->ended = status == WEIR_END;
-      return status;
-    }
-  }
+/* Read one record of each channel that has none; how many are missing, or WEIR_END. */
+static weir_status read_all(weir__intake *in, int *missing) {
+  *missing = 0;
   for (int i = 0; i < in->channels; i++) {
     if (in->read[i]) continue;
     switch (read_next(in, i)) {
     case WEIR__CHANNEL_STEP: in->read[i] = true; break;
-    case WEIR__CHANNEL_NOTHING: missing++; break;
+    case WEIR__CHANNEL_NOTHING: ++*missing; break;
     case WEIR__CHANNEL_LOST: in->lost = true; /* fall through */
     case WEIR__CHANNEL_END: in->ended = true; return WEIR_END;
     }
   }
-  if (!missing) return gather(in, arrival);
-  if (!has_died(in)) return WEIR_ERR_TIMEOUT;
-  in->ended = in->lost = true;
-  return WEIR_END;
+  return WEIR_OK;
+}
+
+weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
+  int missing = 0;
+  if (in->ended) return WEIR_END;
+  if (!in->mapped) {
+    weir_status mapped = map_all(in);
+    if (mapped != WEIR_OK) {
+      in->ended = mapped == WEIR_END;
+      return mapped;
+    }
+  }
+  weir_status status = read_all(in, &missing);
+  /* a process may have published its last steps between the look at its channel and that at itself */
+  if (status == WEIR_OK && missing && has_died(in)) {
+    status = read_all(in, &missing);
+    if (status == WEIR_OK && missing) {
+      in->ended = in->lost = true;
+      return WEIR_END;
+    }
+  }
+  if (status != WEIR_OK) return status;
+  return missing ? WEIR_ERR_TIMEOUT : gather(in, arrival);
 }
 
 bool weir__intake_lost(const weir__intake *in) { return in->lost; }
