@@ -20,7 +20,8 @@ weir_status client_need_scratch(weir_stream *self, int piece) {
 static weir_status copy_wanted(weir_stream *self, int piece, const weir_view *whole, const weir_region *region) {
   weir_view to;
   if (self->engine && !self->out.field[self->out.piece[piece].field].is_static) return client_refer(self, piece, whole);
-  WEIR_TRY(weir__writer_view(self->writer, piece, &to));
+  weir_status status = weir__writer_view(self->writer, piece, &to);
+  if (status) return status;
   int64_t spent = 0;
   if (to.data) {
     weir_view from  = weir__view_narrow(whole, region);
@@ -75,8 +76,7 @@ static weir_status close_definitions(weir_stream *self) {
   status          = weir__writer_await(self->writer, self->attach_timeout_ns);
   self->attach_ns = weir__clock_ns() - begin;
   if (self->engine) status = client_engine_begin(self, status);
-  WEIR_TRY(status);
-  return send_statics(self);
+  return status ? status : send_statics(self);
 }
 
 weir_status weir_step_begin(weir_stream *stream, int64_t step, double time) {
@@ -144,9 +144,10 @@ static weir_status put(weir_stream *self, const char *name, int number, bool onl
   }
   const weir_region *region = weir__writer_wanted(self->writer, piece);
   if (region) {
-    weir_view view = client_array_view(&self->out, piece, array);
-    *fatal         = true;
-    WEIR_TRY(copy_wanted(self, piece, &view, region));
+    weir_view   view   = client_array_view(&self->out, piece, array);
+    weir_status status = copy_wanted(self, piece, &view, region);
+    *fatal             = true;
+    if (status) return status;
   }
   self->state[piece].put_in = self->count;
   return WEIR_OK;
@@ -197,7 +198,7 @@ weir_status weir_put_acquire(weir_stream *stream, const char *field, int number,
       state->acquired_in      = stream->count;
       return WEIR_OK;
     }
-    if (status) client_disable(stream, status);
+    if (status) status = client_disable(stream, status);
   }
   weir_status room = client_need_scratch(stream, piece);
   if (room) return client_keep(stream, room);
@@ -225,9 +226,10 @@ static weir_status commit(weir_stream *self, const char *field, int number, bool
   if (region && state->acquired != state->scratch) {
     weir__writer_present(self->writer, piece, 0);
   } else if (region) {
-    weir_view view = client_scratch_view(self, piece);
-    *fatal         = true;
-    WEIR_TRY(copy_wanted(self, piece, &view, region));
+    weir_view   view   = client_scratch_view(self, piece);
+    weir_status status = copy_wanted(self, piece, &view, region);
+    *fatal             = true;
+    if (status) return status;
   }
   state->put_in = self->count;
   return WEIR_OK;

@@ -26,11 +26,11 @@ weir_status client_end(weir_stream *self) {
   if (self->writer) client_take_parameters(self);
   weir__writer_destroy(&self->writer, NULL);
   self->on = self->in_step = self->active = false;
-  weir_status status                      = client_engine_close(self);
-  return client_note(self, status < 0 ? status : WEIR_FAIL(WEIR_ERR_GONE, "the analysis has ended"));
+  return client_note(self, client_engine_close(self));
 }
 
 weir_status client_disable(weir_stream *stream, weir_status status) {
+  if (status == WEIR_END) return client_end(stream);
   client_keep(stream, status);
   if (getenv("WEIR_VERBOSE"))
     fprintf(stderr, "weir: stream '%s', rank %d: no analysis from here on: %s\n", stream->definitions.stream,

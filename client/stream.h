@@ -66,9 +66,9 @@ struct weir_stream {
 weir_status client_note(weir_stream *stream, weir_status status);
 /* The same for one that spoils the step: workers discard it. */
 weir_status client_keep(weir_stream *stream, weir_status status);
-/* The analysis ends here, the simulation goes on. Keeps the message of `status`, returns it. */
+/* The analysis ends here, the simulation goes on. Keeps the message of `status`, returns it (WEIR_END: client_end). */
 weir_status client_disable(weir_stream *stream, weir_status status);
-/* The same where the engine in this process has ended the analysis: WEIR_ERR_GONE, or how it failed. */
+/* The same where the analysis is complete: WEIR_OK, or how an engine in this process failed to close. */
 weir_status client_end(weir_stream *stream);
 /* The parameters keep the values they have, though the writer goes. */
 void client_take_parameters(weir_stream *stream);

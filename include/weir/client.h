@@ -124,8 +124,10 @@ WEIR_API weir_status weir_feedback_piece_define(weir_stream *stream, const char 
  *  @param[in] time  physical time, finite, in the units of the stream
  *  @retval WEIR_ERR_ARGUMENT  `step` not above the last one, `time` not finite: the step does not begin
  *  @retval WEIR_ERR_STATE     the step before was not ended (it is now); or this rank is open in another process
+ *  When the analysis is complete (a rule ended the run, or another process has closed its stream, so that no step can
+ * be whole any more) this and all other calls do nothing and return WEIR_OK: weir_stream_stats.attached tells.
  *  @retval WEIR_ERR_TIMEOUT   no worker came, or none decided; WEIR_ERR_INPUT: the workers refused (weir_stream_error()
- * tells why); WEIR_ERR_GONE: the worker has left; WEIR_ERR_MEMORY, WEIR_ERR_IO: no shared memory: no analysis from now
+ * tells why); WEIR_ERR_GONE: the worker broke off; WEIR_ERR_MEMORY, WEIR_ERR_IO: no shared memory: no analysis from now
  * on
  */
 WEIR_API weir_status weir_step_begin(weir_stream *stream, int64_t step, double time);

@@ -119,8 +119,8 @@ typedef struct weir__channel_demand {
 /* What a writer does when there is no free slot for a step. */
 typedef enum weir__channel_policy {
   WEIR__POLICY_BLOCK,       /* wait; after the time-out, the fallback */
-  WEIR__POLICY_DROP_NEWEST, /* leave this step out; processes decide by their own places, and workers discard a step that
-                               not all of them published */
+  WEIR__POLICY_DROP_NEWEST, /* leave this step out; processes decide by their own places, and workers discard a step
+                               that not all of them published */
   WEIR__POLICY_DROP_OLDEST, /* take the place of the oldest step that no worker has begun to read */
   WEIR__POLICY_SPILL        /* write the step to the spill file; when that is full: wait, then the fallback */
 } weir__channel_policy;
@@ -153,7 +153,7 @@ typedef struct weir__channel_terms {
                                              before all its steps are acknowledged */
   const weir__channel_trigger *trigger;   /* a step is published when any of them fires, and only then. The same list
                                              for all processes of a stream: their sequence numbers must agree */
-  int                           triggers;
+  int  triggers;
   bool in_place; /* the worker is a part of the process: instead of the elements of a piece that is not static, a step
                     holds the address of the whole piece, which stays as it is until the step is acknowledged. Without
                     spill */
@@ -235,7 +235,7 @@ typedef enum weir__channel_change_kind {
 } weir__channel_change_kind;
 
 typedef struct weir__channel_change {
-  uint64_t                  number;   /* counts all changes of a run, whichever is the first in this channel; one posted
+  uint64_t number;                    /* counts all changes of a run, whichever is the first in this channel; one posted
                                          before is ignored (a replay) */
   uint64_t                  sequence; /* takes effect when the step of this sequence number begins */
   weir__channel_change_kind kind;
@@ -269,6 +269,8 @@ typedef struct weir__channel_stats {
 } weir__channel_stats;
 void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats);
 
+/* The analysis is complete: when the worker leaves, a process that has more steps hears of an end, not of a failure. */
+void weir__channel_complete(weir__channel *channel);
 /* Leave for good: a writer that waits, or comes to wait, goes on without analysis. Sets `*channel` to NULL; NULL is
  * fine. (A worker that dies does not come here.) */
 void weir__channel_detach(weir__channel **channel);

@@ -261,17 +261,18 @@ static weir_status apply_changes(weir__back *back, uint64_t sequence) {
 }
 
 weir_status weir__back_begin(weir__back *back, uint64_t sequence, bool *left_out, int64_t *blocked_ns) {
+  weir_status status = WEIR_OK;
   if (back->terms->steering) {
     if (below_horizon(back, sequence)) {
       back->adrift = false;
     } else if (back->adrift) { /* one time-out is enough, until the worker is ahead again */
       *left_out = true;
-      if (weir__clock_ns() - back->ring->looked_ns >= LOOK_NS) WEIR_TRY(weir__ring_look(back->ring));
+      if (weir__clock_ns() - back->ring->looked_ns >= LOOK_NS) status = weir__ring_look(back->ring);
     } else {
-      WEIR_TRY(await_horizon(back, sequence, left_out, blocked_ns));
+      status = await_horizon(back, sequence, left_out, blocked_ns);
     }
   }
-  return apply_changes(back, sequence);
+  return status ? status : apply_changes(back, sequence);
 }
 
 /* ---- the process's side: fields ---- */

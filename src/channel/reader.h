@@ -24,7 +24,7 @@ struct weir__channel {
   weir__terms               terms;
   weir__layout              layout; /* empty before the demands are posted */
   uint32_t                  epoch;
-  bool                      posted, taken_over, ended, broken;
+  bool                      posted, taken_over, complete, ended, broken;
   char                     *message; /* WEIR__MESSAGE_MAX bytes in the arena */
 
   /* reading: entries of the log below `cursor` have been passed; that at `cursor` is a tombstone of which `seen` steps

@@ -80,6 +80,7 @@ weir_status weir__ring_look(weir__ring *ring) {
   case WEIR__ANSWER_READY:
     if (ring->terms->supervised || weir__holder_alive(holder)) return WEIR_OK;
     return WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has died", weir__holder_pid(holder));
+  case WEIR__ANSWER_ENDED: return WEIR_END;
   case WEIR__ANSWER_LEFT:
     return WEIR_FAIL(WEIR_ERR_GONE, "the worker (process %" PRId64 ") has left", weir__holder_pid(holder));
   default: return WEIR_FAIL(WEIR_ERR_GONE, "the analysis was given up: %.*s", WEIR__MESSAGE_MAX - 1, control->refusal);

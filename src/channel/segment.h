@@ -30,13 +30,14 @@ enum { WEIR__LINE = 64, WEIR__PAGE = 4096, WEIR__MESSAGE_MAX = 512, WEIR__WHY_MA
 
 /* ---- the answer of a worker ---- */
 
-/* NONE -> READY -> (READY of the next worker ...) -> LEFT; or to REFUSED or ABANDONED from NONE, and from a READY whose
- * worker has died. */
+/* NONE -> READY -> (READY of the next worker ...) -> LEFT or ENDED; or to REFUSED or ABANDONED from NONE, and from a
+ * READY whose worker has died. */
 enum weir__answer {
   WEIR__ANSWER_NONE,
   WEIR__ANSWER_READY,
   WEIR__ANSWER_REFUSED,
-  WEIR__ANSWER_LEFT,
+  WEIR__ANSWER_LEFT,  /* the analysis broke off */
+  WEIR__ANSWER_ENDED, /* the analysis is complete: other processes have closed their stream, or a rule ended the run */
   WEIR__ANSWER_ABANDONED
 };
 /* The word in the segment: which worker it is, counted from 1, and what it says. */
@@ -279,7 +280,8 @@ void        weir__ring_clear(weir__ring *ring);
 weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns);
 /* Make a step visible (its place filled), or a tombstone (without a place). */
 void weir__ring_publish(weir__ring *ring, const weir__entry *entry);
-/* Does a worker serve this channel? WEIR_ERR_GONE: it has left, or died and will not be replaced. */
+/* Does a worker serve this channel? WEIR_END: it has ended in order; WEIR_ERR_GONE: it has left, or died and will not
+ * be replaced. */
 weir_status weir__ring_look(weir__ring *ring);
 /* Sleep until the worker has added to the word, or `timeout_ns` have passed; `seen` was loaded from it before whatever
  * the caller waits for was looked at. */
@@ -302,7 +304,7 @@ typedef struct weir__back {
   uint8_t                         *applied;  /* owned; ... and of those from there on some */
   uint64_t                         number;   /* of the first change, once there was one */
   bool                             number_known;
-  bool                             adrift;   /* after a time-out, until the horizon is ahead again */
+  bool                             adrift; /* after a time-out, until the horizon is ahead again */
 } weir__back;
 
 /* The parameters have the values of the definitions from here on. */

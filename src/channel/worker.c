@@ -302,10 +302,13 @@ void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *
   };
 }
 
+void weir__channel_complete(weir__channel *channel) { channel->complete = true; }
+
 void weir__channel_detach(weir__channel **channel) {
   weir__channel *self = *channel;
   if (!self) return;
-  if (self->posted) say(self->control, weir__answer_word(self->epoch, WEIR__ANSWER_LEFT));
+  enum weir__answer last = self->complete ? WEIR__ANSWER_ENDED : WEIR__ANSWER_LEFT;
+  if (self->posted) say(self->control, weir__answer_word(self->epoch, last));
   weir__reader_clear(self);
   weir__shared_unmap(&self->data, self->layout.total);
   weir__shared_unmap(&self->control, self->control_bytes);

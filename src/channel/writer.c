@@ -121,6 +121,7 @@ static weir_status await_answer(weir__writer *self, int64_t timeout_ns) {
     case WEIR__ANSWER_REFUSED:
     case WEIR__ANSWER_ABANDONED:
       return WEIR_FAIL(WEIR_ERR_INPUT, "the analysis was refused: %.*s", WEIR__MESSAGE_MAX - 1, control->refusal);
+    case WEIR__ANSWER_ENDED: return WEIR_END;
     case WEIR__ANSWER_LEFT: return WEIR_FAIL(WEIR_ERR_GONE, "the worker has left before the first step");
     default: break;
     }
@@ -196,8 +197,8 @@ static weir_status make_data(weir__writer *self) {
 }
 
 weir_status weir__writer_await(weir__writer *self, int64_t timeout_ns) {
-  WEIR_TRY(await_answer(self, timeout_ns));
-  return make_data(self);
+  weir_status status = await_answer(self, timeout_ns);
+  return status ? status : make_data(self);
 }
 
 /* ---- steps ---- */
@@ -217,7 +218,8 @@ weir_status weir__writer_begin(weir__writer *self, int64_t step, double time, bo
   self->left_out   = false;
   self->fired      = fired(self, step, time);
   if (self->fired && weir__back_engaged(&self->back)) {
-    WEIR_TRY(weir__back_begin(&self->back, self->sequence, &self->left_out, &self->blocked_ns));
+    weir_status status = weir__back_begin(&self->back, self->sequence, &self->left_out, &self->blocked_ns);
+    if (status) return status;
     self->fired = fired(self, step, time); /* triggers may have changed, for this step as well */
   }
   self->step     = step;
@@ -267,8 +269,9 @@ static weir_status claim(weir__writer *self) {
   self->place = WEIR__PLACE_NONE;
   if (!self->left_out) {
     do {
-      WEIR_TRY(weir__ring_claim(&self->ring, &self->place, &blocked_ns));
+      weir_status status = weir__ring_claim(&self->ring, &self->place, &blocked_ns);
       self->blocked_ns += blocked_ns;
+      if (status) return status;
     } while (self->place >= self->layout.slots && !stage(self));
   }
   self->memory  = self->place == WEIR__PLACE_NONE    ? NULL
@@ -284,7 +287,8 @@ weir_status weir__writer_view(weir__writer *self, int piece, weir_view *view) {
   const weir_region        *wanted = weir__writer_wanted(self, piece);
   void                     *memory = self->data;
   if (!p->is_static) {
-    WEIR_TRY(claim(self));
+    weir_status status = claim(self);
+    if (status) return status;
     memory = self->memory;
   }
   *view = weir__view_dense(memory ? weir__at(memory, p->at) : NULL, type, &p->region);
@@ -295,7 +299,8 @@ weir_status weir__writer_view(weir__writer *self, int piece, weir_view *view) {
 bool weir__writer_in_place(const weir__writer *self) { return self->terms.in_place; }
 
 weir_status weir__writer_refer(weir__writer *self, int piece, const void *data) {
-  WEIR_TRY(claim(self));
+  weir_status status = claim(self);
+  if (status) return status;
   if (self->memory) memcpy(weir__at(self->memory, self->layout.piece[piece].at), &data, sizeof data);
   self->present[piece] = 1;
   return WEIR_OK;
@@ -349,7 +354,8 @@ static weir_status seal_step(weir__writer *self, weir__entry *entry, const char 
     bury(entry, 0, why ? why : text);
     return WEIR_FAIL(WEIR_ERR_STATE, "%s", why ? why : text);
   }
-  WEIR_TRY(claim(self));
+  weir_status status = claim(self);
+  if (status) return status;
   entry->place      = self->place;
   entry->blocked_ns = self->blocked_ns;
   if (self->place == WEIR__PLACE_NONE) {
@@ -358,8 +364,8 @@ static weir_status seal_step(weir__writer *self, weir__entry *entry, const char 
   } else if (self->place < self->layout.slots) {
     memcpy(self->memory, self->present, (size_t)self->layout.pieces);
   } else {
-    int64_t     begin  = weir__clock_ns();
-    weir_status status = weir__spill_write(&self->spill, &self->layout, self->place, self->present);
+    int64_t begin = weir__clock_ns();
+    status        = weir__spill_write(&self->spill, &self->layout, self->place, self->present);
     add_copying(self->control, 0, weir__clock_ns() - begin);
     if (status) bury(entry, 0, weir_error_last());
     else count_one(&self->control->spilled);

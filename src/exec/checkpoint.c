@@ -32,6 +32,8 @@ typedef struct header {
   uint64_t nodes, cell_bytes, state_bytes, steer_bytes, lost_bytes, failure_bytes;
 } header;
 
+_Static_assert(sizeof(header) % sizeof(int64_t) == 0, "counts follow it");
+
 typedef struct weir__keeper {
   weir__agreement *agreement;       /* values: the ordinal written, FAILED or ABANDONED; minus the next interval */
   int64_t          next;            /* ordinal of the next checkpoint; INT64_MAX: none any more */
@@ -41,7 +43,6 @@ typedef struct weir__keeper {
   uint64_t         sequence;        /* of the first step after the one being agreed on */
   int64_t          rounds;          /* of the agreement */
   bool             fresh;           /* `written` is being agreed on */
-  header           head;
 } weir__keeper;
 
 /* ---- sizes ---- */
@@ -55,6 +56,12 @@ static uint64_t cell_bytes(const weir__plan *p) {
   for (int i = 0; i < p->cells; i++)
     if (kept(&p->cell[i])) bytes += (p->cell[i].stride + 1) * (uint64_t)p->cell[i].ring;
   return bytes;
+}
+
+/* Of a file with this header. */
+static uint64_t file_bytes(const header *h) {
+  return sizeof *h + h->nodes * sizeof(int64_t) + h->cell_bytes + h->state_bytes + h->steer_bytes + h->lost_bytes +
+         h->failure_bytes + sizeof(uint32_t);
 }
 
 static header describe(const weir__worker *w) {
@@ -135,7 +142,7 @@ static weir_status flush(const char *directory, int fd) {
   return WEIR_OK;
 }
 
-static weir_status write_file(const weir__worker *w) {
+static weir_status write_file(const weir__worker *w, uint64_t *size) {
   char   path[PATH_MAX], part[PATH_MAX];
   header h = describe(w);
   file   f = {.crc = (uint32_t)crc32(0, NULL, 0)};
@@ -146,6 +153,7 @@ static weir_status write_file(const weir__worker *w) {
   weir__text  failures = {0};
   weir_status status   = weir__failures_pack(w, &failures);
   h.failure_bytes      = failures.length;
+  *size                = file_bytes(&h);
   if (status >= 0) status = put_all(w, &f, &h, failures.data, part);
   weir__text_clear(&failures);
   if (status >= 0 && rename(part, path)) status = WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", path, strerror(errno));
@@ -228,7 +236,8 @@ static void keep_complaint(weir__worker *w) {
 static weir_status checkpoint(weir__worker *w) {
   weir__keeper *k      = w->keeper;
   int64_t       began  = weir__clock_ns();
-  weir_status   status = write_file(w);
+  uint64_t      size   = 0;
+  weir_status   status = write_file(w, &size);
   int64_t       say[2] = {status < 0 ? FAILED : w->begun, -propose(w)};
   if (status < 0) keep_complaint(w);
   k->before   = k->written;
@@ -239,8 +248,7 @@ static weir_status checkpoint(weir__worker *w) {
   k->next     = w->begun + k->interval;
   k->began_ns = weir__clock_ns();
   w->stats.checkpoints++;
-  w->stats.checkpoint_bytes = (int64_t)(sizeof(header) + w->graph->nodes * sizeof(int64_t) + cell_bytes(w->plan) +
-                                        w->plan->state_bytes + sizeof(uint32_t));
+  w->stats.checkpoint_bytes = (int64_t)size;
   w->stats.checkpoint_ns += k->began_ns - began;
   if (w->trace)
     weir__trace_add(w->trace, w->options.threads, WEIR__TRACE_CHECKPOINT, 0, began, k->began_ns, w->retired_step);
@@ -356,11 +364,7 @@ static weir_status read_file(const weir__worker_options *options, int rank, int 
   }
   if (h.magic != MAGIC || h.identity != options->identity || h.rank != rank || h.size != size || h.ordinal != ordinal ||
       h.nodes > INT_MAX || h.state_bytes > have || h.cell_bytes > have || h.steer_bytes > have || h.lost_bytes > have ||
-      h.failure_bytes > have ||
-      sizeof h + h.nodes * sizeof(int64_t) + h.cell_bytes + h.state_bytes + h.steer_bytes + h.lost_bytes + h.failure_bytes +
-              sizeof crc !=
-          have ||
-      sum != crc)
+      h.failure_bytes > have || file_bytes(&h) != have || sum != crc)
     status = damaged(path);
 out:
   if (fd >= 0) close(fd);
@@ -369,8 +373,8 @@ out:
   return status;
 }
 
-/* The newest valid file of this worker at or below `bound`; -1: none. What a killed worker left half-written goes. */
-static int64_t newest(const weir__worker_options *options, int rank, int size, int64_t bound) {
+/* The newest valid file of this worker at or below `bound`, its bytes in place of those in `*held`; -1: none. */
+static int64_t newest(const weir__worker_options *options, int rank, int size, int64_t bound, char **held) {
   int64_t best = -1;
   DIR    *dir  = opendir(options->checkpoint_directory);
   if (!dir) return -1;
@@ -381,8 +385,9 @@ static int64_t newest(const weir__worker_options *options, int rank, int size, i
     if (sscanf(entry->d_name, "%" SCNd64 ".%d%n", &ordinal, &of, &used) != 2 || entry->d_name[used] || of != rank)
       continue;
     if (ordinal > bound || ordinal <= best || read_file(options, rank, size, ordinal, &bytes) < 0) continue;
-    weir__free(bytes);
-    best = ordinal;
+    weir__free(*held);
+    *held = bytes;
+    best  = ordinal;
   }
   closedir(dir);
   return best;
@@ -395,29 +400,29 @@ weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *
   int     rank = weir__comm_rank(comm), size = weir__comm_size(comm);
   int64_t bound = INT64_MAX, say[2];
   for (;;) {
-    int64_t mine = newest(options, rank, size, bound);
+    int64_t mine = newest(options, rank, size, bound, &at->bytes);
     say[0]       = mine;
     say[1]       = -mine;
     WEIR_TRY(weir__comm_max(comm, say, 2));
     if (say[0] == -say[1] || -say[1] < 0) break;
     bound = -say[1];
   }
-  if (-say[1] < 0) return WEIR_END;
-  char       *bytes  = NULL;
-  header      h      = {0};
-  weir_status status = read_file(options, rank, size, say[0], &bytes);
-  if (status >= 0) {
-    memcpy(&h, bytes, sizeof h);
-    *at    = (weir__resume){.ordinal = h.ordinal, .step = h.step, .time = h.time, .nodes = (int)h.nodes};
-    status = weir__alloc_array((size_t)h.nodes + 1, sizeof *at->active, &at->active);
-    if (status >= 0) memcpy(at->active, bytes + sizeof h, (size_t)h.nodes * sizeof *at->active);
+  if (-say[1] < 0) {
+    weir__checkpoint_forget(at);
+    return WEIR_END;
   }
-  weir__free(bytes);
-  return weir__comm_agree(comm, status);
+  header h;
+  memcpy(&h, at->bytes, sizeof h);
+  at->ordinal = h.ordinal;
+  at->step    = h.step;
+  at->time    = h.time;
+  at->nodes   = (int)h.nodes;
+  at->active  = (const void *)(at->bytes + sizeof h); /* aligned: the bytes are to 64, the header is whole words */
+  return WEIR_OK;
 }
 
 void weir__checkpoint_forget(weir__resume *at) {
-  weir__free(at->active);
+  weir__free(at->bytes);
   *at = (weir__resume){0};
 }
 
@@ -457,10 +462,7 @@ static weir_status take(weir__worker *w, const char *bytes, const weir__resume *
 }
 
 weir_status weir__worker_restore(weir__worker *w, const weir__resume *at) {
-  char       *bytes  = NULL;
-  weir_status status = read_file(&w->options, w->plan->rank, w->plan->size, at->ordinal, &bytes);
-  if (status >= 0) status = take(w, bytes, at);
-  weir__free(bytes);
+  weir_status status = take(w, at->bytes, at);
   if (status >= 0 && w->steer && w->intake && weir__intake_fresh(w->intake))
     status = WEIR_FAIL(WEIR_ERR_INPUT, "a steered run cannot go on with a simulation that was started again: what was "
                                        "decided for the steps that it repeats is not kept");

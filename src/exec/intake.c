@@ -307,6 +307,11 @@ void weir__intake_forget(weir__intake *in) {
   for (int i = 0; i < in->channels; i++) weir__channel_forget(&in->channel[i]);
 }
 
+void weir__intake_complete(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++)
+    if (in->channel[i]) weir__channel_complete(in->channel[i]);
+}
+
 void weir__intake_close(weir__intake **intake) {
   weir__intake *in = *intake;
   if (!in) return;

@@ -447,8 +447,6 @@ int64_t weir__intake_bytes(const weir__intake *in) {
   return total;
 }
 
-int64_t weir__intake_dropped(const weir__intake *in) { return in->dropped; }
-
 void weir__intake_counts(const weir__intake *in, weir__worker_stats *stats) {
   stats->dropped_steps = in->dropped - in->left_out;
   stats->dropped       = in->left_out;

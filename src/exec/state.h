@@ -183,5 +183,4 @@ int             weir__intake_channels(const weir__intake *intake); /* 0: steps a
 int64_t         weir__intake_blocked_ns(const weir__intake *intake);
 int64_t         weir__intake_bytes(const weir__intake *intake); /* copied out of the simulation so far */
 void            weir__intake_counts(const weir__intake *intake, weir__worker_stats *stats);
-int64_t         weir__intake_dropped(const weir__intake *intake); /* steps that not all processes could publish */
 #endif

@@ -231,10 +231,11 @@ static weir_status run_to_end(weir__worker *w) {
 
 weir_status weir__worker_run(weir__worker *w) {
   weir_status status = run_to_end(w);
-  /* other threads may still be at the end of a task, or run those of steps that are given up; and the caller closes what
-   * they write to */
+  /* other threads may still be at the end of a task, or run those of steps that are given up; and the caller closes
+   * what they write to */
   weir__pool_destroy(&w->pool);
   if (status < 0 || weir__steps_again(w)) return status;
+  if (w->intake) weir__intake_complete(w->intake);
   return weir__failures_gather(w);
 }
 

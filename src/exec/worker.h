@@ -67,6 +67,8 @@ void weir__intake_refuse(weir__intake *intake, const char *message);
 void weir__intake_rewind(weir__intake *intake);
 /* As if this worker had died: the channels stay as they are, for the one that replaces it. Close follows. */
 void weir__intake_forget(weir__intake *intake);
+/* The analysis is complete: processes that have more steps go on without, which is no failure. */
+void weir__intake_complete(weir__intake *intake);
 /* The simulation goes on without analysis. */
 void weir__intake_close(weir__intake **intake);
 
@@ -131,10 +133,11 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
                                 weir__intake *intake, const weir__worker_options *options, weir__worker **worker);
 /* Collective. The newest checkpoint of all workers in options->checkpoint_directory. WEIR_END: there is none. */
 typedef struct weir__resume {
-  int64_t  ordinal, step; /* of the first step to do; number of the last one done */
-  double   time;
-  int64_t *active; /* per node: in how many steps it was active; owned: weir__checkpoint_forget */
-  int      nodes;
+  int64_t        ordinal, step; /* of the first step to do; number of the last one done */
+  double         time;
+  const int64_t *active; /* per node: in how many steps it was active; in `bytes` */
+  int            nodes;
+  char          *bytes; /* owned, until weir__checkpoint_forget: what this worker has to restore */
 } weir__resume;
 weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *options, weir__resume *at);
 void        weir__checkpoint_forget(weir__resume *at);

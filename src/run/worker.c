@@ -228,7 +228,10 @@ static weir_status create_worker(process *p) {
   if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
   WEIR_TRY(weir__comm_duplicate(p->comm, &p->life));
   WEIR_TRY(weir__worker_create(p->graph, p->life, p->files ? &p->source : NULL, p->intake, &p->options, &p->worker));
-  return p->resumed ? weir__worker_restore(p->worker, &p->resume) : WEIR_OK;
+  if (!p->resumed) return WEIR_OK;
+  weir_status status = weir__worker_restore(p->worker, &p->resume);
+  weir__checkpoint_forget(&p->resume); /* it may be large */
+  return status;
 }
 
 static weir_status need_directory(const process *p, const char *path) {

@@ -14,7 +14,7 @@ typedef struct job {
   int     steps, slots, read_at_most; /* read_at_most: then the reader leaves (or dies); 0: all */
   int     rank, size, rest_reader_ms, late_ms;
   int64_t timeout_ns;
-  bool    out_of_order;
+  bool    out_of_order, complete; /* complete: the reader that leaves needs no more */
 } job;
 
 static const weir__channel_field    fields[] = {{.name = "u",
@@ -46,7 +46,7 @@ static int write_steps(const scene *s, const void *argument) {
   CHILD_CHECK(!weir__writer_await(writer, 20000000000));
   weir_status status = WEIR_OK;
   for (int64_t step = 1; step <= j->steps && !status; step++) {
-    bool     active;
+    bool      active;
     weir_view to;
     status = weir__writer_begin(writer, step, 0.5 * (double)step, &active);
     if (status) break;
@@ -65,7 +65,7 @@ static int write_steps(const scene *s, const void *argument) {
   }
   if (status) {
     weir__writer_destroy(&writer, weir_error_last());
-    return status == WEIR_ERR_GONE ? 10 : status == WEIR_ERR_TIMEOUT ? 11 : 12;
+    return status == WEIR_END ? 13 : status == WEIR_ERR_GONE ? 10 : status == WEIR_ERR_TIMEOUT ? 11 : 12;
   }
   weir__writer_destroy(&writer, NULL);
   return 0;
@@ -136,6 +136,7 @@ static int read_steps(const scene *s, const void *argument) {
     CHILD_CHECK(!weir__channel_check(channel));
     if (j->read_at_most && step > j->read_at_most) break;
   }
+  if (j->complete) weir__channel_complete(channel);
   weir__channel_detach(&channel);
   weir__doorbell_destroy(&bell);
   return 0;
@@ -248,6 +249,17 @@ static void writer_goes_on_when_the_reader_leaves(void **state) {
   scene_close(&s, 0);
 }
 
+/* One that has all it needs is no failure: the writer hears of an end. */
+static void writer_goes_on_when_the_reader_is_complete(void **state) {
+  (void)state;
+  scene s      = scene_open();
+  job   j      = {.steps = 100000000, .slots = 2, .size = 1, .read_at_most = 5, .complete = true};
+  pid_t reader = scene_fork(read_steps, &s, &j);
+  assert_int_equal(write_steps(&s, &j), 13);
+  assert_child_fine(reader);
+  scene_close(&s, 0);
+}
+
 static int publish_and_hang(const scene *s, const void *argument) {
   const job                *j           = argument;
   weir__channel_definitions definitions = define(j);
@@ -348,6 +360,7 @@ int main(void) {
                                      cmocka_unit_test(writer_gives_up_after_its_timeout),
                                      cmocka_unit_test(writer_goes_on_when_the_reader_is_killed),
                                      cmocka_unit_test(writer_goes_on_when_the_reader_leaves),
+                                     cmocka_unit_test(writer_goes_on_when_the_reader_is_complete),
                                      cmocka_unit_test(steps_of_a_killed_writer_stay_readable),
                                      cmocka_unit_test(the_last_process_rings)};
   return cmocka_run_group_tests(tests, NULL, NULL);
