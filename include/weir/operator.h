@@ -157,8 +157,8 @@ typedef struct weir_operator {
   weir_status (*need)(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
                       weir_region *region);
   /** Compute one chunk, or add one box to the partial. WEIR_END, also from `finish`: no value at this step (what
-   * depends on it is missing, nothing failed); an error: the same, with its message, and what
-   * `on_failure` in the recipe says for the field; the run ends with status 1. */
+   * depends on it is missing, nothing failed); an error: the same, and what `on_failure`
+   * in the recipe says for the field; the message is the text of the status, and the run ends with status 1. */
   weir_status (*apply)(const weir_apply *a);
 
   size_t (*state_size)(const void *params, const weir_field_type *const *in,

@@ -24,6 +24,8 @@ const char *weir_status_text(weir_status status) {
 
 const char *weir_error_last(void) { return last.message; }
 
+void weir__error_clear(void) { last.message[0] = 0; }
+
 weir_status weir__error_set(weir_status code, const char *file, int line, const char *format, ...) {
   char    text[MESSAGE_MAX]; /* the arguments may point into last.message itself */
   va_list arguments;

@@ -22,6 +22,9 @@
 
 weir_status weir__error_set(weir_status code, const char *file, int line, const char *format, ...) WEIR_PRINTF(4, 5);
 
+/* There is no message until the next failure: before calling what may fail without saying why. */
+void weir__error_clear(void);
+
 /* Put `prefix` (printf style) before the message of the failure in flight, as "prefix: message"; returns `code`. */
 weir_status weir__error_prefix(weir_status code, const char *format, ...) WEIR_PRINTF(2, 3);
 

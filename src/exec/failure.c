@@ -109,14 +109,16 @@ static bool act(weir__worker *w, weir__failed *g, int node, int64_t ordinal, int
   return false;
 }
 
-void weir__failure_record(weir__worker *w, const weir__step *s, int node, int64_t chunk) {
-  weir__failures *f = &w->failures;
-  weir__failed new  = {.node = node, .ordinal = s->ordinal, .step = s->step, .chunk = chunk};
-  int group         = group_of(w->graph, node);
+void weir__failure_record(weir__worker *w, const weir__step *s, int node, int64_t chunk, weir_status status) {
+  weir__failures *f    = &w->failures;
+  const char     *said = weir_error_last();
+  weir__failed new     = {.node = node, .ordinal = s->ordinal, .step = s->step, .chunk = chunk};
+  int group            = group_of(w->graph, node);
   weir__mutex_lock(&f->lock);
   weir__failed *g = &f->failed[group];
   count_step(g, s->ordinal);
-  keep_first(g, &new, weir_error_last());
+  keep_first(g, &new, said[0] ? said : weir_status_text(status));
+  weir__error_clear();
   bool tells = act(w, g, node, s->ordinal, s->step);
   weir__mutex_unlock(&f->lock);
   atomic_store(&f->any, true);

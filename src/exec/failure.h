@@ -51,9 +51,10 @@ typedef struct weir__failures {
 weir_status weir__failures_create(const weir__graph *graph, weir__failures *failures);
 void        weir__failures_clear(const weir__graph *graph, weir__failures *failures);
 
-/* Note that `node` failed at `step` in its chunk with the message of the last error, and follow its policy. Any thread.
- */
-void weir__failure_record(struct weir__worker *w, const struct weir__step *s, int node, int64_t chunk);
+/* Note that `node` failed with `status` at `step` in its chunk, with the message of the last error (which is cleared)
+ * or, if there is none, with what the status says; and follow its policy. Any thread. */
+void weir__failure_record(struct weir__worker *w, const struct weir__step *s, int node, int64_t chunk,
+                          weir_status status);
 
 /* The node and its group are not computed from ordinal `from` on. Any thread. */
 void weir__failure_disable(struct weir__worker *w, int node, int64_t from);

@@ -63,6 +63,7 @@ struct weir__worker {
   _Atomic uint32_t     asleep;
   int64_t              begun, retired;   /* ordinals */
   int64_t              ended;            /* ordinal at which no further step began here; -1: not yet */
+  int64_t              ended_ns;         /* clock; 0: all others know of it, too */
   int64_t              limit;            /* no step from this ordinal on begins; -1: none */
   int64_t              end;              /* agreed by all; valid when `agreed` */
   bool                 agreed;           /* on the end */

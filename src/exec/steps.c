@@ -155,6 +155,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
 static weir_status stop(weir__worker *w) {
   int64_t say[END_VALUES];
   w->ended        = w->begun;
+  w->ended_ns     = weir__clock_ns();
   say[END_AT]     = w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
   say[END_BEGUN]  = -w->begun;
   say[END_AGAIN]  = -(int64_t)w->torn;
@@ -247,12 +248,21 @@ static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) 
   return weir__keeper_settle(w, kept);
 }
 
+/* All see the end at about the same time, unless a process of the simulation left before the others: then these may
+ * be waiting for it, and it for the workers to have done with its steps. */
+static weir_status tell_late(weir__worker *w) {
+  enum { LATE_NS = 50000000 };
+  if (!w->ended_ns || weir__clock_ns() - w->ended_ns < LATE_NS) return WEIR_OK;
+  w->ended_ns = 0;
+  return tell_end(w, w->ended);
+}
+
 weir_status weir__steps_end(weir__worker *w, bool *some) {
   const int64_t *said;
   bool           done;
   if (w->ended < 0 || w->agreed) return WEIR_OK;
   WEIR_TRY(weir__agreement_test(w->ends, &done, &said));
-  if (!done) return WEIR_OK;
+  if (!done) return tell_late(w);
   *some     = true;
   w->agreed = true;
   w->end    = said[END_AT];

@@ -90,19 +90,20 @@ typedef struct call {
 
 static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const weir__node *node) {
   weir__thread_memory *m = &w->memory[thread];
-  *c                     = (call){.w = w, .s = s, .thread = thread, .node = node};
-  c->a                   = (weir_apply){.params  = node->params,
-                                        .context = w->plan->context[node - w->graph->node],
-                                        .inputs  = node->inputs,
-                                        .outputs = node->outputs,
-                                        .in_type = node->in_type,
-                                        .in      = m->in,
-                                        .out     = m->out,
-                                        .step    = s->step,
-                                        .ordinal = s->ordinal,
-                                        .index   = s->index[node - w->graph->node],
-                                        .time    = s->time,
-                                        .dt      = s->dt};
+  weir__error_clear(); /* operators of others have no way to say why they fail */
+  *c   = (call){.w = w, .s = s, .thread = thread, .node = node};
+  c->a = (weir_apply){.params  = node->params,
+                      .context = w->plan->context[node - w->graph->node],
+                      .inputs  = node->inputs,
+                      .outputs = node->outputs,
+                      .in_type = node->in_type,
+                      .in      = m->in,
+                      .out     = m->out,
+                      .step    = s->step,
+                      .ordinal = s->ordinal,
+                      .index   = s->index[node - w->graph->node],
+                      .time    = s->time,
+                      .dt      = s->dt};
 }
 
 /* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.
@@ -140,7 +141,7 @@ static bool succeeded(weir__worker *w, const weir__step *s, const weir__node *no
                       weir_status status) {
   if (status == WEIR_END) return false;
   if (status >= 0) return true;
-  weir__failure_record(w, s, (int)(node - w->graph->node), bit->chunk);
+  weir__failure_record(w, s, (int)(node - w->graph->node), bit->chunk, status);
   return false;
 }
 

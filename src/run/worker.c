@@ -323,14 +323,17 @@ static weir_status add_failures(const process *p, weir__report *r) {
   return WEIR_OK;
 }
 
-/* The streams came to their end, though something failed on the way and was left out. On worker 0. */
-static bool finished(const process *p, weir_status ran) {
+/* `finished`: the streams came to their end, though something failed on the way and was left out. Collective; the list
+ * is on worker 0. */
+static weir_status see_finished(process *p, weir_status ran) {
   const weir__failure *list;
   int                  count = weir__worker_failures(p->worker, &list);
-  if (ran != WEIR_ERR_OPERATOR || !count) return false;
+  int64_t              done  = ran == WEIR_ERR_OPERATOR && count;
   for (int i = 0; i < count; i++)
-    if (list[i].node->on_failure == WEIR__ON_FAILURE_STOP) return false;
-  return true;
+    if (list[i].node->on_failure == WEIR__ON_FAILURE_STOP) done = false;
+  if (ran == WEIR_ERR_OPERATOR) WEIR_TRY(weir__comm_max(p->comm, &done, 1));
+  p->finished = done;
+  return WEIR_OK;
 }
 
 static weir_status add_missing(const process *p, weir__report *r) {
@@ -397,7 +400,7 @@ static weir_status run_steps(process *p) {
   if (p->again) return WEIR_OK;
   if (ran >= 0) ran = write_trace(p);
   if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last());
-  p->finished          = finished(p, ran);
+  WEIR_TRY(see_finished(p, ran));
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
   if (ran < 0) return WEIR_FAIL(ran, "%s", message);
   return reported;
@@ -556,12 +559,18 @@ weir_status weir__run_go_on(process *p, const char *wrong) {
   return keep(p, weir__comm_agree(p->comm, wrong ? WEIR_FAIL(WEIR_ERR_GONE, "%s", wrong) : WEIR_OK));
 }
 
+/* One that knows of the end, or of a failure, knows for all: they learn of it at different moments, but must leave in
+ * the same step. */
 weir_status weir__run_advance(process *p) {
+  enum { GOES_ON, ENDED, FAILED };
   weir_status status = usable(p);
   if (status < 0) return keep(p, status);
-  status   = weir__worker_advance(p->worker);
-  bool own = status < 0 && !weir__worker_left(p->worker);
-  return keep(p, weir__comm_agree(p->comm, own || status >= 0 ? status : WEIR_OK));
+  status      = weir__worker_advance(p->worker);
+  int64_t say = status < 0 ? FAILED : status == WEIR_END ? ENDED : GOES_ON;
+  bool    own = status < 0 && !weir__worker_left(p->worker);
+  if (weir__comm_max(p->comm, &say, 1) < 0) return keep(p, status < 0 ? status : WEIR_ERR_COMM);
+  if (say == FAILED) return keep(p, weir__comm_agree(p->comm, own ? status : WEIR_OK));
+  return keep(p, say == ENDED ? WEIR_END : WEIR_OK);
 }
 
 weir_status weir__run_leave(weir__process **entered) {
@@ -574,6 +583,8 @@ weir_status weir__run_leave(weir__process **entered) {
     tell(p, WEIR__PHASE_FAILED);
     return WEIR_ERR_STATE;
   }
+  /* The others may be about to make a step: they hear here that this process makes none. */
+  while (status == WEIR_OK && weir__comm_size(p->comm) > 1) status = weir__run_advance(p);
   if (status >= 0) {
     status = run_steps(p);
     if (status < 0) keep(p, status);
