@@ -77,6 +77,13 @@ static inline weir_dtype weir_dtype_floating(weir_dtype dtype) {
 
 /* ---- computing ---- */
 
+/** Why a step has no values: it was published, but is analysed nowhere. */
+typedef enum weir_gap {
+  WEIR_GAP_NONE = 0,     /**< it has them */
+  WEIR_GAP_NO_ROOM,      /**< left out for want of room, as the policy of the stream says */
+  WEIR_GAP_NOT_PUBLISHED /**< not all processes could publish it */
+} weir_gap;
+
 /** Everything one call sees. Memory belongs to the engine. */
 typedef struct weir_apply {
   const void                   *params;
@@ -85,14 +92,17 @@ typedef struct weir_apply {
   const weir_field_type *const *in_type;
   const weir_view              *in; /**< the regions asked for by `need` (cut or wrapped); in[i].data NULL: not given */
   const weir_view *out; /**< the chunk to compute; its data are not initialised. In a reduction's `apply`: data NULL */
-  void            *state;   /**< of this chunk, `state_size` bytes, kept from step to step; zeros before the first */
-  void            *partial; /**< reductions: the partial result, `partial_size` bytes */
-  void            *scratch; /**< `scratch_size` bytes, 64-byte aligned, contents undefined */
-  int64_t          step;    /**< the source's number of this step */
-  int64_t          ordinal; /**< how many steps were published before this one */
-  int64_t          index;   /**< how many steps before this one this operator was active in */
-  double           time;    /**< physical time of the step */
-  double           dt;      /**< time since the previous published step; NaN at the first */
+  void            *state;    /**< of this chunk, `state_size` bytes, kept from step to step; zeros before the first */
+  void            *partial;  /**< reductions: the partial result, `partial_size` bytes */
+  void            *scratch;  /**< `scratch_size` bytes, 64-byte aligned, contents undefined */
+  int64_t          step;     /**< the source's number of this step */
+  int64_t          ordinal;  /**< how many steps were published before this one */
+  int64_t          index;    /**< how many steps before this one this operator was active in */
+  double           time;     /**< physical time of the step */
+  double           dt;       /**< time since the previous published step; NaN at the first */
+  weir_gap         gap;      /**< why all fields of the simulation are missing at this step; the same on all workers */
+  int64_t          gap_more; /**< with a gap: the step stands for so many further ones that are missing too ... */
+  int64_t          gap_last; /**< ... the last of which has this number */
 } weir_apply;
 
 /* ---- operators made of operators ---- */

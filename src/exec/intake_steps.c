@@ -239,6 +239,11 @@ static weir_status check_same(const weir__intake *in, int i, int64_t step, int k
                    weir__channel_definitions_of(in->channel[i])->rank, (long long)in->record[i].step);
 }
 
+static weir_gap gap_of(const weir__channel_record *r) {
+  if (!r->tombstone) return WEIR_GAP_NONE;
+  return r->dropped ? WEIR_GAP_NO_ROOM : WEIR_GAP_NOT_PUBLISHED;
+}
+
 /* All processes have said what there is of the next sequence number. A record may stand for many lost steps, of which
  * only the first and the last number are known. */
 static weir_status gather(weir__intake *in, weir__arrival *arrival) {
@@ -250,8 +255,9 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
     const weir__channel_record *r = &in->record[i];
     if (in->next < r->sequence || in->next - r->sequence > r->more) return check_same(in, i, in->record[0].step, 0);
     uint64_t rest = r->more - (in->next - r->sequence);
+    if (rest < arrival->more || !i) arrival->last = last_number(r);
     if (rest < arrival->more) arrival->more = rest;
-    arrival->torn |= r->tombstone;
+    if (gap_of(r) && (!arrival->torn || gap_of(r) < arrival->torn)) arrival->torn = gap_of(r);
     if (r->sequence == in->next && knows < 0) knows = i;
   }
   if (knows < 0) return WEIR_OK;
@@ -270,18 +276,13 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
 
 static void note_lost(weir__intake *in, const weir__arrival *arrival) {
   enum { LOSTS_MAX = 1000 };
-  const char *why   = "a process that another worker serves could not publish it";
-  int64_t     count = (int64_t)arrival->more + 1, to = arrival->step;
-  bool        left_out = false;
-  for (int i = 0; i < in->channels; i++) {
-    const weir__channel_record *r = &in->record[i];
-    if (!r->tombstone) continue;
-    why      = r->why;
-    left_out = r->dropped;
-    if (arrival->more && r->last_step > to) to = r->last_step;
-  }
+  bool        no_room = arrival->torn == WEIR_GAP_NO_ROOM;
+  const char *why     = no_room ? "no room: dropped" : "a process that another worker serves could not publish it";
+  int64_t     count = (int64_t)arrival->more + 1, to = arrival->last;
+  for (int i = 0; i < in->channels; i++)
+    if (gap_of(&in->record[i]) == arrival->torn) why = in->record[i].why;
   in->dropped += count;
-  if (left_out) in->left_out += count;
+  if (no_room) in->left_out += count;
   weir__lost *last = in->losts ? &in->lost_step[in->losts - 1] : NULL;
   if (last && (in->losts == LOSTS_MAX || !strncmp(last->why, why, sizeof last->why - 1))) {
     if (arrival->known) last->to = to;

@@ -8,8 +8,9 @@ enum { ANNOUNCED = -1, END_SENT = -2 }; /* requests */
 typedef struct announcement {
   int64_t  step; /* the end: `end` set */
   double   time;
-  uint64_t fired;
-  int32_t  end, torn;
+  uint64_t fired, more;
+  int64_t  last;
+  int32_t  end, torn; /* torn: a weir_gap */
 } announcement;
 
 struct weir__relay {
@@ -44,11 +45,12 @@ out:
   return status;
 }
 
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s, bool torn) {
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s) {
   struct weir__relay *r    = w->relay;
   int64_t             slot = s->ordinal % w->plan->flight;
   if (!r->followers) return WEIR_OK;
-  r->sent[slot] = (announcement){.step = s->step, .time = s->time, .fired = s->fired, .torn = torn};
+  r->sent[slot] = (announcement){
+      .step = s->step, .time = s->time, .fired = s->fired, .more = s->more, .last = s->last, .torn = (int32_t)s->torn};
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(
         w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
@@ -74,7 +76,9 @@ weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
                                .time     = r->received.time,
                                .fired    = r->received.fired,
                                .sequence = (uint64_t)w->begun,
-                               .torn     = r->received.torn,
+                               .more     = r->received.more,
+                               .last     = r->received.last,
+                               .torn     = (weir_gap)r->received.torn,
                                .known    = true};
     return r->received.end ? WEIR_END : WEIR_OK;
   }

@@ -20,6 +20,8 @@ typedef struct weir__step {
   uint32_t     turn[WEIR__TURNS]; /* ordinal % r: where this step stands in a ring of r, without a division per task */
   int64_t      arrived_ns;
   uint64_t     sequence, more; /* in the channels; it stands for `more` further ones that are lost */
+  weir_gap     torn;           /* why it is to be discarded everywhere */
+  int64_t      last;           /* then: number of the last one it stands for */
   int64_t     *index;          /* per node: how often active before this step */
   const void **piece;          /* per local piece: its data in the slot; NULL: not there */
   _Atomic uint32_t *counter;   /* per task: what it still waits for */
@@ -39,7 +41,8 @@ typedef struct weir__arrival {
   double   time;
   uint64_t fired, sequence;
   uint64_t more;  /* lost: it stands for so many further ones */
-  bool     torn;  /* not all processes published it: to be discarded everywhere */
+  int64_t  last;  /* then: number of the last of them */
+  weir_gap torn;  /* not all processes published it: to be discarded everywhere, and why */
   bool     known; /* number and time are */
 } weir__arrival;
 
@@ -118,7 +121,7 @@ weir_status weir__relay_create(weir__worker *w); /* collective */
 void        weir__relay_destroy(weir__worker *w);
 int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
 bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s, bool torn);
+weir_status weir__relay_announce(weir__worker *w, const weir__step *s);
 weir_status weir__relay_announce_end(weir__worker *w);
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);
 void        weir__relay_completed(weir__worker *w, int request);
@@ -152,7 +155,7 @@ weir_status weir__intake_demand(weir__intake *intake, const weir__plan *plan, co
 /* A step from all processes of this worker, whole or torn: WEIR_OK; nothing yet: WEIR_ERR_TIMEOUT without a message;
  * WEIR_END: the streams have ended here. */
 weir_status weir__intake_next(weir__intake *intake, weir__arrival *arrival);
-/* What was agreed on with others about the step that came last: it is torn, and stands for `more` further ones. */
+/* What was agreed on with others about the step that came last: whether it is torn, and stands for `more` further. */
 void weir__intake_settle(weir__intake *intake, const weir__arrival *arrival);
 bool weir__intake_lost(const weir__intake *intake); /* it ended because a process died, or gave up */
 void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);

@@ -16,8 +16,12 @@
 /* Values of the agreement on ends: the ordinal at which this worker stopped; the others are the largest, negated. */
 enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_VALUES };
 /* And on whole steps. */
-enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_STEP, WHOLE_TIME, WHOLE_VALUES };
-enum { ENDED = -1, TORN = 0, WHOLE = 1 }; /* of WHOLE_WHOLE */
+enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_LAST, WHOLE_STEP, WHOLE_TIME, WHOLE_FIRED, WHOLE_VALUES };
+/* Of WHOLE_WHOLE: these, and why a step is torn. The least one is that of the step. */
+enum { ENDED = -1, WHOLE = WEIR_GAP_NOT_PUBLISHED + 1 };
+/* What agrees to anything. */
+#define WHATEVER                                                                                                       \
+  { WHOLE, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX }
 
 weir_status weir__steps_create(weir__worker *w) {
   WEIR_TRY(weir__agreement_create(w->comm, END_VALUES, &w->ends));
@@ -64,16 +68,18 @@ static double unordered(int64_t bits) {
 
 /* Say what this worker knows of the next step. */
 static weir_status ask_all(weir__worker *w) {
-  int64_t     say[WHOLE_VALUES] = {WHOLE, INT64_MAX, INT64_MAX, INT64_MAX};
+  int64_t     say[WHOLE_VALUES] = WHATEVER;
   weir_status status            = WEIR_OK;
   if (!weir__relay_follows(w)) { /* what does not see the simulation agrees to anything */
     status = w->limit >= 0 && w->begun >= w->limit ? WEIR_END : weir__intake_next(w->intake, &w->asked);
     if (status == WEIR_ERR_TIMEOUT || status < 0) return status;
-    say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? TORN : WHOLE;
+    say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? (int64_t)w->asked.torn : WHOLE;
     say[WHOLE_MORE]  = (int64_t)w->asked.more;
+    say[WHOLE_LAST]  = w->asked.last; /* numbers grow: the last of the fewest */
     if (w->asked.known) {
-      say[WHOLE_STEP] = w->asked.step;
-      say[WHOLE_TIME] = ordered(w->asked.time);
+      say[WHOLE_STEP]  = w->asked.step;
+      say[WHOLE_TIME]  = ordered(w->asked.time);
+      say[WHOLE_FIRED] = (int64_t)w->asked.fired; /* all who know the step say the same */
     }
   }
   w->whole_rounds++;
@@ -99,13 +105,18 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
     w->answered = known;
     return WEIR_ERR_TIMEOUT;
   }
-  w->asked.torn = say[WHOLE_WHOLE] == TORN;
-  w->asked.more = (uint64_t)say[WHOLE_MORE];
+  w->asked.torn  = say[WHOLE_WHOLE] == WHOLE ? WEIR_GAP_NONE : (weir_gap)say[WHOLE_WHOLE];
+  w->asked.more  = (uint64_t)say[WHOLE_MORE];
+  w->asked.last  = say[WHOLE_LAST];
+  w->asked.known = known;
+  if (known) {
+    w->asked.step  = say[WHOLE_STEP];
+    w->asked.time  = unordered(say[WHOLE_TIME]);
+    w->asked.fired = (uint64_t)say[WHOLE_FIRED];
+  }
   weir__intake_settle(w->intake, &w->asked);
   if (!known) return WEIR_ERR_TIMEOUT; /* in the middle of a long time for which nobody kept the steps apart */
-  w->asked.step = say[WHOLE_STEP];
-  w->asked.time = unordered(say[WHOLE_TIME]);
-  *arrival      = w->asked;
+  *arrival = w->asked;
   return WEIR_OK;
 }
 
@@ -121,15 +132,35 @@ static weir_status post_receives(weir__worker *w, const weir__step *s) {
   return WEIR_OK;
 }
 
+/* What fired in a step that stands for several: outputs that are due in any of them are to learn that it is missing.
+ * Of the later ones only the numbers are known; a trigger that follows decisions is taken as it was at the first. */
+static uint64_t fired_of(const weir__worker *w, const weir__arrival *arrival) {
+  const weir__graph *graph = w->graph;
+  uint64_t           fired = arrival->fired;
+  for (int t = 0; arrival->more && t < graph->triggers; t++) {
+    const weir__trigger *trigger = &graph->trigger[t];
+    uint64_t             bit     = (uint64_t)1 << t;
+    if (graph->steered_triggers & bit) continue;
+    if (trigger->interval > 0) fired |= bit;
+    if (trigger->period <= 0) continue;
+    int64_t after = (arrival->last - trigger->phase) % trigger->period; /* since the last time it fired */
+    if (after < 0) after += trigger->period;
+    if (arrival->last - after >= arrival->step) fired |= bit;
+  }
+  return fired;
+}
+
 static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   weir__step *s = weir__step_of(w, w->begun);
   s->ordinal    = w->begun;
   s->step       = arrival->step;
   s->time       = arrival->time;
   s->dt         = arrival->time - w->last_time; /* NaN at the first */
-  s->fired      = arrival->fired;
+  s->fired      = fired_of(w, arrival);
   s->sequence   = arrival->sequence;
   s->more       = arrival->more;
+  s->torn       = arrival->torn;
+  s->last       = arrival->last;
   s->arrived_ns = weir__clock_ns();
   w->last_time  = arrival->time;
   w->last_step  = arrival->step;
@@ -144,7 +175,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   w->begun++;
   if (arrival->torn) weir__keeper_pass(w);
   if (w->requests) WEIR_TRY(post_receives(w, s));
-  WEIR_TRY(weir__relay_announce(w, s, arrival->torn));
+  WEIR_TRY(weir__relay_announce(w, s));
   weir__worker_fire(w, s, w->plan->tasks,
                     w->options.threads); /* the emitter after the tasks: the beginning of a step */
   w->stats.tasks += w->plan->tasks;
@@ -234,7 +265,7 @@ void weir__steps_retire(weir__worker *w, bool *some) {
 
 /* All rounds that anybody started are finished by all: then the agreements can be given back. */
 static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) {
-  static const int64_t nothing[WHOLE_VALUES] = {TORN, INT64_MAX, INT64_MAX, INT64_MAX};
+  static const int64_t nothing[WHOLE_VALUES] = WHATEVER;
   const int64_t       *result;
   for (bool done;;) {
     if (weir__agreement_running(w->wholes)) {

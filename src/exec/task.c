@@ -92,18 +92,21 @@ static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const
   weir__thread_memory *m = &w->memory[thread];
   weir__error_clear(); /* operators of others have no way to say why they fail */
   *c   = (call){.w = w, .s = s, .thread = thread, .node = node};
-  c->a = (weir_apply){.params  = node->params,
-                      .context = w->plan->context[node - w->graph->node],
-                      .inputs  = node->inputs,
-                      .outputs = node->outputs,
-                      .in_type = node->in_type,
-                      .in      = m->in,
-                      .out     = m->out,
-                      .step    = s->step,
-                      .ordinal = s->ordinal,
-                      .index   = s->index[node - w->graph->node],
-                      .time    = s->time,
-                      .dt      = s->dt};
+  c->a = (weir_apply){.params   = node->params,
+                      .context  = w->plan->context[node - w->graph->node],
+                      .inputs   = node->inputs,
+                      .outputs  = node->outputs,
+                      .in_type  = node->in_type,
+                      .in       = m->in,
+                      .out      = m->out,
+                      .step     = s->step,
+                      .ordinal  = s->ordinal,
+                      .index    = s->index[node - w->graph->node],
+                      .time     = s->time,
+                      .dt       = s->dt,
+                      .gap      = s->torn,
+                      .gap_more = (int64_t)s->more,
+                      .gap_last = s->last};
 }
 
 /* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.

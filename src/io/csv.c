@@ -15,6 +15,7 @@ struct weir__csv {
   int        fields;
   off_t      end;      /* of the whole rows, when the last one is torn */
   bool       torn;     /* a row was cut short and could not be taken back yet */
+  bool       gaps;     /* there is a column for why a step is missing */
   int64_t   *elements; /* of each field */
   weir__text row;      /* reused: no allocation once it has grown */
 };
@@ -60,7 +61,7 @@ static void add_field(weir__text *header, const char *name, const weir_field_typ
 static weir_status make_header(weir__csv *csv, const char *const *names, const weir_field_type *const *types,
                                const char *time_units, weir__text *header) {
   weir__text time    = {0};
-  int64_t    columns = 2;
+  int64_t    columns = csv->gaps ? 3 : 2;
   for (int f = 0; f < csv->fields; f++) {
     weir_region whole = weir__region_whole(types[f]);
     csv->elements[f]  = weir__region_size(&whole);
@@ -76,6 +77,7 @@ static weir_status make_header(weir__csv *csv, const char *const *names, const w
   else add_cell(header, time.data);
   weir__text_clear(&time);
   for (int f = 0; f < csv->fields; f++) add_field(header, names[f], types[f]);
+  if (csv->gaps) add_cell(header, WEIR__CSV_MISSING);
   weir__text_add(header, "\n");
   return weir__text_status(header);
 }
@@ -148,24 +150,27 @@ static weir_status append(weir__csv *csv, const weir__text *text) {
 }
 
 weir_status weir__csv_open(const char *path, const char *const *names, const weir_field_type *const *types, int fields,
-                           const char *time_units, const int64_t *keep_to, weir__csv **csv) {
-  weir_status status = WEIR_OK;
-  weir__text  header = {0};
-  weir__csv  *self;
-  size_t      kept = 0;
+                           const weir__csv_options *options, weir__csv **csv) {
+  static const weir__csv_options defaults = {0};
+  weir_status                    status   = WEIR_OK;
+  weir__text                     header   = {0};
+  weir__csv                     *self;
+  size_t                         kept = 0;
+  if (!options) options = &defaults;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->fd     = -1;
   self->fields = fields;
+  self->gaps   = options->gaps;
   WEIR_TRY_GOTO(out, weir__alloc_string(path, &self->path));
   WEIR_TRY_GOTO(out, weir__alloc_array((size_t)fields, sizeof *self->elements, &self->elements));
-  WEIR_TRY_GOTO(out, make_header(self, names, types, time_units, &header));
+  WEIR_TRY_GOTO(out, make_header(self, names, types, options->time_units, &header));
   WEIR_TRY_GOTO(out, weir__file_make_directories(path, false));
-  self->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (keep_to ? 0 : O_TRUNC), 0666);
+  self->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (options->keep_to ? 0 : O_TRUNC), 0666);
   if (self->fd < 0) {
     status = WEIR_FAIL(WEIR_ERR_IO, "cannot open %s: %s", path, strerror(errno));
     goto out;
   }
-  if (keep_to) WEIR_TRY_GOTO(out, cut_back(self, &header, *keep_to, &kept));
+  if (options->keep_to) WEIR_TRY_GOTO(out, cut_back(self, &header, *options->keep_to, &kept));
   if (!kept) WEIR_TRY_GOTO(out, append(self, &header));
   *csv = self;
   self = NULL;
@@ -197,7 +202,7 @@ static void add_values(weir__text *row, const weir_view *view, int64_t elements)
   } while (weir_view_next_row(view, index));
 }
 
-weir_status weir__csv_write(weir__csv *csv, int64_t step, double time, const weir_view *views) {
+weir_status weir__csv_write(weir__csv *csv, int64_t step, double time, const weir_view *views, const char *why) {
   char number[32];
   csv->row.length = 0;
   csv->row.failed = false;
@@ -208,6 +213,7 @@ weir_status weir__csv_write(weir__csv *csv, int64_t step, double time, const wei
                        (long long)weir_view_size(&views[f]), (long long)csv->elements[f]);
     add_values(&csv->row, &views[f], csv->elements[f]);
   }
+  if (csv->gaps) add_cell(&csv->row, why ? why : "");
   weir__text_add(&csv->row, "\n");
   WEIR_TRY(weir__text_status(&csv->row));
   return append(csv, &csv->row);

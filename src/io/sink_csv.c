@@ -1,8 +1,14 @@
 #include "io/sinks.h"
+#include <stdio.h>
 
 static weir_status write_row(const weir_apply *a) {
-  const weir__sink_csv_params *p = a->params;
-  WEIR_TRY(weir__csv_write(p->csv, a->step, a->time, a->in));
+  const weir__sink_csv_params *p   = a->params;
+  const char                  *gap = weir__sink_gap(a);
+  char                         why[100];
+  if (gap && a->gap_more)
+    snprintf(why, sizeof why, "%s, %lld steps up to %lld", gap, (long long)a->gap_more + 1, (long long)a->gap_last);
+  else if (gap) snprintf(why, sizeof why, "%s", gap);
+  WEIR_TRY(weir__csv_write(p->csv, a->step, a->time, a->in, gap ? why : NULL));
   weir__sink_result(a, (double)a->step);
   return WEIR_OK;
 }

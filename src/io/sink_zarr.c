@@ -59,10 +59,15 @@ const weir_operator weir__sink_zarr = {.api             = WEIR_OPERATOR_API,
 
 /* A missing input: not all chunks of that array could be written. */
 static weir_status commit(const weir_apply *a) {
-  const weir__sink_zarr_commit_params *p    = a->params;
-  bool                                 gaps = false;
-  for (int i = 0; i < a->inputs; i++) gaps |= a->in[i].missing;
-  WEIR_TRY(weir__zarr_commit(p->zarr, a->index, a->step, a->time, gaps));
+  const weir__sink_zarr_commit_params *p     = a->params;
+  weir__zarr_level                     level = {.index = a->index,
+                                                .step  = a->step,
+                                                .time  = a->time,
+                                                .why   = weir__sink_gap(a),
+                                                .more  = a->gap_more,
+                                                .last  = a->gap_last};
+  for (int i = 0; i < a->inputs; i++) level.gaps |= a->in[i].missing;
+  WEIR_TRY(weir__zarr_commit(p->zarr, &level));
   weir__sink_result(a, (double)a->step);
   return WEIR_OK;
 }

@@ -13,4 +13,13 @@ weir_status weir__sink_need_whole(const void *params, const weir_field_type *con
   return WEIR_OK;
 }
 
+const char *weir__sink_gap(const weir_apply *a) {
+  switch (a->gap) {
+  case WEIR_GAP_NONE: break;
+  case WEIR_GAP_NO_ROOM: return "no room";
+  case WEIR_GAP_NOT_PUBLISHED: return "not published by all";
+  }
+  return NULL;
+}
+
 void weir__sink_result(const weir_apply *a, double value) { weir_view_store(&a->out[0], NULL, 1, &value); }

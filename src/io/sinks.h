@@ -55,6 +55,8 @@ weir_status weir__sink_infer(weir_infer *infer);
 /* The whole of each input. */
 weir_status weir__sink_need_whole(const void *params, const weir_field_type *const *in, int input,
                                   const weir_region *out, weir_region *region);
+/* Why the source has nothing at this step, in a few words; NULL: it has. */
+const char *weir__sink_gap(const weir_apply *a);
 /* Give the result. */
 void weir__sink_result(const weir_apply *a, double value);
 #endif

@@ -38,6 +38,7 @@ void weir__zarr_destroy(weir__zarr **zarr) {
   if (self->directory >= 0) close(self->directory);
   weir__free(self->dimension);
   weir__free(self->waiting);
+  weir__free(self->gap);
   weir__free(self->array);
   weir__free(self->path);
   weir__free(self->time_units);
@@ -149,8 +150,7 @@ weir_status weir__zarr_create(const char *path, const weir__zarr_options *option
   WEIR_TRY_GOTO(out, open_directory(self));
   if (mode == WEIR__ZARR_RESUME) WEIR_TRY_GOTO(out, weir__zarr_read_committed(self));
   WEIR_TRY_GOTO(out, weir__file_replace(self->directory, ".zgroup", path, group, sizeof group - 1, self->durable));
-  WEIR_TRY_GOTO(out, weir__file_replace(self->directory, ".zattrs", path, self->attributes, strlen(self->attributes),
-                                        self->durable));
+  self->stale = true;
   WEIR_TRY_GOTO(out, add_time(self));
   WEIR_TRY_GOTO(out, weir__zarr_publish(self));
   *zarr = self;
@@ -392,4 +392,4 @@ int64_t weir__zarr_chunks(const weir__zarr_array *array) {
   return n;
 }
 
-int64_t        weir__zarr_committed(const weir__zarr *zarr) { return zarr->committed; }
+int64_t weir__zarr_committed(const weir__zarr *zarr) { return zarr->committed; }

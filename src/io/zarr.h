@@ -1,6 +1,8 @@
 /* Zarr version 2 stores in a directory: written chunk by chunk by any number of workers, valid at every moment.
  *
- *   run.zarr/.zgroup .zattrs .zmetadata     the group; .zmetadata holds all metadata once more (consolidated)
+ *   run.zarr/.zgroup .zattrs .zmetadata     the group; .zmetadata holds all metadata once more (consolidated). Where
+ *                                           steps are missing, an attribute `missing_steps` of the group lists them
+ *                                           (zarr_gaps.c)
  *   run.zarr/time/, step/                   physical time and step number of each index of the leading dimension `time`
  *   run.zarr/y/, x/                         coordinates of the dimensions that have any
  *   run.zarr/zeta/.zarray .zattrs 0.0.0 ... a field; chunk names are time.y.x
@@ -84,12 +86,22 @@ size_t weir__zarr_scratch_size(const weir__zarr_array *array);
 weir_status weir__zarr_write(weir__zarr_array *array, int64_t index, const weir_view *view, void *scratch,
                              int64_t *written);
 
-/* All chunks of time index `index` are there: let readers see it. With `gaps` some are not and will not come: they are
+/* What is committed. */
+typedef struct weir__zarr_level {
+  int64_t     index, step;
+  double      time;
+  bool        gaps; /* some chunks are not there and will not come */
+  const char *why;  /* NULL, or why the source has nothing at this step; not copied */
+  int64_t     more; /* then: it stands for so many further steps, */
+  int64_t     last; /* up to this one */
+} weir__zarr_level;
+
+/* All chunks of a time index are there: let readers see it. With `gaps` some are not and will not come: they are
  * missing values, or zeros in an array that has no missing value. Indices grow; one committed already may be committed
  * again (a replay). Those whose commit failed, as on a full disk, become visible with the next commit that succeeds, as
  * far as their chunks were written; of one that was never committed, time and step are unknown (NaN, -1).
  * WEIR_ERR_IO: not visible yet. */
-weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps);
+weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level);
 
 int64_t weir__zarr_committed(const weir__zarr *zarr); /* time levels that readers see */
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char MISSING_STEPS[] = "missing_steps";
+
 /* ---- writing ---- */
 
 static void add_string(weir__text *text, const char *s) {
@@ -44,6 +46,21 @@ void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options) 
   for (int i = 0; i < options->attribute_count; i++)
     if (strcmp(options->attributes[i].name, "Conventions")) add_attribute(text, &options->attributes[i]);
   weir__text_add(text, "\n}\n");
+}
+
+/* The attributes of the group as they are now: those it was made with, and which steps are missing. That list is a
+ * text: NetCDF, to which such stores are copied, knows no lists of objects. */
+static weir_status add_group(weir__text *text, const weir__zarr *zarr) {
+  enum { CLOSING = sizeof "\n}\n" - 1 };
+  weir__text list = {0};
+  weir__text_add_bytes(text, zarr->attributes, strlen(zarr->attributes) - (zarr->gaps ? CLOSING : 0));
+  if (!zarr->gaps) return WEIR_OK;
+  weir__zarr_gaps_text(&list, zarr);
+  weir_status status = weir__text_status(&list);
+  if (status >= 0) add_text(text, MISSING_STEPS, list.data);
+  weir__text_add(text, "\n}\n");
+  weir__text_clear(&list);
+  return status;
 }
 
 /* Attributes that say how numbers are stored belong to the store, not to the field. */
@@ -135,7 +152,14 @@ weir_status weir__zarr_publish(weir__zarr *zarr) {
   weir_status status = WEIR_OK;
   weir__text  all = {0}, one = {0};
   char        shown[512];
-  weir__text_add(&all, "{\n\"metadata\": {\n\".zattrs\": %s,\n\".zgroup\": {\"zarr_format\": 2}", zarr->attributes);
+  WEIR_TRY_GOTO(out, add_group(&one, zarr));
+  WEIR_TRY_GOTO(out, weir__text_status(&one));
+  if (zarr->stale) {
+    snprintf(shown, sizeof shown, "%s/.zattrs", zarr->path);
+    WEIR_TRY_GOTO(out, weir__file_replace(zarr->directory, ".zattrs", shown, one.data, one.length, zarr->durable));
+  }
+  zarr->stale = false;
+  weir__text_add(&all, "{\n\"metadata\": {\n\".zattrs\": %s,\n\".zgroup\": {\"zarr_format\": 2}", one.data);
   for (size_t i = 0; i < zarr->arrays; i++) {
     const weir__zarr_array *array = zarr->array[i];
     weir__text_clear(&one);
@@ -178,12 +202,17 @@ weir_status weir__zarr_read_committed(weir__zarr *zarr) {
   char    shown[512];
   snprintf(shown, sizeof shown, "%s/.zmetadata", zarr->path);
   WEIR_TRY(load(zarr->directory, ".zmetadata", shown, &json));
-  json_t *shape  = json_object_get(json_object_get(json_object_get(json, "metadata"), "time/.zarray"), "shape");
-  json_t *extent = json_array_get(shape, 0);
-  bool    known = json && json_is_integer(extent) && json_integer_value(extent) >= 0, absent = !json;
-  int64_t committed = known ? json_integer_value(extent) : 0;
+  json_t     *shape  = json_object_get(json_object_get(json_object_get(json, "metadata"), "time/.zarray"), "shape");
+  json_t     *extent = json_array_get(shape, 0);
+  json_t     *group  = json_object_get(json_object_get(json, "metadata"), ".zattrs");
+  json_t     *list   = json_object_get(group, MISSING_STEPS);
+  bool        known = json && json_is_integer(extent) && json_integer_value(extent) >= 0, absent = !json;
+  int64_t     committed = known ? json_integer_value(extent) : 0;
+  weir_status status    = WEIR_OK;
+  if (!known && !absent) status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: no array `time`: not a store that weir wrote", shown);
+  else if (list) status = weir__zarr_gaps_read(zarr, json_string_value(list), shown);
   json_decref(json);
-  if (!known && !absent) return WEIR_FAIL(WEIR_ERR_INPUT, "%s: no array `time`: not a store that weir wrote", shown);
+  WEIR_TRY(status);
   zarr->committed = committed;
   return WEIR_OK;
 }

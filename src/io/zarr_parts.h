@@ -34,20 +34,23 @@ struct weir__zarr_array {
   unsigned char *levels; /* its bytes; NULL unless time_chunk > 1 */
 };
 
-/* A time index that readers do not see yet. */
-typedef struct weir__zarr_level {
-  int64_t index, step;
-  double  time;
-  bool    gaps;
-} weir__zarr_level;
+/* Consecutive time levels of steps that are missing for one reason. */
+typedef struct weir__zarr_gap {
+  int64_t from, to, count; /* numbers of the first and the last step; how many there were */
+  int64_t index, levels;   /* along time */
+  char    why[48];
+} weir__zarr_gap;
 
 struct weir__zarr {
-  char                 *path, *time_units, *calendar, *attributes; /* attributes: text of .zattrs */
+  char                 *path, *time_units, *calendar, *attributes; /* attributes: text of .zattrs without gaps */
   int                   directory;
   bool                  creator, durable;
   weir__zarr_codec      codec;
   int                   level;
   int64_t               committed;
+  weir__zarr_gap       *gap;
+  size_t                gaps, gap_capacity;
+  bool                  stale;   /* .zattrs is not there yet, or has other gaps */
   weir__zarr_level     *waiting; /* indices from `committed` on whose commit failed, in order */
   size_t                waiting_count, waiting_capacity;
   weir__zarr_array    **array; /* time, step, then coordinates and fields as they came */
@@ -63,12 +66,18 @@ weir_status weir__zarr_encode(const weir__zarr_array *array, const void *bytes, 
 weir_status weir__zarr_decode(const weir__zarr_array *array, const char *shown, const void *bytes, size_t nbytes,
                               void *out);
 
+/* ---- zarr_gaps.c ---- */
+weir_status weir__zarr_gaps_add(weir__zarr *zarr, const weir__zarr_level *level); /* nothing where it has no `why` */
+void        weir__zarr_gaps_cut(weir__zarr *zarr, int64_t levels, int64_t step);  /* `step`: number of the last level */
+void        weir__zarr_gaps_text(weir__text *text, const weir__zarr *zarr);       /* a JSON list */
+weir_status weir__zarr_gaps_read(weir__zarr *zarr, const char *text, const char *shown);
+
 /* ---- zarr_metadata.c ---- */
 void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options); /* .zattrs of the group */
 void weir__zarr_text_array(weir__text *text, const weir__zarr_array *array);     /* .zarray */
 void weir__zarr_text_field(weir__text *text, const weir__zarr_array *array, const weir_field_type *type); /* .zattrs */
 weir_status weir__zarr_publish(weir__zarr *zarr);        /* .zarray of all, then .zmetadata */
-weir_status weir__zarr_read_committed(weir__zarr *zarr); /* from .zmetadata */
+weir_status weir__zarr_read_committed(weir__zarr *zarr); /* from .zmetadata; gaps as well */
 weir_status
 weir__zarr_check_array(const weir__zarr_array *array); /* what is in the store agrees but for the length of time */
 #endif

@@ -196,36 +196,51 @@ static weir_status write_level(weir__zarr *zarr, const weir__zarr_level *level) 
   int64_t   step = level->step;
   weir_view t = {.data = &time, .dtype = WEIR_F64}, s = {.data = &step, .dtype = WEIR_I64};
   for (size_t i = 0; level->gaps && i < zarr->arrays; i++)
-    if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i]))
-      WEIR_TRY(fill_gaps(zarr->array[i], level->index));
+    if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i])) WEIR_TRY(fill_gaps(zarr->array[i], level->index));
   WEIR_TRY(weir__zarr_write(zarr->time, level->index, &t, NULL, NULL));
   return weir__zarr_write(zarr->step, level->index, &s, NULL, NULL);
 }
 
-/* All indices up to `index` wait, those that nobody spoke of as well. */
-static weir_status add_waiting(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
+/* All indices up to this one wait, those that nobody spoke of as well. */
+static weir_status add_waiting(weir__zarr *zarr, const weir__zarr_level *level) {
   int64_t known = zarr->waiting_count ? zarr->waiting[zarr->waiting_count - 1].index : zarr->committed - 1;
+  int64_t index = level->index;
   if (index <= known) return WEIR_OK; /* tried again */
   WEIR_TRY(weir__grow(&zarr->waiting, zarr->waiting_count + (size_t)(index - known), &zarr->waiting_capacity,
                       sizeof *zarr->waiting));
   for (int64_t i = known + 1; i < index; i++)
     zarr->waiting[zarr->waiting_count++] = (weir__zarr_level){.index = i, .step = -1, .time = NAN, .gaps = true};
-  zarr->waiting[zarr->waiting_count++] = (weir__zarr_level){.index = index, .step = step, .time = time, .gaps = gaps};
+  zarr->waiting[zarr->waiting_count++] = *level;
   return WEIR_OK;
 }
 
-weir_status weir__zarr_commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
-  weir__zarr_level again  = {.index = index, .step = step, .time = time, .gaps = gaps};
-  int64_t          before = zarr->committed;
-  if (index < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)index);
-  if (index < zarr->committed) return write_level(zarr, &again);
-  WEIR_TRY(add_waiting(zarr, index, step, time, gaps));
-  for (size_t i = 0; i < zarr->waiting_count; i++) WEIR_TRY(write_level(zarr, &zarr->waiting[i]));
-  zarr->committed    = index + 1;
-  weir_status status = weir__zarr_publish(zarr);
-  if (status < 0) zarr->committed = before; /* to be tried again */
-  else zarr->waiting_count = 0;
+/* Let readers see all that waits; on failure as if it had not been tried. */
+static weir_status publish_waiting(weir__zarr *zarr, int64_t committed) {
+  int64_t        before = zarr->committed;
+  size_t         gaps   = zarr->gaps;
+  weir__zarr_gap last   = gaps ? zarr->gap[gaps - 1] : (weir__zarr_gap){0}; /* those waiting may make it longer */
+  weir_status    status = WEIR_OK;
+  for (size_t i = 0; i < zarr->waiting_count && status >= 0; i++) status = weir__zarr_gaps_add(zarr, &zarr->waiting[i]);
+  zarr->committed = committed;
+  if (status >= 0) status = weir__zarr_publish(zarr);
+  if (status >= 0) {
+    zarr->waiting_count = 0;
+    return status;
+  }
+  zarr->committed = before;
+  zarr->stale     = true;
+  zarr->gaps      = gaps;
+  if (gaps) zarr->gap[gaps - 1] = last;
   return status;
+}
+
+weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level) {
+  if (level->index < 0)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)level->index);
+  if (level->index < zarr->committed) return write_level(zarr, level);
+  WEIR_TRY(add_waiting(zarr, level));
+  for (size_t i = 0; i < zarr->waiting_count; i++) WEIR_TRY(write_level(zarr, &zarr->waiting[i]));
+  return publish_waiting(zarr, level->index + 1);
 }
 
 /* ---- cutting back ---- */
@@ -275,9 +290,21 @@ static weir_status cut_array(weir__zarr_array *array, int64_t count) {
   return array->time_chunk > 1 ? cut_levels(array, count) : WEIR_OK;
 }
 
+/* The step number of a time level. */
+static weir_status read_step(weir__zarr *zarr, int64_t level, int64_t *step) {
+  static const int64_t index[WEIR_RANK_MAX] = {0};
+  weir__zarr_array    *array                = zarr->step;
+  WEIR_TRY(load_levels(array, level / array->time_chunk, index));
+  memcpy(step, array->levels + (size_t)(level % array->time_chunk) * array->level_nbytes, sizeof *step);
+  return WEIR_OK;
+}
+
 weir_status weir__zarr_cut(weir__zarr *zarr, int64_t count) {
+  int64_t step = 0;
   if (count < 0) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: cut back to %lld time levels", zarr->path, (long long)count);
   if (count > zarr->committed) count = zarr->committed;
+  if (zarr->gaps && count) WEIR_TRY(read_step(zarr, count - 1, &step));
+  weir__zarr_gaps_cut(zarr, count, step);
   zarr->waiting_count = 0;
   zarr->committed     = count; /* the metadata first: readers must not see levels that go away */
   WEIR_TRY(weir__zarr_publish(zarr));

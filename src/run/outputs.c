@@ -123,13 +123,25 @@ static weir_status resolve_zarr(weir__outputs *self, output *out) {
   return check_chunk_names(self, out);
 }
 
+/* May steps of the run be left out because of what the recipe says? */
+static bool may_lose_steps(const weir__recipe_stream *s) {
+  if (s->is_files || s->placement == WEIR__PLACEMENT_INLINE) return false;
+  return s->policy == WEIR__POLICY_DROP_NEWEST || s->policy == WEIR__POLICY_DROP_OLDEST ||
+         s->fallback == WEIR__FALLBACK_DROP;
+}
+
 static weir_status resolve_csv(const weir__outputs *self, const output *out) {
-  int64_t columns = 0;
+  bool    gaps    = may_lose_steps(&self->recipe->stream);
+  int64_t columns = gaps;
   if (out->recipe->fields > WEIR_INPUTS_MAX)
     return PLACE_FAIL(out->recipe->place, "a table has at most %d fields, %d given; write several tables",
                       WEIR_INPUTS_MAX, out->recipe->fields);
   for (int i = 0; i < out->recipe->fields; i++) {
     weir_region whole = weir__region_whole(item_type(self, &out->item[i]));
+    if (gaps && !item_type(self, &out->item[i])->rank && !strcmp(out->recipe->name[i], WEIR__CSV_MISSING))
+      return PLACE_FAIL(out->recipe->field[i].place,
+                        "a table of a stream that may lose steps has a column " WEIR__CSV_MISSING
+                        ", which says why; a field of it cannot have that name");
     columns += weir__region_size(&whole);
     if (columns > WEIR__CSV_COLUMNS_MAX)
       return PLACE_FAIL(out->recipe->field[i].place, "a table has at most %d columns, and %s makes it %lld",
@@ -206,12 +218,11 @@ static weir_status open_csv(const weir__outputs *self, output *out, const weir__
                             weir__outputs_mode mode, const weir__resume *resume) {
   static const int64_t   all = INT64_MAX;
   const weir_field_type *types[WEIR_INPUTS_MAX];
+  weir__csv_options      options = {.time_units = schema->time_units, .gaps = may_lose_steps(&self->recipe->stream)};
+  if (mode == WEIR__OUTPUTS_OPEN) options.keep_to = &all;
+  if (mode == WEIR__OUTPUTS_RESUME) options.keep_to = &resume->step;
   for (int i = 0; i < out->recipe->fields; i++) types[i] = item_type(self, &out->item[i]);
-  return weir__csv_open(out->recipe->path.text, out->recipe->name, types, out->recipe->fields, schema->time_units,
-                        mode == WEIR__OUTPUTS_OPEN     ? &all
-                        : mode == WEIR__OUTPUTS_RESUME ? &resume->step
-                                                       : NULL,
-                        &out->csv);
+  return weir__csv_open(out->recipe->path.text, out->recipe->name, types, out->recipe->fields, &options, &out->csv);
 }
 
 /* ---- sinks ---- */

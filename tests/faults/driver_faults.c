@@ -1,12 +1,13 @@
 /* A small simulation whose end shows that it computed all of its steps, for tests that kill things around it:
  *
- *   driver_faults POINTS STEPS INTERVAL MICROSECONDS FILE EVERY [restart]
+ *   driver_faults POINTS STEPS INTERVAL MICROSECONDS FILE EVERY [restart | omit=STEP]
  *
  * POINTS x POINTS cells are shared out in rows among the processes of an MPI job (or there is one). A cell is a number
  * of 64 bits that is stirred at each step together with the largest one of all processes, so that a step left out
  * anywhere changes everything after it. A step takes at least MICROSECONDS; after every INTERVAL steps the cells are
  * offered to weir, after every EVERY (0: never) kept in FILE.<step>.<rank>; with `restart` the run begins with the
- * last that all have kept. At the end rank 0 prints steps, check sum, time, and what weir's client says of rank 0. */
+ * last that all have kept; the last process does not put its rows in the step to `omit`. At the end rank 0 prints
+ * steps, check sum, time, and what weir's client says of rank 0. */
 #include "comm/comm.h"
 #include "core/clock.h"
 #include <inttypes.h>
@@ -24,6 +25,7 @@ typedef struct simulation {
   long        pause_us;
   const char *file;
   int64_t     step; /* that was computed last */
+  int64_t     omit; /* 0: none */
   uint64_t   *cell;
   double     *value;
 } simulation;
@@ -121,7 +123,7 @@ static void offer(const simulation *s, weir_stream *stream) {
   int64_t    n     = (int64_t)s->rows * s->points;
   for (int64_t i = 0; i < n; i++) s->value[i] = (double)(s->cell[i] >> 11) * 0x1p-53;
   weir_step_begin(stream, s->step, (double)s->step);
-  weir_put(stream, "u", &array);
+  if (s->step != s->omit || s->rank < s->size - 1) weir_put(stream, "u", &array);
   weir_step_end(stream);
 }
 
@@ -168,9 +170,9 @@ static void run(simulation *s, bool restart) {
 
 int main(int argc, char **argv) {
   simulation s       = {0};
-  bool       restart = argc == 8 && !strcmp(argv[7], "restart");
-  if (argc != 7 && !restart) {
-    fprintf(stderr, "usage: driver_faults POINTS STEPS INTERVAL MICROSECONDS FILE EVERY [restart]\n");
+  bool       restart = argc == 8 && !strcmp(argv[7], "restart"), omits = argc == 8 && !strncmp(argv[7], "omit=", 5);
+  if (argc != 7 && !restart && !omits) {
+    fprintf(stderr, "usage: driver_faults POINTS STEPS INTERVAL MICROSECONDS FILE EVERY [restart | omit=STEP]\n");
     return 2;
   }
   check(weir__comm_world(&s.comm));
@@ -182,6 +184,7 @@ int main(int argc, char **argv) {
   s.pause_us = atol(argv[4]);
   s.file     = argv[5];
   s.every    = atoll(argv[6]);
+  s.omit     = omits ? atoll(argv[7] + 5) : 0;
   s.first    = s.points * s.rank / s.size;
   s.rows     = s.points * (s.rank + 1) / s.size - s.first;
   run(&s, restart);

@@ -35,6 +35,10 @@ int renameat(int from_directory, const char *from, int to_directory, const char 
 
 /* ---- stores ---- */
 
+static weir_status commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
+  return weir__zarr_commit(zarr, &(weir__zarr_level){.index = index, .step = step, .time = time, .gaps = gaps});
+}
+
 enum { ARRAYS = 12, ELEMENTS_MAX = 4096 };
 
 typedef struct sample {
@@ -115,7 +119,7 @@ static int write_store(const char *path, const char *codec, long steps, weir__za
   for (int64_t t = first; t < steps; t++) {
     for (int i = 0; i < ARRAYS; i++)
       if (samples[i].time_chunk) write_sample(&samples[i], t);
-    CHECK(weir__zarr_commit(zarr, t, 10 * t, 3600.0 * (double)t, false));
+    CHECK(commit(zarr, t, 10 * t, 3600.0 * (double)t, false));
   }
   weir__zarr_destroy(&zarr);
   return 0;

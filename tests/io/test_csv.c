@@ -71,7 +71,7 @@ static const weir_field_type counts = {.dtype    = WEIR_I32,
 static weir_status open_table(const int64_t *keep, weir__csv **csv) {
   const char            *names[] = {"ke", "an \"odd\", name", "n"};
   const weir_field_type *types[] = {&scalar, &spectrum, &counts};
-  return weir__csv_open(path, names, types, 3, "s", keep, csv);
+  return weir__csv_open(path, names, types, 3, &(weir__csv_options){.time_units = "s", .keep_to = keep}, csv);
 }
 
 #define HEADER                                                                                                         \
@@ -86,7 +86,7 @@ static weir_status add_row(weir__csv *csv, int64_t step) {
       {.data = &ke, .dtype = WEIR_F64, .missing = step == 20},
       {.data = s, .dtype = WEIR_F32, .rank = 1, .count = {3}, .stride = {4}},
       {.data = n, .dtype = WEIR_I32, .rank = 2, .count = {2, 2}, .stride = {16, 8}, .has_fill = true, .fill = -1}};
-  return weir__csv_write(csv, step, 2.0 * (double)step, v);
+  return weir__csv_write(csv, step, 2.0 * (double)step, v, NULL);
 }
 
 static void rows(void **state) {
@@ -122,20 +122,47 @@ static void goes_on(void **state) {
 }
 
 static void refuses(void **state) {
-  weir__csv             *csv     = NULL;
-  const int64_t          keep    = 0;
+  weir__csv             *csv   = NULL;
+  const int64_t          keep  = 0;
+  weir__csv_options      going = {.time_units = "s", .keep_to = &keep}, fresh = {.time_units = "s"};
   const char            *names[] = {"other"};
   const weir_field_type *types[] = {&scalar};
   const weir_field_type  large   = {
          .dtype = WEIR_F64, .rank = 2, .dim = {{.name = "y", .size = 500}, {.name = "x", .size = 500}}};
   (void)state;
-  assert_int_equal(weir__csv_open(path, names, types, 1, "s", &keep, &csv), WEIR_ERR_INPUT);
+  assert_int_equal(weir__csv_open(path, names, types, 1, &going, &csv), WEIR_ERR_INPUT);
   assert_non_null(strstr(weir_error_last(), "other columns"));
   types[0] = &large;
-  assert_int_equal(weir__csv_open(path, names, types, 1, "s", NULL, &csv), WEIR_ERR_ARGUMENT);
+  assert_int_equal(weir__csv_open(path, names, types, 1, &fresh, &csv), WEIR_ERR_ARGUMENT);
   assert_non_null(strstr(weir_error_last(), "250000 elements"));
-  assert_int_equal(weir__csv_open(folder, names, types, 0, "s", NULL, &csv), WEIR_ERR_IO);
+  assert_int_equal(weir__csv_open(folder, names, types, 0, &fresh, &csv), WEIR_ERR_IO);
   assert_null(csv);
+}
+
+/* A table of a stream that may lose steps says why a row is empty. */
+static void reasons(void **state) {
+  const char            *names[] = {"ke"};
+  const weir_field_type *types[] = {&scalar};
+  const int64_t          keep    = 2;
+  double                 value   = 0.5;
+  weir_view              view = {.data = &value, .dtype = WEIR_F64}, none = {.dtype = WEIR_F64, .missing = true};
+  weir__csv_options      options = {.time_units = "s", .gaps = true};
+  weir__csv             *csv     = NULL;
+  (void)state;
+  assert_int_equal(weir__csv_open(path, names, types, 1, &options, &csv), WEIR_OK);
+  assert_int_equal(weir__csv_write(csv, 1, 1, &view, NULL), WEIR_OK);
+  assert_int_equal(weir__csv_write(csv, 2, 2, &none, "no room, 8 steps up to 9"), WEIR_OK);
+  assert_int_equal(weir__csv_write(csv, 10, 10, &none, "not published by all"), WEIR_OK);
+  assert_int_equal(weir__csv_close(&csv), WEIR_OK);
+  expect_text("step,time (s),ke (m2 s-2),missing\n1,1,0.5,\n2,2,,\"no room, 8 steps up to 9\"\n"
+              "10,10,,not published by all\n");
+  options.keep_to = &keep;
+  assert_int_equal(weir__csv_open(path, names, types, 1, &options, &csv), WEIR_OK);
+  assert_int_equal(weir__csv_write(csv, 10, 10, &view, NULL), WEIR_OK);
+  assert_int_equal(weir__csv_close(&csv), WEIR_OK);
+  expect_text("step,time (s),ke (m2 s-2),missing\n1,1,0.5,\n2,2,,\"no room, 8 steps up to 9\"\n10,10,0.5,\n");
+  options.gaps = false;
+  assert_int_equal(weir__csv_open(path, names, types, 1, &options, &csv), WEIR_ERR_INPUT);
 }
 
 /* The disk is full in the middle of a row (here: a limit on the size of files): half rows do not stay. */
@@ -161,6 +188,7 @@ static void disk_full(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(shortest_numbers), cmocka_unit_test(rows),
-                                     cmocka_unit_test(goes_on), cmocka_unit_test(refuses), cmocka_unit_test(disk_full)};
+                                     cmocka_unit_test(goes_on),          cmocka_unit_test(reasons),
+                                     cmocka_unit_test(refuses),          cmocka_unit_test(disk_full)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

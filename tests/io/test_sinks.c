@@ -105,7 +105,15 @@ static void writes_zarr(void **state) {
     assert_int_equal(weir__sink_zarr.finish(&a), WEIR_OK);
     assert_true(result == (t ? 0 : 8));
     assert_int_equal(weir__zarr_committed(zarr), t);
-    a = (weir_apply){.params = &commit, .outputs = 1, .out = &out, .step = 100 * t, .index = t, .time = 5};
+    a = (weir_apply){.params   = &commit,
+                     .outputs  = 1,
+                     .out      = &out,
+                     .step     = 100 * t,
+                     .index    = t,
+                     .time     = 5,
+                     .gap      = t ? WEIR_GAP_NOT_PUBLISHED : WEIR_GAP_NONE,
+                     .gap_more = 2 * t,
+                     .gap_last = 120 * t};
     assert_int_equal(weir__sink_zarr_commit.apply(&a), WEIR_OK);
     assert_true(result == 100.0 * (double)t);
     assert_int_equal(weir__zarr_committed(zarr), t + 1);
@@ -114,6 +122,12 @@ static void writes_zarr(void **state) {
   assert_int_equal(access(path_of("s.zarr/u/1.3.1"), F_OK), -1);
   weir__free(scratch);
   weir__zarr_destroy(&zarr);
+  char  *bytes;
+  size_t nbytes;
+  assert_int_equal(weir__file_read(AT_FDCWD, path_of("s.zarr/.zattrs"), "s.zarr", &bytes, &nbytes), WEIR_OK);
+  assert_non_null(strstr(bytes, "{\\\"from\\\": 100, \\\"to\\\": 120, \\\"count\\\": 3, "
+                                "\\\"why\\\": \\\"not published by all\\\", \\\"index\\\": 1, \\\"levels\\\": 1}]"));
+  weir__free(bytes);
 }
 
 static void writes_rows_and_pictures(void **state) {
@@ -129,14 +143,24 @@ static void writes_rows_and_pictures(void **state) {
   char                         pattern[400], *bytes;
   size_t                       nbytes;
   (void)state;
-  assert_int_equal(weir__csv_open(path_of("t.csv"), names, types, 2, NULL, NULL, &table.csv), WEIR_OK);
+  assert_int_equal(weir__csv_open(path_of("t.csv"), names, types, 2, &(weir__csv_options){.gaps = true}, &table.csv),
+                   WEIR_OK);
   weir_apply a = {
       .params = &table, .inputs = 2, .outputs = 1, .in_type = types, .in = in, .out = &out, .step = 7, .time = 0.5};
   assert_int_equal(weir__sink_csv.apply(&a), WEIR_OK);
   assert_true(result == 7);
+  in[0].missing = in[1].missing = true;
+  a.gap                         = WEIR_GAP_NO_ROOM;
+  assert_int_equal(weir__sink_csv.apply(&a), WEIR_OK);
+  a.gap      = WEIR_GAP_NOT_PUBLISHED;
+  a.gap_more = 3;
+  a.gap_last = 12;
+  assert_int_equal(weir__sink_csv.apply(&a), WEIR_OK);
+  in[0].missing = in[1].missing = false;
   assert_int_equal(weir__csv_close(&table.csv), WEIR_OK);
   assert_int_equal(weir__file_read(AT_FDCWD, path_of("t.csv"), "t.csv", &bytes, &nbytes), WEIR_OK);
-  assert_string_equal(bytes, "step,time,u[0],u[1],u[2],mean\n7,0.5,1,2,3,2\n");
+  assert_string_equal(bytes, "step,time,u[0],u[1],u[2],mean,missing\n7,0.5,1,2,3,2,\n7,0.5,,,,,no room\n"
+                             "7,0.5,,,,,\"not published by all, 4 steps up to 12\"\n");
   weir__free(bytes);
 
   snprintf(pattern, sizeof pattern, "%s/u_{step:04}.png", folder);

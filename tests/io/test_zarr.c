@@ -27,6 +27,10 @@ static int remove_folder(void **state) {
   return weir__file_remove_tree(folder) < 0 ? -1 : 0;
 }
 
+static weir_status commit(weir__zarr *zarr, int64_t index, int64_t step, double time, bool gaps) {
+  return weir__zarr_commit(zarr, &(weir__zarr_level){.index = index, .step = step, .time = time, .gaps = gaps});
+}
+
 static const char *path_of(const char *name) {
   static char path[400];
   snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -79,9 +83,9 @@ static void refuses(void **state) {
   assert_int_equal(file_size("a.zarr/u/0.2.0"), 4 * 6 * sizeof(float));
   view.dtype = WEIR_F64;
   assert_int_equal(weir__zarr_write(array, 0, &view, NULL, NULL), WEIR_ERR_ARGUMENT);
-  assert_int_equal(weir__zarr_commit(zarr, -1, 1, 1.0, false), WEIR_ERR_ARGUMENT);
-  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0, false), WEIR_OK);
-  assert_int_equal(weir__zarr_commit(zarr, 0, 1, 1.0, false), WEIR_OK);
+  assert_int_equal(commit(zarr, -1, 1, 1.0, false), WEIR_ERR_ARGUMENT);
+  assert_int_equal(commit(zarr, 0, 1, 1.0, false), WEIR_OK);
+  assert_int_equal(commit(zarr, 0, 1, 1.0, false), WEIR_OK);
   assert_int_equal(weir__zarr_committed(zarr), 1);
   weir__zarr_destroy(&zarr);
   weir__zarr_destroy(&zarr);
@@ -136,7 +140,7 @@ static void many_writers(void **state) {
   for (int w = 0; w < WORKERS; w++) assert_int_equal(weir__thread_start(&thread[w], write_row, &jobs[w]), WEIR_OK);
   for (int w = 0; w < WORKERS; w++) weir__thread_join(&thread[w]);
   for (int w = 0; w < WORKERS; w++) assert_false(jobs[w].failed);
-  for (int t = 0; t < 20; t++) assert_int_equal(weir__zarr_commit(zarr[3], t, t, t, false), WEIR_OK); /* not the creator */
+  for (int t = 0; t < 20; t++) assert_int_equal(commit(zarr[3], t, t, t, false), WEIR_OK); /* not the creator */
   for (int w = 0; w < WORKERS; w++) weir__zarr_destroy(&zarr[w]);
   assert_int_equal(weir__zarr_open(path_of("w.zarr"), &options, &zarr[0]), WEIR_OK);
   assert_int_equal(weir__zarr_committed(zarr[0]), 20);
@@ -173,7 +177,7 @@ static void cut_back(void **state) {
       weir_view view  = {.data = &value, .dtype = WEIR_I16};
       assert_int_equal(weir__zarr_write(array, t, &view, NULL, NULL), WEIR_OK);
       assert_int_equal(weir__zarr_write(map, t, &picture, NULL, NULL), WEIR_OK);
-      assert_int_equal(weir__zarr_commit(zarr, t, t, t, false), WEIR_OK);
+      assert_int_equal(commit(zarr, t, t, t, false), WEIR_OK);
     }
     weir__zarr_destroy(&zarr);
   }
@@ -183,6 +187,93 @@ static void cut_back(void **state) {
   memcpy(found, bytes, sizeof found);
   weir__free(bytes);
   assert_memory_equal(found, wanted, sizeof wanted);
+}
+
+static weir_status commit_gap(weir__zarr *zarr, int64_t index, int64_t step, const char *why, int64_t more,
+                              int64_t last) {
+  weir__zarr_level level = {.index = index, .step = step, .gaps = true, .why = why, .more = more, .last = last};
+  return weir__zarr_commit(zarr, &level);
+}
+
+static void expect_attributes(const char *name, const char *list) {
+  char   wanted[2000], *bytes;
+  size_t nbytes;
+  snprintf(wanted, sizeof wanted, "{\n    \"Conventions\": \"CF-1.8\"%s%s%s\n}\n",
+           *list ? ",\n    \"missing_steps\": \"[" : "", list, *list ? "]\"" : "");
+  assert_int_equal(weir__file_read(-100, path_of(name), name, &bytes, &nbytes), WEIR_OK);
+  if (strstr(name, ".zattrs")) assert_string_equal(bytes, wanted);
+  else assert_non_null(strstr(bytes, wanted));
+  weir__free(bytes);
+}
+
+#define GAP(from, to, count, why, index, levels)                                                                       \
+  "{\\\"from\\\": " #from ", \\\"to\\\": " #to ", \\\"count\\\": " #count ", \\\"why\\\": \\\"" why                    \
+  "\\\", \\\"index\\\": " #index ", \\\"levels\\\": " #levels "}"
+
+/* Steps 10, 20, ...: which are missing stands in the attributes, also after cutting back, and is not there without. */
+static void missing_steps(void **state) {
+  static const char first[] = GAP(20, 40, 3, "no room", 1, 3), second[] = GAP(50, 90, 5, "no room", 4, 1);
+  static const char third[] = GAP(100, 100, 1, "no room", 5, 1),
+                    last[]  = GAP(110, 120, 2, "not published by all", 6, 2);
+  char        all[1500];
+  weir__zarr *zarr = NULL;
+  (void)state;
+  assert_int_equal(weir__zarr_create(path_of("g.zarr"), NULL, WEIR__ZARR_NEW, &zarr), WEIR_OK);
+  assert_int_equal(commit(zarr, 0, 10, 1, false), WEIR_OK);
+  expect_attributes("g.zarr/.zattrs", "");
+  for (int i = 1; i < 4; i++) assert_int_equal(commit_gap(zarr, i, 10 + 10 * i, "no room", 0, 0), WEIR_OK);
+  expect_attributes("g.zarr/.zattrs", first);
+  assert_int_equal(commit_gap(zarr, 4, 50, "no room", 4, 90), WEIR_OK); /* stands for five */
+  assert_int_equal(commit_gap(zarr, 5, 100, "no room", 0, 0), WEIR_OK);
+  for (int i = 6; i < 8; i++) assert_int_equal(commit_gap(zarr, i, 50 + 10 * i, "not published by all", 0, 0), WEIR_OK);
+  assert_int_equal(commit(zarr, 8, 130, 1, false), WEIR_OK);
+  snprintf(all, sizeof all, "%s, %s, %s, %s", first, second, third, last);
+  expect_attributes("g.zarr/.zattrs", all);
+  expect_attributes("g.zarr/.zmetadata", all);
+  assert_int_equal(commit_gap(zarr, 7, 120, "not published by all", 0, 0), WEIR_OK); /* again */
+  expect_attributes("g.zarr/.zattrs", all);
+  weir__zarr_destroy(&zarr);
+
+  /* whoever goes on knows them; cut where one stands for several, in the middle of three, and before all */
+  for (int cut = 0; cut < 3; cut++) {
+    static const int64_t keep[] = {5, 3, 1};
+    assert_int_equal(weir__zarr_create(path_of("g.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_OK);
+    expect_attributes("g.zarr/.zattrs", cut == 0 ? all : cut == 1 ? all : GAP(20, 40, 3, "no room", 1, 3));
+    assert_int_equal(weir__zarr_cut(zarr, keep[cut]), WEIR_OK);
+    snprintf(all, sizeof all, "%s, %s", first, second);
+    expect_attributes("g.zarr/.zattrs", cut == 0 ? all : cut == 1 ? GAP(20, 30, 2, "no room", 1, 2) : "");
+    weir__zarr_destroy(&zarr);
+    assert_int_equal(weir__zarr_open(path_of("g.zarr"), NULL, &zarr), WEIR_OK); /* another worker commits */
+    if (cut == 1) assert_int_equal(commit_gap(zarr, 3, 40, "no room", 0, 0), WEIR_OK);
+    else if (cut == 2) assert_int_equal(commit(zarr, 1, 20, 1, false), WEIR_OK);
+    weir__zarr_destroy(&zarr);
+    expect_attributes("g.zarr/.zattrs", cut == 0 ? all : cut == 1 ? first : "");
+  }
+}
+
+/* More gaps than a list holds. */
+static void many_gaps(void **state) {
+  static const char damage[] =
+      "{\"metadata\": {\".zattrs\": {\"missing_steps\": \"[{}]\"}, \"time/.zarray\": {\"shape\": [1]}}}";
+  weir__zarr *zarr = NULL;
+  char       *bytes;
+  size_t      nbytes;
+  (void)state;
+  assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_NEW, &zarr), WEIR_OK);
+  for (int i = 0; i < 1010; i++) /* without what lies between: those levels are committed with the next */
+    assert_int_equal(commit_gap(zarr, 2 * i, 2 * i, i == 1005 ? "not published by all" : "no room", 0, 0), WEIR_OK);
+  weir__zarr_destroy(&zarr);
+  assert_int_equal(weir__file_read(-100, path_of("m.zarr/.zattrs"), "m.zarr", &bytes, &nbytes), WEIR_OK);
+  assert_non_null(
+      strstr(bytes, GAP(1996, 1996, 1, "no room", 1996, 1) ", " GAP(1998, 2018, 11, "several reasons", 1998, 21) "]"));
+  weir__free(bytes);
+  assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_OK);
+  assert_int_equal(weir__zarr_committed(zarr), 2019);
+  weir__zarr_destroy(&zarr);
+  assert_int_equal(weir__file_replace(-100, path_of("m.zarr/.zmetadata"), "m.zarr", damage, sizeof damage - 1, false),
+                   WEIR_OK);
+  assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_ERR_INPUT);
+  assert_non_null(strstr(weir_error_last(), "missing_steps"));
 }
 
 /* A damaged chunk that must be read back is found, not overwritten. */
@@ -229,6 +320,7 @@ static void without_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(refuses),      cmocka_unit_test(default_chunks),
                                      cmocka_unit_test(many_writers), cmocka_unit_test(cut_back),
-                                     cmocka_unit_test(damaged),      cmocka_unit_test(without_memory)};
+                                     cmocka_unit_test(damaged),      cmocka_unit_test(missing_steps),
+                                     cmocka_unit_test(many_gaps),    cmocka_unit_test(without_memory)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
