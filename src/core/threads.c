@@ -1,5 +1,6 @@
 #include "core/threads.h"
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 void weir__mutex_init(weir__mutex *mutex) { pthread_mutex_init(&mutex->mutex, NULL); }
@@ -32,6 +33,14 @@ weir_status weir__thread_start(weir__thread *thread, void (*body)(void *), void 
 }
 
 void weir__thread_join(weir__thread *thread) { pthread_join(thread->thread, NULL); }
+
+void weir__thread_deafen(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+bool weir__thread_clock(clockid_t *clock) { return !pthread_getcpuclockid(pthread_self(), clock); }
 
 int weir__cores(void) {
   cpu_set_t set;

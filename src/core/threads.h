@@ -6,12 +6,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* ---- mutual exclusion, for paths that are not hot ---- */
 typedef struct weir__mutex {
   pthread_mutex_t mutex;
 } weir__mutex;
-#define WEIR__MUTEX_INIT {PTHREAD_MUTEX_INITIALIZER} /* for one that lives as long as the process */
+#define WEIR__MUTEX_INIT                                                                                               \
+  { PTHREAD_MUTEX_INITIALIZER } /* for one that lives as long as the process */
 void weir__mutex_init(weir__mutex *mutex);
 void weir__mutex_lock(weir__mutex *mutex);
 void weir__mutex_unlock(weir__mutex *mutex);
@@ -23,9 +25,11 @@ typedef struct weir__thread {
 } weir__thread;
 weir_status weir__thread_start(weir__thread *thread, void (*body)(void *), void *argument);
 void        weir__thread_join(weir__thread *thread);
-int         weir__cores(void);          /* that this process may run on */
-int         weir__core(int which);      /* the which-th of them, modulo their number; -1: unknown */
-bool        weir__thread_pin(int core); /* bind the caller to a core */
+void        weir__thread_deafen(void);            /* signals go to other threads than the caller */
+bool        weir__thread_clock(clockid_t *clock); /* of the processor time that the caller uses */
+int         weir__cores(void);                    /* that this process may run on */
+int         weir__core(int which);                /* the which-th of them, modulo their number; -1: unknown */
+bool        weir__thread_pin(int core);           /* bind the caller to a core */
 
 /* Be kind to the other thread of the core while spinning. */
 static inline void weir__pause(void) {

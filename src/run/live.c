@@ -1,5 +1,6 @@
 #include "run/live.h"
 #include "core/clock.h"
+#include "core/threads.h"
 #include "io/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,10 @@ struct weir__live {
   weir__live_record record;
   sample            sample[SAMPLES];
   int64_t           samples;
+  /* beating for another thread */
+  weir__thread     helper;
+  clockid_t        watched;  /* processor time of that thread */
+  _Atomic uint32_t vouching; /* 1: there is a helper; 0: there is none, or it ends */
 };
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo; RFC 9923). */
@@ -56,15 +61,14 @@ static void write_record(weir__live *live) {
     (void)0; /* the disk is full: nobody sees this beat; the run itself is not harmed */
 }
 
-weir_status weir__live_open(const char *directory, int rank, weir__live **live) {
-  weir_status       status = WEIR_OK;
-  weir__text        path   = {0};
-  weir__live       *self   = NULL;
-  weir__live_record before;
+weir_status weir__live_open(const char *directory, int rank, int64_t restarts, weir__live **live) {
+  weir_status status = WEIR_OK;
+  weir__text  path   = {0};
+  weir__live *self   = NULL;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->file = self->memory = -1;
-  self->record = (weir__live_record){.magic = magic, .pid = getpid(), .rank = rank, .phase = WEIR__PHASE_WAITING};
-  if (weir__live_read(directory, rank, &before) == WEIR_OK) self->record.restarts = before.restarts + 1;
+  self->record              = (weir__live_record){
+                   .magic = magic, .pid = getpid(), .rank = rank, .phase = WEIR__PHASE_WAITING, .restarts = restarts};
   if (gethostname(self->record.host, sizeof self->record.host - 1)) self->record.host[0] = 0;
   WEIR_TRY_GOTO(out, weir__run_path(&path, directory, "live"));
   if (mkdir(path.data, 0700) && errno != EEXIST) {
@@ -152,7 +156,41 @@ void weir__live_beat(weir__live *live, const weir__worker_pulse *pulse) {
   write_record(live);
 }
 
+/* ---- beating for a busy thread ---- */
+
+static void vouch(void *argument) {
+  enum { BEAT_NS = 1000000000 };
+  weir__live     *live   = argument;
+  struct timespec before = {.tv_sec = -1}, spent;
+  weir__thread_deafen();
+  while (atomic_load(&live->vouching)) {
+    if (!clock_gettime(live->watched, &spent) && (spent.tv_sec != before.tv_sec || spent.tv_nsec != before.tv_nsec)) {
+      before                    = spent;
+      live->record.memory_bytes = memory_bytes(live);
+      write_record(live);
+    }
+    weir__futex_wait(&live->vouching, 1, BEAT_NS, false);
+  }
+}
+
+static void end_vouching(weir__live *live) {
+  if (!atomic_exchange(&live->vouching, 0)) return;
+  weir__futex_wake(&live->vouching, 1, false);
+  weir__thread_join(&live->helper);
+}
+
+weir_status weir__live_vouch(weir__live *live) {
+  if (atomic_load(&live->vouching)) return WEIR_OK;
+  if (!weir__thread_clock(&live->watched))
+    return WEIR_FAIL(WEIR_ERR_INTERNAL, "the processor time of a thread cannot be read");
+  atomic_store(&live->vouching, 1);
+  weir_status status = weir__thread_start(&live->helper, vouch, live);
+  if (status < 0) atomic_store(&live->vouching, 0);
+  return status;
+}
+
 void weir__live_phase(weir__live *live, weir__run_phase phase) {
+  end_vouching(live);
   live->record.phase = phase;
   write_record(live);
 }
@@ -162,6 +200,7 @@ int64_t weir__live_restarts(const weir__live *live) { return live->record.restar
 void weir__live_close(weir__live **live) {
   weir__live *self = *live;
   if (!self) return;
+  end_vouching(self);
   if (self->file >= 0) close(self->file);
   if (self->memory >= 0) close(self->memory);
   weir__free(self);

@@ -1,6 +1,9 @@
 /* The live status of a worker: RUN/live/worker.<rank>, one record of fixed size, written once a second while the worker
- * lives. People see it in `weir top`; for the supervisor it is the heartbeat: while `phase` is WEIR__PHASE_RUNNING,
- * `beat` grows every second, whether steps come or not (one long task may delay it).
+ * lives. People see it in `weir top`; for the supervisor it is the heartbeat: while `phase` is WEIR__PHASE_WAITING
+ * or WEIR__PHASE_RUNNING, `beat` grows every second, whether steps come or not (one long task may delay it). Before the
+ * first step and after the last one, where long work is done in one piece (waiting for the simulation, compiling, the
+ * report), another thread beats as long as the worker's own gets processor time: what waits here looks now and then,
+ * what hangs or is stopped gets none.
  *
  * A record is written with one call and carries a check sum, so a reader never takes a half-written one for whole. The
  * folder is for its owner alone (0700), the files 0600. */
@@ -41,15 +44,18 @@ typedef struct weir__live_record {
 /* ---- writing: by the worker ---- */
 
 typedef struct weir__live weir__live;
-/* Begin the record of this process with phase WAITING. One of the same rank before it in this run died: `restarts` is
- * one more than its. */
-weir_status weir__live_open(const char *directory, int rank, weir__live **live);
+/* Begin the record of this process with phase WAITING. `restarts`: jobs of workers in this run before this one, by the
+ * supervisor's count; one that was killed early left no record here. */
+weir_status weir__live_open(const char *directory, int rank, int64_t restarts, weir__live **live);
 /* Note the state, compute what is per second, write. Nothing is allocated. A record that cannot be written harms
  * nothing but the view. */
-void    weir__live_beat(weir__live *live, const weir__worker_pulse *pulse);
-void    weir__live_phase(weir__live *live, weir__run_phase phase); /* writes too */
-int64_t weir__live_restarts(const weir__live *live);
-void    weir__live_close(weir__live **live);
+void weir__live_beat(weir__live *live, const weir__worker_pulse *pulse);
+void weir__live_phase(weir__live *live, weir__run_phase phase); /* writes too */
+/* From now to the next weir__live_phase another thread beats, as long as the caller uses processor time; meanwhile
+ * weir__live_beat must not be called. */
+weir_status weir__live_vouch(weir__live *live);
+int64_t     weir__live_restarts(const weir__live *live);
+void        weir__live_close(weir__live **live);
 
 /* ---- reading: by weir top and the supervisor ---- */
 

@@ -42,10 +42,10 @@ void weir__watch_destroy(weir__watch **watch) {
   *watch = NULL;
 }
 
-/* The record of a worker of the present job, which runs. */
+/* The record of a worker of the present job, which has begun and not ended. */
 static bool running(const weir__watch *w, int rank, weir__live_record *record) {
-  return weir__live_read(w->directory, rank, record) == WEIR_OK && record->phase == WEIR__PHASE_RUNNING &&
-         record->pid != w->pulse[rank].before;
+  return weir__live_read(w->directory, rank, record) == WEIR_OK && record->pid != w->pulse[rank].before &&
+         (record->phase == WEIR__PHASE_WAITING || record->phase == WEIR__PHASE_RUNNING);
 }
 
 void weir__watch_begin(weir__watch *w) {

@@ -10,7 +10,7 @@ typedef struct weir__watch weir__watch;
 weir_status weir__watch_create(const char *directory, int workers, double heartbeat_s, weir__watch **watch);
 /* A job of workers was started: what earlier ones left says nothing about it. */
 void weir__watch_begin(weir__watch *watch);
-/* Now and then: the first worker that was running and whose beat has not changed for the time given, by this process's
+/* Now and then: the first worker that has begun and whose beat has not changed for the time given, by this process's
  * own clock, as far as this process was running itself; -1: none. */
 int weir__watch_silent(weir__watch *watch, int64_t now_ns);
 /* The worker of this host whose record says that it runs and whose process has gone; -1: none or several. */

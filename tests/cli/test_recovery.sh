@@ -66,6 +66,7 @@ started "killed twice" "0 1 2 "
 said "killed twice" "weir: worker 0 was killed (signal 9) at step 120; restarted from step 100 (1 of 3)
 weir: worker 0 was killed (signal 9) at step 125; restarted from the beginning (2 of 3)"
 same "rows after restarts" 4 "$(wc -l <a.csv)"
+grep -q '"restarts": 2,' a.run/report.json || fault "killed twice: the report says $(grep restarts a.run/report.json)"
 [ ! -e a.run/checkpoint ] || fault "killed twice: checkpoints of a complete run are left"
 
 # ---- exit statuses, and failures that another job may not meet ----
@@ -99,6 +100,16 @@ status "orphans" 0 env DEATHS=1 DEATH=orphan "$weir" run a.yaml -- \
 [ ! -s left ] || fault "orphans: those of the worker are left"
 [ -s own ] || fault "orphans: that of the simulation was ended"
 
+# find_workers N: their processes, as $hung
+find_workers() {
+  for _ in $(seq 50); do # a process that is just being made, or ends, bears the name of another for a moment
+    hung=$(pgrep -f "weir worker $folder/a.run" | grep -vx "$(pgrep -f "mpirun.*weir worker $folder/a.run" || echo none)")
+    [ "$(echo "$hung" | wc -w)" = "$1" ] && break
+    sleep 0.1
+  done
+  same "$1 workers: processes" "$1" "$(echo "$hung" | wc -w)"
+}
+
 # ---- a hung worker is killed, and with it all of its job, also under an MPI launcher ----
 recipe "{backoff: 0.1, heartbeat: 2 s}"
 sed -i '/^launch/d' a.yaml
@@ -107,17 +118,35 @@ for workers in 1 2; do
   (ASAN_OPTIONS=detect_leaks=0 "$weir" run a.yaml --workers $workers -- sh -c "$heat 400 400 20000 10 >/dev/null 2>&1; touch ended" \
     >out.txt 2>err.txt) &
   for _ in $(seq 100); do [ -s a.csv ] && [ "$(wc -l <a.csv)" -gt 2 ] && break; sleep 0.1; done
-  for _ in $(seq 50); do # a process that is just being made, or ends, bears the name of another for a moment
-    hung=$(pgrep -f "weir worker $folder/a.run" | grep -vx "$(pgrep -f "mpirun.*weir worker $folder/a.run" || echo none)")
-    [ "$(echo "$hung" | wc -w)" = "$workers" ] && break
-    sleep 0.1
-  done
-  same "$workers workers: processes" "$workers" "$(echo "$hung" | wc -w)"
+  find_workers $workers
   kill -STOP $(echo "$hung" | tail -1) || fault "hung worker: not found"
   wait
   grep -Eq '^weir: worker [01] did not say for 2 s that it lives and was killed' err.txt || fault "hung worker: $(cat err.txt)"
   [ -e ended ] || fault "hung worker: the simulation did not end"
   for pid in $hung; do [ ! -e "/proc/$pid" ] || fault "hung worker: process $pid lives"; done
+done
+
+# ---- a worker that hangs before the first step is found as well; waiting for the simulation is no hanging ----
+for workers in 1 2; do
+  rm -f a.csv go
+  ("$weir" run a.yaml --workers $workers -- sh -c "while [ ! -e go ]; do sleep 0.1; done; exec $heat 16 16 20 10" >out.txt 2>err.txt
+   echo $? >code) &
+  for _ in $(seq 100); do [ -e a.run/live/worker.$((workers - 1)) ] && break; sleep 0.1; done
+  sleep 3.5 # longer than the heartbeat
+  find_workers $workers
+  hung=$(echo "$hung" | tail -1)
+  kill -STOP "$hung" || fault "hung early: not found"
+  for _ in $(seq 100); do [ -e "/proc/$hung" ] || break; sleep 0.1; done
+  [ ! -e "/proc/$hung" ] || fault "hung early: process $hung lives"
+  sleep 1
+  touch go
+  wait
+  same "hung early, $workers: exit status" 0 "$(cat code)"
+  same "hung early, $workers" 1 "$(grep -c '^weir: ' err.txt)"
+  grep -Eq '^weir: worker [01] did not say for 2 s that it lives and was killed; restarted from the beginning \(1 of 3\)' err.txt ||
+    fault "hung early, $workers: $(cat err.txt)"
+  same "hung early, $workers: rows" 4 "$(wc -l <a.csv)"
+  grep -q '"restarts": 1,' a.run/report.json || fault "hung early, $workers: the report says $(grep restarts a.run/report.json)"
 done
 
 # ---- the simulation dies: started again with its own command, and the workers with it ----

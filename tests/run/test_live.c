@@ -65,7 +65,7 @@ static void round_trip(void **state) {
   weir__worker_pulse pulse = pulse_at(10);
   (void)state;
   assert_int_equal(weir__live_read(folder, 3, &r), WEIR_END);
-  assert_int_equal(weir__live_open(folder, 3, &live), WEIR_OK);
+  assert_int_equal(weir__live_open(folder, 3, 0, &live), WEIR_OK);
   assert_int_equal(weir__live_read(folder, 3, &r), WEIR_OK);
   assert_int_equal(r.phase, WEIR__PHASE_WAITING);
   assert_int_equal(r.beat, 1);
@@ -103,10 +103,41 @@ static void round_trip(void **state) {
   assert_int_equal(r.stream[0].spilled, 7);
   weir__live_close(&live);
 
-  assert_int_equal(weir__live_open(folder, 3, &live), WEIR_OK); /* it died, here is another one */
-  assert_int_equal(weir__live_restarts(live), 1);
+  assert_int_equal(weir__live_open(folder, 3, 7, &live), WEIR_OK); /* it died, here is another one */
+  assert_int_equal(weir__live_restarts(live), 7);                  /* others died before they left a record */
   assert_int_equal(weir__live_read(folder, 3, &r), WEIR_OK);
-  assert_int_equal(r.restarts, 1);
+  assert_int_equal(r.restarts, 7);
+  weir__live_close(&live);
+}
+
+static int64_t beats(void) {
+  weir__live_record r;
+  assert_int_equal(weir__live_read(folder, 3, &r), WEIR_OK);
+  return r.beat;
+}
+
+/* A thread beats for one that is busy, and not for one that hangs. */
+static void beats_for_a_busy_thread(void **state) {
+  weir__live     *live = NULL;
+  volatile double x    = 0;
+  (void)state;
+  assert_int_equal(weir__live_open(folder, 3, 0, &live), WEIR_OK);
+  assert_int_equal(weir__live_vouch(live), WEIR_OK);
+  assert_int_equal(weir__live_vouch(live), WEIR_OK); /* does so already */
+  int64_t began = beats(), until = weir__clock_ns() + INT64_C(2500000000);
+  while (weir__clock_ns() < until) x = x + 1;
+  assert_in_range(beats() - began, 2, 4);
+  nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+  for (int i = 0; i < 5; i++) nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* waits, and looks */
+  began = beats();
+  nanosleep(&(struct timespec){.tv_sec = 3, .tv_nsec = 500000000}, NULL); /* one beat for what it did before */
+  assert_in_range(beats() - began, 0, 1);
+  weir__live_phase(live, WEIR__PHASE_RUNNING);
+  began = beats();
+  until = weir__clock_ns() + INT64_C(1500000000);
+  while (weir__clock_ns() < until) x = x + 1; /* from here on it does so itself */
+  assert_int_equal(beats(), began);
+  assert_int_equal(weir__live_vouch(live), WEIR_OK);
   weir__live_close(&live);
 }
 
@@ -114,7 +145,7 @@ static void damaged(void **state) {
   weir__live       *live = NULL;
   weir__live_record r;
   (void)state;
-  assert_int_equal(weir__live_open(folder, 5, &live), WEIR_OK);
+  assert_int_equal(weir__live_open(folder, 5, 0, &live), WEIR_OK);
   weir__live_close(&live);
   int file = open(path("live/worker.5"), O_RDWR);
   assert_true(file >= 0);
@@ -124,7 +155,7 @@ static void damaged(void **state) {
   assert_int_equal(weir__live_read(folder, 5, &r), WEIR_ERR_INPUT);
   assert_non_null(strstr(weir_error_last(), "live/worker.5: damaged"));
   close(file);
-  assert_int_equal(weir__live_open(folder, 5, &live), WEIR_OK); /* is written anew */
+  assert_int_equal(weir__live_open(folder, 5, 0, &live), WEIR_OK); /* is written anew */
   assert_int_equal(weir__live_read(folder, 5, &r), WEIR_OK);
   assert_int_equal(r.restarts, 0);
   weir__live_close(&live);
@@ -138,7 +169,7 @@ static void while_written(void **state) {
   pid_t child = fork();
   if (!child) {
     weir__live *live = NULL;
-    if (weir__live_open(folder, 6, &live) < 0) _exit(1);
+    if (weir__live_open(folder, 6, 0, &live) < 0) _exit(1);
     for (int64_t i = 0;; i++) {
       weir__worker_pulse pulse = pulse_at(i);
       weir__live_beat(live, &pulse);
@@ -281,7 +312,7 @@ static void from_a_directory(void **state) {
   assert_true(top.ended && !top.reported);
   weir__top_clear(&top);
 
-  assert_int_equal(weir__live_open(run, 1, &live), WEIR_OK);
+  assert_int_equal(weir__live_open(run, 1, 0, &live), WEIR_OK);
   put("gyre.run/decisions.log", "1\n2\n3\n4\n5\n6\n7\n");
   assert_int_equal(weir__top_read(run, &top), WEIR_OK);
   assert_false(top.ended);
@@ -310,8 +341,9 @@ static void from_a_directory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),    cmocka_unit_test(damaged),
-                                     cmocka_unit_test(while_written), cmocka_unit_test(drawn),
-                                     cmocka_unit_test(narrow),        cmocka_unit_test(from_a_directory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),      cmocka_unit_test(beats_for_a_busy_thread),
+                                     cmocka_unit_test(damaged),         cmocka_unit_test(while_written),
+                                     cmocka_unit_test(drawn),           cmocka_unit_test(narrow),
+                                     cmocka_unit_test(from_a_directory)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -203,10 +203,16 @@ static void silence_is_noticed(void **state) {
     pid_t child = fork(); /* records of processes with numbers of their own */
     if (!child) _exit(0);
     waitpid(child, NULL, 0);
-    assert_int_equal(weir__live_open(directory.path, i, &live[i]), WEIR_OK);
+    assert_int_equal(weir__live_open(directory.path, i, 0, &live[i]), WEIR_OK);
   }
-  for (int i = 0; i < 20; i++)
-    assert_int_equal(weir__watch_silent(watch, now += S), -1); /* they wait: it may take long */
+  for (int i = 0; i < 20; i++) { /* they wait, and say so: it may take long */
+    for (int k = 0; k < 2; k++) weir__live_phase(live[k], WEIR__PHASE_WAITING);
+    assert_int_equal(weir__watch_silent(watch, now += S), -1);
+  }
+  for (int i = 0; i < 5; i++) {
+    weir__live_phase(live[1], WEIR__PHASE_WAITING);
+    assert_int_equal(weir__watch_silent(watch, now += S), i < 4 ? -1 : 0); /* hangs before the first step */
+  }
   for (int i = 0; i < 2; i++) weir__live_phase(live[i], WEIR__PHASE_RUNNING);
   for (int i = 0; i < 20; i++) {
     weir__live_phase(live[0], WEIR__PHASE_RUNNING); /* beats */
@@ -246,7 +252,7 @@ static void who_is_gone(void **state) {
     child[i] = fork();
     if (child[i]) continue;
     weir__live *live;
-    if (weir__live_open(directory.path, i, &live) < 0) _exit(1);
+    if (weir__live_open(directory.path, i, 0, &live) < 0) _exit(1);
     weir__live_phase(live, WEIR__PHASE_RUNNING);
     if (write(ready[1], "", 1) == 1) pause();
     _exit(1);
