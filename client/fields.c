@@ -61,34 +61,6 @@ static weir_status check_type(const char *name, const weir_field_type *type) {
   return WEIR_OK;
 }
 
-static weir_status copy_dimension(weir__arena *arena, weir_dimension *d) {
-  double *values;
-  WEIR_TRY(weir__arena_string(arena, d->name, &d->name));
-  WEIR_TRY(weir__arena_string(arena, d->units, &d->units));
-  if (!d->values) return WEIR_OK;
-  WEIR_TRY(weir__arena_alloc(arena, (size_t)d->size * sizeof *values, &values));
-  memcpy(values, d->values, (size_t)d->size * sizeof *values);
-  d->values = values;
-  return WEIR_OK;
-}
-
-/* Turn what a type borrows into copies in the arena. */
-static weir_status copy_type(weir__arena *arena, weir_field_type *type) {
-  weir_attribute *attributes = NULL;
-  WEIR_TRY(weir__arena_string(arena, type->units, &type->units));
-  for (int a = 0; a < type->rank; a++) WEIR_TRY(copy_dimension(arena, &type->dim[a]));
-  if (type->attribute_count) {
-    WEIR_TRY(weir__arena_alloc(arena, (size_t)type->attribute_count * sizeof *attributes, &attributes));
-    for (int i = 0; i < type->attribute_count; i++) {
-      attributes[i] = type->attributes[i];
-      WEIR_TRY(weir__arena_string(arena, attributes[i].name, &attributes[i].name));
-      WEIR_TRY(weir__arena_string(arena, attributes[i].text, &attributes[i].text));
-    }
-  }
-  type->attributes = attributes;
-  return WEIR_OK;
-}
-
 /* ---- pieces ---- */
 
 static weir_status check_piece(const weir__channel_field *field, const int64_t *start, const int64_t *count,
@@ -167,7 +139,7 @@ weir_status client_define_field(weir_stream *self, client_table *table, const ch
   bool                piece = options->start || options->count;
   if (piece) WEIR_TRY(check_piece(&field, options->start, options->count, &region));
   WEIR_TRY(weir__arena_string(&self->arena, name, &field.name));
-  WEIR_TRY(copy_type(&self->arena, &field.type));
+  WEIR_TRY(weir__type_copy(&self->arena, &field.type));
   WEIR_TRY(weir__grow(&table->field, table->fields + 1, &table->field_capacity, sizeof *table->field));
   WEIR_TRY(weir__grow(&table->mine, table->fields + 1, &table->mine_capacity, sizeof *table->mine));
   table->field[table->fields] = field;

@@ -12,8 +12,7 @@
 typedef struct weir__mutex {
   pthread_mutex_t mutex;
 } weir__mutex;
-#define WEIR__MUTEX_INIT                                                                                               \
-  { PTHREAD_MUTEX_INITIALIZER } /* for one that lives as long as the process */
+#define WEIR__MUTEX_INIT {PTHREAD_MUTEX_INITIALIZER} /* for one that lives as long as the process */
 void weir__mutex_init(weir__mutex *mutex);
 void weir__mutex_lock(weir__mutex *mutex);
 void weir__mutex_unlock(weir__mutex *mutex);

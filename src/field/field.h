@@ -12,6 +12,8 @@ bool        weir__region_equal(const weir_region *a, const weir_region *b);
 bool        weir__region_contains(const weir_region *outer, const weir_region *inner);
 weir_region weir__region_whole(const weir_field_type *type);
 weir_shape  weir__shape_of(const weir_field_type *type);
+/* Turn what a type borrows (names, units, coordinates, attributes) into copies in the arena. */
+weir_status weir__type_copy(weir__arena *arena, weir_field_type *type);
 /* "[0:10, 4:8]" for messages; at most 200 bytes. */
 const char *weir__region_text(const weir_region *region, char out[200]);
 const char *weir__shape_text(const weir_shape *shape, char out[200]); /* "[96, 128]"; "scalar" */

@@ -90,6 +90,32 @@ weir_shape weir__shape_of(const weir_field_type *type) {
   return s;
 }
 
+static weir_status copy_dimension(weir__arena *arena, weir_dimension *d) {
+  double *values;
+  WEIR_TRY(weir__arena_string(arena, d->name, &d->name));
+  WEIR_TRY(weir__arena_string(arena, d->units, &d->units));
+  if (!d->values) return WEIR_OK;
+  WEIR_TRY(weir__arena_alloc(arena, (size_t)d->size * sizeof *values, &values));
+  memcpy(values, d->values, (size_t)d->size * sizeof *values);
+  d->values = values;
+  return WEIR_OK;
+}
+
+weir_status weir__type_copy(weir__arena *arena, weir_field_type *type) {
+  weir_attribute *attributes = NULL;
+  WEIR_TRY(weir__arena_string(arena, type->units, &type->units));
+  for (int a = 0; a < type->rank; a++) WEIR_TRY(copy_dimension(arena, &type->dim[a]));
+  if (type->attribute_count)
+    WEIR_TRY(weir__arena_alloc(arena, (size_t)type->attribute_count * sizeof *attributes, &attributes));
+  for (int i = 0; i < type->attribute_count; i++) {
+    attributes[i] = type->attributes[i];
+    WEIR_TRY(weir__arena_string(arena, attributes[i].name, &attributes[i].name));
+    WEIR_TRY(weir__arena_string(arena, attributes[i].text, &attributes[i].text));
+  }
+  type->attributes = attributes;
+  return WEIR_OK;
+}
+
 const char *weir__region_text(const weir_region *region, char out[200]) {
   int n = snprintf(out, 200, "[");
   for (int a = 0; a < region->rank && n < 200; a++)

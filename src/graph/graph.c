@@ -31,30 +31,7 @@ const char *weir_infer_string(const weir_infer *infer, const char *text) {
   return weir__arena_string(&graph->arena, text, &copy) < 0 ? NULL : copy;
 }
 
-/* ---- types in the arena ---- */
-
-static weir_status copy_strings(weir__arena *arena, weir_field_type *type) {
-  WEIR_TRY(weir__arena_string(arena, type->units, &type->units));
-  for (int a = 0; a < type->rank; a++) {
-    weir_dimension *d = &type->dim[a];
-    WEIR_TRY(weir__arena_string(arena, d->name, &d->name));
-    WEIR_TRY(weir__arena_string(arena, d->units, &d->units));
-    if (!d->values) continue;
-    double *values;
-    WEIR_TRY(weir__arena_alloc(arena, (size_t)d->size * sizeof *values, &values));
-    memcpy(values, d->values, (size_t)d->size * sizeof *values);
-    d->values = values;
-  }
-  weir_attribute *attributes;
-  WEIR_TRY(weir__arena_alloc(arena, (size_t)type->attribute_count * sizeof *attributes, &attributes));
-  for (int i = 0; i < type->attribute_count; i++) {
-    attributes[i] = type->attributes[i];
-    WEIR_TRY(weir__arena_string(arena, attributes[i].name, &attributes[i].name));
-    WEIR_TRY(weir__arena_string(arena, attributes[i].text, &attributes[i].text));
-  }
-  type->attributes = attributes;
-  return WEIR_OK;
-}
+/* ---- types ---- */
 
 static weir_status check_type(const char *name, const weir_field_type *type) {
   if (type->rank < 0 || type->rank > WEIR_RANK_MAX)
@@ -215,7 +192,7 @@ weir_status weir__graph_add_source(weir__graph *graph, const char *name, int str
   n->stream    = stream;
   n->field     = field;
   n->is_static = is_static;
-  WEIR_TRY(copy_strings(&graph->arena, &n->type[0]));
+  WEIR_TRY(weir__type_copy(&graph->arena, &n->type[0]));
   WEIR_TRY(grid ? copy_grid(graph, grid, &n->grid) : source_grid(graph, &n->type[0], &n->grid));
   for (int a = 0; a < WEIR_RANK_MAX; a++) n->from_axis[a] = a;
   *node = graph->nodes++;

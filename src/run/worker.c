@@ -392,7 +392,7 @@ static weir_status run_steps(process *p) {
   tell(p, WEIR__PHASE_RUNNING);
   weir__live_phase(p->live, WEIR__PHASE_RUNNING);
   weir_status ran = weir__worker_run(p->worker);
-  if (!p->hosted && weir__live_vouch(p->live) < 0)
+  if (ran >= 0 && !p->hosted && weir__live_vouch(p->live) < 0)
     (void)0; /* what follows must be done within the time of the heartbeat */
   bool own           = ran < 0 && !weir__worker_left(p->worker);
   ran                = weir__comm_agree(p->comm, own ? ran : WEIR_OK);
