@@ -7,6 +7,7 @@
  * wanted. */
 #include "comm/comm.h"
 #include "exec/worker.h"
+#include "support/capture.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -163,46 +164,10 @@ static const weir_operator since = {
 
 /* ---- capturing whole fields where they end up ---- */
 
-typedef struct capture {
+static struct {
   double data[STEPS][NY * NX];
   int    calls[STEPS];
-} capture;
-static capture captured[CAPTURES];
-
-typedef struct capture_params {
-  int number;
-} capture_params;
-
-static weir_status capture_infer(weir_infer *infer) {
-  infer->out[0].rank = 0;
-  return WEIR_OK;
-}
-static weir_status capture_need(const void *p, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region) {
-  (void)p, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-static weir_status capture_apply(const weir_apply *a) {
-  const capture_params *p                    = a->params;
-  int64_t               index[WEIR_RANK_MAX] = {0}, n = weir_view_row(&a->in[0]);
-  double               *to = captured[p->number].data[a->ordinal], row[64];
-  captured[p->number].calls[a->ordinal]++;
-  do {
-    const double *x = weir_view_load(&a->in[0], index, n, row);
-    memcpy(to, x, (size_t)n * sizeof *to);
-    to += n;
-  } while (weir_view_next_row(&a->in[0], index));
-  weir_view_store(&a->out[0], NULL, 1, &(double){1});
-  return WEIR_OK;
-}
-static const weir_operator capture_operator = {.api         = WEIR_OPERATOR_API,
-                                               .name        = "capture",
-                                               .inputs      = 1,
-                                               .params_size = sizeof(capture_params),
-                                               .infer       = capture_infer,
-                                               .need        = capture_need,
-                                               .apply       = capture_apply};
+} captured[CAPTURES];
 
 /* ---- the graph ---- */
 
@@ -215,13 +180,8 @@ static int add(weir__graph *g, const weir_operator *op, int first, int second) {
 }
 
 static void keep(weir__graph *g, int node, int number, int64_t period) {
-  int            sink, trigger;
-  capture_params p = {number};
-  assert_int_equal(weir__graph_add_operator(g, &capture_operator, &p, &(weir__edge){node, 0}, 1, NULL, (weir__place){0},
-                                            NULL, &sink),
-                   WEIR_OK);
-  assert_int_equal(weir__graph_trigger(g, (weir__trigger){.period = period}, &trigger), WEIR_OK);
-  weir__graph_want(g, sink, trigger);
+  capture_add(g, (weir__edge){node, 0}, (weir__trigger){.period = period},
+              &(capture){captured[number].data[0], NY * NX, captured[number].calls});
 }
 
 static void run(weir__comm *comm, int64_t cy, int64_t cx, int threads, int flight) {

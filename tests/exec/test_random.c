@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "exec/worker.h"
 #include "random_operators.h"
+#include "support/capture.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,46 +18,6 @@
 #include <cmocka.h>
 
 enum { SOURCES = 3, SECONDS = 8 };
-
-/* ---- where fields end up ---- */
-
-typedef struct capture_params {
-  int node, output;
-} capture_params;
-
-static weir_status capture_infer(weir_infer *x) {
-  x->out[0].rank = 0;
-  return WEIR_OK;
-}
-
-static weir_status capture_need(const void *p, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region) {
-  (void)p, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
-static weir_status capture_apply(const weir_apply *a) {
-  const capture_params *p                    = a->params;
-  node                 *n                    = &nodes[p->node];
-  int64_t               index[WEIR_RANK_MAX] = {0}, row = weir_view_row(&a->in[0]);
-  double               *to = n->capture[p->output] + a->ordinal * n->size, buffer[64];
-  n->calls[p->output][a->ordinal]++;
-  do {
-    memcpy(to, weir_view_load(&a->in[0], index, row, buffer), (size_t)row * sizeof *to);
-    to += row;
-  } while (weir_view_next_row(&a->in[0], index));
-  weir_view_store(&a->out[0], NULL, 1, &(double){1});
-  return WEIR_OK;
-}
-
-static const weir_operator capture_operator = {.api         = WEIR_OPERATOR_API,
-                                               .name        = "capture",
-                                               .inputs      = 1,
-                                               .params_size = sizeof(capture_params),
-                                               .infer       = capture_infer,
-                                               .need        = capture_need,
-                                               .apply       = capture_apply};
 
 /* ---- sources ---- */
 
@@ -317,17 +278,12 @@ static int add_operator(weir__graph *g, int i, uint64_t seed) {
 static void add_captures(weir__graph *g) {
   for (int i = 0; i < count; i++)
     for (int k = 0; k < 2; k++) {
-      capture_params p = {i, k};
-      weir__trigger  t = {.period = 1 + below(4)};
-      int            sink;
+      weir__trigger t = {.period = 1 + below(4)};
       if (!nodes[i].captured[k]) continue;
       t.phase = below(t.period);
       if (chance(20)) t = (weir__trigger){.interval = 0.5 * (double)(1 + below(6))};
-      assert_int_equal(weir__graph_add_operator(g, &capture_operator, &p, &(weir__edge){nodes[i].number, k}, 1, NULL,
-                                                (weir__place){0}, NULL, &sink),
-                       WEIR_OK);
-      assert_int_equal(weir__graph_trigger(g, t, &nodes[i].trigger[k]), WEIR_OK);
-      weir__graph_want(g, sink, nodes[i].trigger[k]);
+      nodes[i].trigger[k] = capture_add(g, (weir__edge){nodes[i].number, k}, t,
+                                        &(capture){nodes[i].capture[k], nodes[i].size, nodes[i].calls[k]});
     }
 }
 

@@ -5,6 +5,7 @@
  * result for one observation; passing through observations without error; with masks, missing observations and steps,
  * periodic axes; and both with the same bytes for any chunks, threads and workers. */
 #include "exec/worker.h"
+#include "support/capture.h"
 #include "support/serial.h"
 #include "graph/graph.h"
 #include "operators/common/analysis.h"
@@ -199,47 +200,6 @@ static const weir_operator gate = {.api         = WEIR_OPERATOR_API,
                                    .params_size = sizeof(gate_params),
                                    .apply       = gate_apply};
 
-typedef struct capture_params {
-  double *value;
-  int    *calls;
-  int64_t room; /* numbers of a step */
-} capture_params;
-
-static weir_status capture_infer(weir_infer *infer) {
-  infer->out[0] = (weir_field_type){.dtype = WEIR_F64};
-  for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = -1;
-  return WEIR_OK;
-}
-
-static weir_status capture_need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
-static weir_status capture_apply(const weir_apply *a) {
-  const capture_params *p                    = a->params;
-  double               *to                   = p->value + a->ordinal * p->room;
-  int64_t               index[WEIR_RANK_MAX] = {0}, n = weir_view_row(&a->in[0]);
-  p->calls[a->ordinal]++;
-  do {
-    const double *x = weir_view_load(&a->in[0], index, n, to);
-    if (x != to) memcpy(to, x, (size_t)n * sizeof *to);
-    to += n;
-  } while (weir_view_next_row(&a->in[0], index));
-  weir_view_store(&a->out[0], NULL, 1, &(double){1});
-  return WEIR_OK;
-}
-
-static const weir_operator capture = {.api         = WEIR_OPERATOR_API,
-                                      .name        = "capture",
-                                      .inputs      = 1,
-                                      .params_size = sizeof(capture_params),
-                                      .infer       = capture_infer,
-                                      .need        = capture_need,
-                                      .apply       = capture_apply};
-
 static void check(weir_status status) {
   if (status < 0) fail_msg("%s", weir_error_last());
 }
@@ -259,13 +219,9 @@ static weir_status define(weir__graph *g, const experiment *x, bool with_sample)
 }
 
 static void keep(weir__graph *g, const char *name, double *value, int *calls, int64_t room) {
-  capture_params p = {value, calls, room};
-  weir__edge     edge;
-  int            trigger, node;
+  weir__edge edge;
   assert_true(weir__graph_find(g, name, &edge));
-  check(weir__graph_trigger(g, (weir__trigger){.period = 1}, &trigger));
-  check(weir__graph_add_operator(g, &capture, &p, &edge, 1, NULL, (weir__place){0}, NULL, &node));
-  weir__graph_want(g, node, trigger);
+  capture_add(g, edge, (weir__trigger){.period = 1}, &(capture){value, room, calls});
 }
 
 static const weir_operator *const known[] = {&weir_operator_sample, &weir_operator_analysis, &gate, NULL};

@@ -8,6 +8,7 @@
 #include "graph/builder.h"
 #include "io/file.h"
 #include "steer/steer.h"
+#include "support/capture.h"
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -45,42 +46,9 @@ static weir_status source_read(void *unused, int field, int64_t ordinal, const w
   return WEIR_OK;
 }
 
-/* ---- capture ---- */
-
-static weir_status capture_infer(weir_infer *infer) {
-  infer->out[0]          = (weir_field_type){.dtype = WEIR_F64};
-  infer->from_axis[0][0] = -1;
-  return WEIR_OK;
-}
-
-static weir_status capture_need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
-static weir_status capture_apply(const weir_apply *a) {
-  int64_t at = *(const int *)a->params, first[WEIR_RANK_MAX] = {0};
-  double  buffer[LENGTH];
-  int64_t n = a->in[0].rank ? a->in[0].count[0] : 1;
-  memcpy(&result[a->ordinal][at], weir_view_load(&a->in[0], first, n, buffer), (size_t)n * sizeof(double));
-  return WEIR_OK;
-}
-
-static const weir_operator capture = {.api         = WEIR_OPERATOR_API,
-                                      .name        = "capture",
-                                      .inputs      = 1,
-                                      .params_size = sizeof(int),
-                                      .infer       = capture_infer,
-                                      .need        = capture_need,
-                                      .apply       = capture_apply};
-
 static void keep(weir__graph *g, weir__edge edge, int at) {
-  int node, trigger;
-  check(weir__graph_add_operator(g, &capture, &at, &edge, 1, NULL, (weir__place){0}, NULL, &node));
-  check(weir__graph_trigger(g, (weir__trigger){.period = 1}, &trigger));
-  weir__graph_want(g, node, trigger);
+  capture_add(g, edge, (weir__trigger){.period = 1},
+              &(capture){&result[0][at], sizeof *result / sizeof **result, NULL});
 }
 
 /* ---- the rules ---- */

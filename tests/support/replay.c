@@ -1,3 +1,4 @@
+#include "support/capture.h"
 #include "support/replay.h"
 #include "exec/worker.h"
 #include <setjmp.h>
@@ -48,49 +49,6 @@ static weir_status gate_apply(const weir_apply *a) {
 static const weir_operator gate = {
     .api = WEIR_OPERATOR_API, .name = "gate", .inputs = 1, .params_size = sizeof(gate_params), .apply = gate_apply};
 
-/* ---- capture: a whole field to where the test wants it ---- */
-
-typedef struct capture_params {
-  double *values;
-  int    *calls;
-  int64_t size;
-} capture_params;
-
-static weir_status capture_infer(weir_infer *infer) {
-  infer->out[0] = (weir_field_type){.dtype = WEIR_F64};
-  for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = -1;
-  return WEIR_OK;
-}
-
-static weir_status capture_need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
-static weir_status capture_apply(const weir_apply *a) {
-  const capture_params *p                    = a->params;
-  double               *to                   = p->values + a->ordinal * p->size;
-  int64_t               index[WEIR_RANK_MAX] = {0}, n = weir_view_row(&a->in[0]);
-  p->calls[a->ordinal]++;
-  do {
-    const double *x = weir_view_load(&a->in[0], index, n, to);
-    if (x != to) memcpy(to, x, (size_t)n * sizeof *to);
-    to += n;
-  } while (weir_view_next_row(&a->in[0], index));
-  weir_view_store(&a->out[0], NULL, 1, &(double){1});
-  return WEIR_OK;
-}
-
-static const weir_operator capture = {.api         = WEIR_OPERATOR_API,
-                                      .name        = "capture",
-                                      .inputs      = 1,
-                                      .params_size = sizeof(capture_params),
-                                      .infer       = capture_infer,
-                                      .need        = capture_need,
-                                      .apply       = capture_apply};
-
 /* ---- a run ---- */
 
 static void check(weir_status status) {
@@ -105,7 +63,6 @@ static int add(weir__graph *g, const weir_operator *op, const void *params, weir
 
 static void keep(weir__graph *g, const replay *r, int result, replayed *out) {
   weir__edge edge;
-  int        trigger;
   char       name[80] = "result";
   if (r->op->output_names) snprintf(name, sizeof name, "result.%s", r->op->output_names[result]);
   assert_true(weir__graph_find(g, name, &edge));
@@ -114,9 +71,8 @@ static void keep(weir__graph *g, const replay *r, int result, replayed *out) {
   out->size[result]   = weir__region_size(&whole);
   out->values[result] = calloc((size_t)(r->steps * out->size[result]), sizeof(double));
   out->calls[result]  = calloc((size_t)r->steps, sizeof(int));
-  capture_params p    = {out->values[result], out->calls[result], out->size[result]};
-  check(weir__graph_trigger(g, (weir__trigger){.period = 1}, &trigger));
-  weir__graph_want(g, add(g, &capture, &p, edge, NULL), trigger);
+  capture to          = {out->values[result], out->size[result], out->calls[result]};
+  capture_add(g, edge, (weir__trigger){.period = 1}, &to);
 }
 
 void replay_run(weir__comm *comm, const replay *r, replayed *out) {
