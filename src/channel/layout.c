@@ -111,6 +111,18 @@ out:
   return status;
 }
 
+void weir__control_stats(const weir__control *control, weir__channel_stats *stats) {
+  *stats = (weir__channel_stats){
+      .published    = atomic_load_explicit(&control->steps, memory_order_relaxed),
+      .acknowledged = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
+      .dropped      = atomic_load_explicit(&control->dropped, memory_order_relaxed),
+      .spilled      = atomic_load_explicit(&control->spilled, memory_order_relaxed),
+      .bytes        = atomic_load_explicit(&control->bytes, memory_order_relaxed),
+      .blocked_ns   = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
+      .copying_ns   = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
+  };
+}
+
 void weir__layout_clear(weir__layout *layout) {
   weir__free(layout->piece);
   weir__free(layout->feedback);

@@ -118,6 +118,8 @@ typedef struct weir__control {
 } weir__control;
 
 /* One writer, so a plain sum; atomic because the worker reads it at any time. */
+/* All but the size of the segments. */
+void               weir__control_stats(const weir__control *control, weir__channel_stats *stats);
 static inline void weir__control_blocked(weir__control *control, int64_t blocked_ns) {
   int64_t total = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed);
   atomic_store_explicit(&control->blocked_ns, total + blocked_ns, memory_order_relaxed);

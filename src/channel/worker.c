@@ -289,17 +289,8 @@ const char *weir__channel_message(const weir__channel *channel) {
 }
 
 void weir__channel_stats_get(const weir__channel *channel, weir__channel_stats *stats) {
-  const weir__control *control = channel->control;
-  *stats                       = (weir__channel_stats){
-                            .published     = atomic_load_explicit(&control->steps, memory_order_relaxed),
-                            .acknowledged  = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
-                            .dropped       = atomic_load_explicit(&control->dropped, memory_order_relaxed),
-                            .spilled       = atomic_load_explicit(&control->spilled, memory_order_relaxed),
-                            .bytes         = atomic_load_explicit(&control->bytes, memory_order_relaxed),
-                            .blocked_ns    = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
-                            .copying_ns    = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
-                            .segment_bytes = channel->control_bytes + (channel->data ? channel->layout.total : 0),
-  };
+  weir__control_stats(channel->control, stats);
+  stats->segment_bytes = channel->control_bytes + (channel->data ? channel->layout.total : 0);
 }
 
 void weir__channel_complete(weir__channel *channel) { channel->complete = true; }

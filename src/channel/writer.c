@@ -403,17 +403,8 @@ weir_status weir__writer_feedback(weir__writer *self, int piece, const weir_view
 }
 
 void weir__writer_stats(const weir__writer *self, weir__channel_stats *stats) {
-  const weir__control *control = self->control;
-  *stats                       = (weir__channel_stats){
-                            .published     = atomic_load_explicit(&control->steps, memory_order_relaxed),
-                            .acknowledged  = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
-                            .dropped       = atomic_load_explicit(&control->dropped, memory_order_relaxed),
-                            .spilled       = atomic_load_explicit(&control->spilled, memory_order_relaxed),
-                            .bytes         = atomic_load_explicit(&control->bytes, memory_order_relaxed),
-                            .blocked_ns    = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
-                            .copying_ns    = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
-                            .segment_bytes = self->control_bytes + (self->data ? self->layout.total : 0),
-  };
+  weir__control_stats(self->control, stats);
+  stats->segment_bytes = self->control_bytes + (self->data ? self->layout.total : 0);
 }
 
 /* ---- the end ---- */

@@ -1,9 +1,11 @@
 """The memory of a worker over many steps: flat, and what `weir check` says."""
+import os
 import re
 import subprocess
+import sys
 import time
 
-from runs import Fault, Processes, Run
+from runs import Fault, Processes, Run, Setting
 
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -69,7 +71,14 @@ def measure(setting, name, points, steps, **values):
     return run, samples, plan, shared, told["segment"]
 
 
-def check(setting, points, steps, least_plan, **values):
+def check(points, steps, least_plan, **values):
+    setting = Setting(os.environ["WEIR_BUILD"])
+    if not os.path.exists(setting.steps):
+        print("skipped: the simulation is not built")
+        sys.exit(77)
+    if setting.sanitized:
+        print("skipped: a sanitizer keeps memory of its own")
+        sys.exit(77)
     small = measure(setting, "small", 8, 1000, pause_us=1000, **values)
     base = max(sample[1] for sample in small[1]) - small[2]  # what a worker with next to nothing has: libraries, threads
     run, samples, plan, shared, segment = measure(setting, "large", points, steps, **values)

@@ -59,6 +59,20 @@ weir_status weir__gradient_need(const void *params, const weir_field_type *const
 weir_status weir__gradient_apply(const weir_apply *a);
 size_t      weir__gradient_scratch(const void *params, const weir_field_type *const *in, const weir_region *out);
 
+#define WEIR__GRADIENT_PARAMS(AXIS)                                                                                    \
+  {"axis", WEIR_PARAM_AXES, offsetof(weir__gradient, named), .help = "the dimension; default: the one named " AXIS},   \
+      {"edge", WEIR_PARAM_CHOICE, offsetof(weir__gradient, edge), .choices = weir__edge_choices,                       \
+       .help = "what lies beyond the edge"},                                                                           \
+      {"spacing", WEIR_PARAM_REAL, offsetof(weir__gradient, spacing),                                                  \
+       .help = "between neighbours, in units of the coordinate; default: from it"},                                    \
+  {                                                                                                                    \
+    0                                                                                                                  \
+  }
+#define WEIR__GRADIENT_DETAILS                                                                                         \
+  "(f[i+1] - f[i-1]) / (2 h), second order; on a coordinate in degrees the result is per degree." WEIR__EDGE_DETAILS
+#define WEIR__GRADIENT_FUNCTIONS                                                                                       \
+  .need = weir__gradient_need, .apply = weir__gradient_apply, .scratch_size = weir__gradient_scratch
+
 /* ---- mid and diff ---- */
 
 typedef struct weir__half {
