@@ -39,6 +39,7 @@ void weir__zarr_destroy(weir__zarr **zarr) {
   weir__free(self->dimension);
   weir__free(self->waiting);
   weir__free(self->gap);
+  weir__text_clear(&self->list);
   weir__free(self->array);
   weir__free(self->path);
   weir__free(self->time_units);

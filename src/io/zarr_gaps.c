@@ -44,17 +44,30 @@ void weir__zarr_gaps_cut(weir__zarr *zarr, int64_t levels, int64_t step) {
   if (last->count > last->levels) last->count = last->levels; /* of the entry that ends a full list: at most */
 }
 
-void weir__zarr_gaps_text(weir__text *text, const weir__zarr *zarr) {
-  weir__text_add(text, "[");
-  for (size_t i = 0; i < zarr->gaps; i++) {
-    const weir__zarr_gap *g = &zarr->gap[i];
-    weir__text_add(text,
-                   "%s{\"from\": %lld, \"to\": %lld, \"count\": %lld, \"why\": \"%s\", \"index\": %lld, "
-                   "\"levels\": %lld}",
-                   i ? ", " : "", (long long)g->from, (long long)g->to, (long long)g->count, g->why,
-                   (long long)g->index, (long long)g->levels);
+/* Escaped as in a JSON text; there is nothing to escape in `why`. */
+static void add_gap(weir__text *text, const weir__zarr_gap *g) {
+  weir__text_add(
+      text,
+      "{\\\"from\\\": %lld, \\\"to\\\": %lld, \\\"count\\\": %lld, \\\"why\\\": \\\"%s\\\", \\\"index\\\": %lld, "
+      "\\\"levels\\\": %lld}",
+      (long long)g->from, (long long)g->to, (long long)g->count, g->why, (long long)g->index, (long long)g->levels);
+}
+
+void weir__zarr_gaps_text(weir__zarr *zarr, weir__text *text) {
+  size_t complete = zarr->gaps - 1;
+  if (zarr->listed > complete || zarr->list.failed) { /* some were taken back */
+    weir__text_clear(&zarr->list);
+    zarr->listed = 0;
   }
-  weir__text_add(text, "]");
+  for (; zarr->listed < complete; zarr->listed++) {
+    add_gap(&zarr->list, &zarr->gap[zarr->listed]);
+    weir__text_add(&zarr->list, ", ");
+  }
+  weir__text_add(text, "\"[");
+  weir__text_add_bytes(text, zarr->list.data, zarr->list.length);
+  add_gap(text, &zarr->gap[complete]);
+  weir__text_add(text, "]\"");
+  text->failed |= zarr->list.failed;
 }
 
 static bool read_gap(json_t *item, weir__zarr_gap *gap) {

@@ -50,17 +50,13 @@ void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options) 
 
 /* The attributes of the group as they are now: those it was made with, and which steps are missing. That list is a
  * text: NetCDF, to which such stores are copied, knows no lists of objects. */
-static weir_status add_group(weir__text *text, const weir__zarr *zarr) {
+static void add_group(weir__text *text, weir__zarr *zarr) {
   enum { CLOSING = sizeof "\n}\n" - 1 };
-  weir__text list = {0};
   weir__text_add_bytes(text, zarr->attributes, strlen(zarr->attributes) - (zarr->gaps ? CLOSING : 0));
-  if (!zarr->gaps) return WEIR_OK;
-  weir__zarr_gaps_text(&list, zarr);
-  weir_status status = weir__text_status(&list);
-  if (status >= 0) add_text(text, MISSING_STEPS, list.data);
+  if (!zarr->gaps) return;
+  weir__text_add(text, ",\n    \"%s\": ", MISSING_STEPS);
+  weir__zarr_gaps_text(zarr, text);
   weir__text_add(text, "\n}\n");
-  weir__text_clear(&list);
-  return status;
 }
 
 /* Attributes that say how numbers are stored belong to the store, not to the field. */
@@ -152,7 +148,7 @@ weir_status weir__zarr_publish(weir__zarr *zarr) {
   weir_status status = WEIR_OK;
   weir__text  all = {0}, one = {0};
   char        shown[512];
-  WEIR_TRY_GOTO(out, add_group(&one, zarr));
+  add_group(&one, zarr);
   WEIR_TRY_GOTO(out, weir__text_status(&one));
   if (zarr->stale) {
     snprintf(shown, sizeof shown, "%s/.zattrs", zarr->path);

@@ -50,6 +50,8 @@ struct weir__zarr {
   int64_t               committed;
   weir__zarr_gap       *gap;
   size_t                gaps, gap_capacity;
+  weir__text            list; /* JSON of the first `listed` gaps: those before the last do not change */
+  size_t                listed;
   bool                  stale;   /* .zattrs is not there yet, or has other gaps */
   weir__zarr_level     *waiting; /* indices from `committed` on whose commit failed, in order */
   size_t                waiting_count, waiting_capacity;
@@ -69,7 +71,7 @@ weir_status weir__zarr_decode(const weir__zarr_array *array, const char *shown, 
 /* ---- zarr_gaps.c ---- */
 weir_status weir__zarr_gaps_add(weir__zarr *zarr, const weir__zarr_level *level); /* nothing where it has no `why` */
 void        weir__zarr_gaps_cut(weir__zarr *zarr, int64_t levels, int64_t step);  /* `step`: number of the last level */
-void        weir__zarr_gaps_text(weir__text *text, const weir__zarr *zarr);       /* a JSON list */
+void weir__zarr_gaps_text(weir__zarr *zarr, weir__text *text); /* a JSON text that holds a JSON list; at least one */
 weir_status weir__zarr_gaps_read(weir__zarr *zarr, const char *text, const char *shown);
 
 /* ---- zarr_metadata.c ---- */

@@ -214,6 +214,27 @@ static void a_store_goes_on_when_there_is_room(void **state) {
   weir__zarr_destroy(&s.zarr);
 }
 
+/* Metadata that could not be written are tried again with the next level: nothing is listed twice. */
+static void a_missing_step_is_listed_once(void **state) {
+  weir__zarr_options options = {.codec = WEIR__ZARR_ZLIB}; /* chunks are small */
+  weir__zarr        *zarr    = NULL;
+  char              *bytes;
+  size_t             nbytes;
+  (void)state;
+  assert_int_equal(weir__zarr_create(path_of("l.zarr"), &options, WEIR__ZARR_NEW, &zarr), WEIR_OK);
+  for (int64_t n = 0; n < 4; n++) {
+    weir__zarr_level level = {.index = n, .step = 10 * n, .why = n ? "no room" : NULL};
+    limit(n == 2 ? 600 : 0);
+    if (n == 2) failed(weir__zarr_commit(zarr, &level), "l.zarr/.zmetadata: File too large");
+    else assert_int_equal(weir__zarr_commit(zarr, &level), WEIR_OK);
+  }
+  limit(0);
+  weir__zarr_destroy(&zarr);
+  assert_int_equal(weir__file_read(AT_FDCWD, path_of("l.zarr/.zattrs"), "l.zarr", &bytes, &nbytes), WEIR_OK);
+  assert_non_null(strstr(bytes, "[{\\\"from\\\": 10, \\\"to\\\": 30, \\\"count\\\": 3, "));
+  weir__free(bytes);
+}
+
 /* After a restart nobody knows of the indices that waited. */
 static void an_index_that_nobody_spoke_of(void **state) {
   (void)state;
@@ -236,6 +257,7 @@ static void an_index_that_nobody_spoke_of(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_table_keeps_whole_rows), cmocka_unit_test(a_picture_is_whole_or_absent),
-      cmocka_unit_test(a_store_goes_on_when_there_is_room), cmocka_unit_test(an_index_that_nobody_spoke_of)};
+      cmocka_unit_test(a_store_goes_on_when_there_is_room), cmocka_unit_test(a_missing_step_is_listed_once),
+      cmocka_unit_test(an_index_that_nobody_spoke_of)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -311,10 +311,17 @@ static void without_memory(void **state) {
     weir__alloc_fail_at(n);
     status = weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_REPLACE, &zarr);
     if (status >= 0) status = weir__zarr_add(zarr, "u", &type, NULL, 1, &array);
+    if (status >= 0) status = commit_gap(zarr, 0, 1, "no room", 0, 0);
+    if (status >= 0) status = commit_gap(zarr, 1, 2, "not published by all", 0, 0);
+    weir__zarr_destroy(&zarr);
+    if (status >= 0) status = weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr);
+    if (status >= 0) status = weir__zarr_add(zarr, "u", &type, NULL, 1, &array);
+    if (status >= 0) status = weir__zarr_cut(zarr, 1);
     weir__zarr_destroy(&zarr);
     weir__alloc_fail_at(0);
   }
   assert_int_equal(status, WEIR_OK);
+  expect_attributes("m.zarr/.zattrs", GAP(1, 1, 1, "no room", 0, 1));
 }
 
 int main(void) {
