@@ -25,7 +25,7 @@ class Missing(Run):
     recipe = """run: faults
 operators: [%(operators)s]
 stream:
-  simulation: {policy: {%(policy)s}}
+  simulation: {policy: {%(policy)s}, placement: %(placement)s}
   chunks: {y: 24, x: 48}
 fields:
   late: slow(u, %(ms)g)
@@ -38,10 +38,10 @@ checkpoint: {every: 0.2 s}
 recovery: {retries: 9, backoff: 0.1 s, heartbeat: 5 s}
 """
 
-    def __init__(self, setting, name, workers, ranks, policy, steps, us, ms, omit):
+    def __init__(self, setting, name, workers, ranks, policy, steps, us, ms, omit, placement):
         self.steps, self.us, self.omit = steps, us, omit
         super().__init__(setting, name, "steps", workers, ranks, operators=os.path.join(setting.folder, "operators.so"),
-                         policy=policy, ms=ms)
+                         policy=policy, ms=ms, placement=placement)
 
     def command(self, restart=False):
         return [self.setting.steps, "48", str(self.steps), "1", str(self.us), "kept", "0", f"omit={self.omit}"]
@@ -126,8 +126,10 @@ def check(run, lossy=True):
     return {why: list(missing.values()).count(why) for why in set(missing.values())}
 
 
-def one(setting, name, workers, ranks, policy, steps=80, us=5000, ms=20.0, omit=40, lossy=True, harm=False):
-    run = Missing(setting, f"{name}-{workers}-{ranks}", workers, ranks, policy, steps, us, ms, omit)
+def one(setting, name, workers, ranks, policy, steps=80, us=5000, ms=20.0, omit=40, lossy=True, harm=False,
+        placement="node"):
+    run = Missing(setting, f"{name}-{workers}-{ranks}", workers, ranks, policy, steps, us, ms, omit,
+                  placement)
     run.start()
     if harm and run.until(-1.0):
         send(run.until_processes("workers")[:1], signal.SIGKILL)
@@ -158,6 +160,9 @@ def main():
         _, counts = one(setting, "fallback", workers, ranks, "when_full: block, timeout: 10 s, fallback: drop, slots: 4", ms=0)
         expect(counts == {"not published by all": 1}, counts)
     workers = 2 if setting.mpi else 1
+    if setting.mpi:  # a worker without processes of the simulation is told why
+        _, counts = one(setting, "transit", 2, 2, "when_full: drop_newest, slots: 4", placement="transit")
+        expect(counts.get("no room", 0) > 10, counts)
     # more steps are lost than the processes keep apart
     run, counts = one(setting, "many", workers, workers, "when_full: drop_newest, slots: 4", 2000, 800, 500.0, 0)
     with open(run.path("each.csv"), encoding="utf-8") as file:

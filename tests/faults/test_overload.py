@@ -42,7 +42,8 @@ outputs:
 def rows(path):
     with open(path, newline="", encoding="utf-8") as file:
         lines = [line for line in csv.reader(file)]
-    return {int(line[0]): line[2:] for line in lines[1:]}
+    end = -1 if lines[0][-1] == "missing" else None  # why steps are missing: test_missing.py
+    return {int(line[0]): line[2:end] for line in lines[1:]}
 
 
 def check_rest(run, reference):
