@@ -105,7 +105,7 @@ def kill_worker_twice(run, rng):
 def stop_worker(run, rng):
     """a worker is stopped (SIGSTOP): the heartbeat finds it"""
     run.start()
-    if run.until(rng.uniform(0.02, 0.9)):  # the heartbeat begins with the first step
+    if run.until(rng.uniform(0.02, 0.9)):  # before the first step: cli/test_recovery
         strike(run, rng, "workers", signal.SIGSTOP)
     whole(run)
 
