@@ -2,15 +2,25 @@
  * simulation, one scalar per process; against the round trip of a bare futex between two processes. And what a step
  * costs that has nothing to receive.
  *
- * The processes of the simulation are forked; the worker is this program's first process, a plain loop on the channels:
- * when a step has come from all, it decides (the sum of their scalars), posts the change to all, and moves the horizon.
+ * Twice: with a plain loop on the channels as worker, which is what the channels cost (when a step has come from all,
+ * it decides the sum of their scalars, posts the change to all, and moves the horizon); and through the engine, with
+ * `weir run` as people start it, this program being the simulation. There the value is their mean, which comes back as
+ * a feedback field, or as a parameter that rules set.
+ *
+ *   bench_feedback [WEIR]                            without WEIR: not through the engine
+ *   bench_feedback simulate BOARD PROCESSES KIND     what `weir run` starts
  */
 #include "channel/channel.h"
 #include "core/futex.h"
+#include "core/threads.h"
 #include "harness.h"
 #include <signal.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,13 +49,17 @@ static void answer_pings(board *b) {
   }
 }
 
-static double round_trip(board *b) {
+/* Between two processes on one core, which hand it to each other, or on two. */
+static double round_trip(board *b, const char *what, int core, int other) {
   bench_samples s = {0};
   bench_reserve(&s, PINGS);
+  b->ping = b->pong = 0;
   fflush(stdout);
+  weir__thread_pin(core);
   pid_t child = fork();
   if (!child) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    weir__thread_pin(other);
     answer_pings(b);
     _exit(0);
   }
@@ -57,9 +71,28 @@ static double round_trip(board *b) {
     if (i >= WARM) bench_add(&s, (double)(weir__clock_ns() - begin));
   }
   waitpid(child, NULL, 0);
-  double median = bench_summary("round-trip", "futex", &s, 1e-3, "us");
+  bench_unpin();
+  double median = bench_summary(what, "futex", &s, 1e-3, "us");
   bench_clear(&s);
   return median;
+}
+
+/* Simulation and worker are on two cores where there are two. */
+typedef struct bare_trip {
+  double one, two;
+} bare_trip;
+
+static bare_trip round_trips(board *b) {
+  int       core[2] = {weir__core(0), weir__core(1)}; /* before this process is bound to one */
+  bare_trip of      = {round_trip(b, "round-trip-one-core", core[0], core[0]), 0};
+  of.two            = core[1] == core[0] ? of.one : round_trip(b, "round-trip-two-cores", core[0], core[1]);
+  return of;
+}
+
+static void against_bare(const char *what, const char *text, double median, const bare_trip *bare) {
+  bench_value(what, "weir", "times-futex", median / bare->two, "");
+  bench_value(what, "weir", "times-futex-one-core", median / bare->one, "");
+  if (text) bench_at_most(text, median / bare->two, 2.5, "");
 }
 
 /* ---- the simulation ---- */
@@ -148,7 +181,7 @@ static void serve(const char *folder, const char *name, int size) {
   weir__doorbell_destroy(&w.bell);
 }
 
-static void trips(const char *folder, board *b, int size, double bare) {
+static void trips(const char *folder, board *b, int size, const bare_trip *bare) {
   char          name[32], what[64];
   bench_samples s = {0};
   pid_t         child[MOST];
@@ -168,8 +201,121 @@ static void trips(const char *folder, board *b, int size, double bare) {
     for (int n = WARM; n < STEPS; n++) bench_add(&s, b->trip_ns[r][n]);
   snprintf(what, sizeof what, "step-to-decision-%d", size);
   double median = bench_summary(what, "weir", &s, 1e-3, "us");
-  bench_value(what, "weir", "times-futex", median / bare, "");
-  if (size == 1) bench_at_most("from a step to its decision, times a futex round trip", median / bare, 2.5, "");
+  against_bare(what, size > 1 ? NULL : "from a step to its decision, times a futex round trip", median, bare);
+  bench_clear(&s);
+}
+
+/* ---- through the engine ---- */
+
+typedef enum kind { FIELD, RULE, KINDS } kind;
+static const char *const kinds[KINDS] = {"field", "rule"};
+static const char *const texts[KINDS] = {"a field through the engine, times a futex round trip",
+                                         "a rule's parameter through the engine, times a futex round trip"};
+
+#define OUTPUT "outputs: [{csv: {path: level.csv, fields: [level], every: 1000000}}]\n" /* a run has one */
+
+/* Rules fire when their condition becomes true: so two of them take turns. Step n publishes n. */
+static const char *const recipes[KINDS] = {"run: feedback\n"
+                                           "stream: {simulation: {}}\n"
+                                           "fields: {level: mean(x)}\n"
+                                           "feedback: {back: {field: level, lag: 1, every: 1}}\n"
+                                           "checkpoint: no\n" OUTPUT,
+                                           "run: feedback\n"
+                                           "stream: {simulation: {}}\n"
+                                           "fields: {level: mean(x)}\n"
+                                           "steering: {delay: 1}\n"
+                                           "rules:\n"
+                                           "  - when: level - 2 * floor(level / 2) > 0.5\n"
+                                           "    set: {p: level}\n"
+                                           "    every: 1\n"
+                                           "  - when: level - 2 * floor(level / 2) < 0.5\n"
+                                           "    set: {p: level}\n"
+                                           "    every: 1\n"
+                                           "checkpoint: no\n" OUTPUT};
+
+/* A file in place of anonymous memory: the processes of the simulation are no children of who looks at it. */
+static board *board_open(const char *path) {
+  int   fd     = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  void *memory = MAP_FAILED;
+  if (fd >= 0 && !ftruncate(fd, sizeof(board)))
+    memory = mmap(NULL, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot make %s", path), "board");
+  close(fd);
+  return memory;
+}
+
+static weir_status receive(weir_stream *stream, kind of, double *value) {
+  weir_target target = {.data = value, .dtype = WEIR_F64};
+  return of == RULE ? weir_parameter_get(stream, "p", value) : weir_get(stream, "back", &target);
+}
+
+/* As simulate(), but what comes is the mean of what all put. */
+static void simulate_engine(board *b, int rank, int size, kind of) {
+  weir_stream       *stream;
+  weir_field_options field = {.type  = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "x", .size = size}}},
+                              .start = (int64_t[]){rank},
+                              .count = (int64_t[]){1}};
+  bench_check(weir_stream_open("feedback", rank, size, NULL, &stream), "open");
+  bench_check(weir_field_define(stream, "x", &field), "define");
+  if (of == RULE) bench_check(weir_parameter_define(stream, "p", 0, 0, 1e12), "define");
+  else bench_check(weir_feedback_define(stream, "back", &(weir_field_options){.type = {.dtype = WEIR_F64}}), "define");
+  int64_t ended = weir__clock_ns();
+  for (int n = 0; n < STEPS; n++) {
+    double     x = n, value = -1;
+    weir_array array = {.data = &x, .dtype = WEIR_F64, .rank = 1, .extent = {1}};
+    bench_check(weir_step_begin(stream, n, n), "step");
+    weir_status status  = receive(stream, of, &value);
+    b->trip_ns[rank][n] = (double)(weir__clock_ns() - ended);
+    if (n && (status || value != n - 1)) {
+      fprintf(stderr, "bench feedback: step %d received %g (%d): %s\n", n, value, status, weir_stream_error(stream));
+      exit(1);
+    }
+    bench_check(weir_put(stream, "x", &array), "put");
+    ended = weir__clock_ns();
+    bench_check(weir_step_end(stream), "step");
+  }
+  bench_check(weir_stream_close(&stream), "close");
+}
+
+static int simulation(const char *path, int size, kind of) {
+  board *b      = board_open(path);
+  int    failed = 0, result;
+  pid_t  child[MOST];
+  for (int r = 0; r < size; r++) {
+    child[r] = fork();
+    if (child[r]) continue;
+    simulate_engine(b, r, size, of);
+    exit(0);
+  }
+  for (int r = 0; r < size; r++) {
+    waitpid(child[r], &result, 0);
+    failed |= result != 0;
+  }
+  return failed;
+}
+
+static void engine_trips(const char *folder, const char *weir, int size, kind of, const bare_trip *bare) {
+  char          command[3 * PATH_MAX], path[PATH_MAX], self[PATH_MAX] = "", what[64];
+  bench_samples s = {0};
+  snprintf(path, sizeof path, "%s/%s.yaml", folder, kinds[of]);
+  FILE *recipe = fopen(path, "w");
+  if (!recipe || fputs(recipes[of], recipe) < 0 || fclose(recipe))
+    bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot write %s", path), "recipe");
+  snprintf(path, sizeof path, "%s/board-%s-%d", folder, kinds[of], size);
+  board *b = board_open(path);
+  if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) snprintf(self, sizeof self, "bench_feedback");
+  snprintf(command, sizeof command,
+           "cd '%s' && '%s' run %s.yaml --threads 0 -- '%s' simulate '%s' %d %d >out.txt 2>&1 || { cat out.txt >&2; "
+           "false; }",
+           folder, weir, kinds[of], self, path, size, of);
+  if (system(command)) bench_check(WEIR_FAIL(WEIR_ERR_INTERNAL, "failed: %s", command), "run");
+  bench_reserve(&s, (size_t)size * STEPS);
+  for (int r = 0; r < size; r++)
+    for (int n = WARM; n < STEPS; n++) bench_add(&s, b->trip_ns[r][n]);
+  munmap(b, sizeof *b);
+  snprintf(what, sizeof what, "engine-%s-%d", kinds[of], size);
+  double median = bench_summary(what, "weir", &s, 1e-3, "us");
+  against_bare(what, size > 1 ? NULL : texts[of], median, bare);
   bench_clear(&s);
 }
 
@@ -230,12 +376,19 @@ static void serve_nothing(const char *folder) {
   weir__doorbell_destroy(&bell);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc == 5 && !strcmp(argv[1], "simulate")) return simulation(argv[2], atoi(argv[3]), (kind)atoi(argv[4]));
+  if (argc > 2) {
+    fprintf(stderr, "use: bench_feedback [WEIR]\n");
+    return 2;
+  }
   const char *folder = bench_folder();
   board      *b      = bench_shared(sizeof *b);
   bench_open("feedback");
-  double bare = round_trip(b);
-  for (int i = 0; i < CASES; i++) trips(folder, b, processes[i], bare);
+  bare_trip bare = round_trips(b);
+  for (int i = 0; i < CASES; i++) trips(folder, b, processes[i], &bare);
+  for (int of = 0; argc > 1 && of < KINDS; of++)
+    for (int i = 0; i < CASES; i++) engine_trips(folder, argv[1], processes[i], (kind)of, &bare);
   fflush(stdout);
   pid_t child = fork();
   if (!child) {
