@@ -1,4 +1,5 @@
 /* decide: the one node that takes decisions, in step order. */
+#include "core/clock.h"
 #include "steer/parts.h"
 #include <inttypes.h>
 #include <limits.h>
@@ -11,9 +12,11 @@ typedef struct moment {
   weir__steering      *steer;
   weir__steering_state state;
   const weir_apply    *a;
-  const double        *value; /* packed; NULL: there are no rules */
-  bool                 changed;
+  const double        *value;          /* packed; NULL: there are no rules */
+  bool                 changed, asked; /* asked: by a person, who looks at what has become of it */
 } moment;
+
+static const int64_t SHOW_NS = 50000000; /* a file is not rewritten more often for rules that change much */
 
 void weir__steering_note(weir__steering *s, const char *format, ...) {
   va_list arguments;
@@ -88,7 +91,7 @@ static void take_request(moment *m, const weir__request *request) {
     return;
   }
   for (int i = 0; i < count; i++) weir__steering_take(m->steer, &m->state, &list[i]);
-  m->changed = true;
+  m->changed = m->asked = true;
   weir__requests_answer(m->steer, request->id, "accepted step=%" PRId64 " effect=%" PRId64, m->a->step,
                         m->a->ordinal + m->steer->delay);
 }
@@ -163,6 +166,18 @@ static void end(moment *m) {
   *out = (double)v->head->stopped;
 }
 
+/* What changed shortly after the last time is shown with a later step. */
+static void show(moment *m) {
+  weir__steering *s = m->steer;
+  s->stale |= m->changed;
+  if (!s->stale || !s->directory) return;
+  int64_t clock = weir__clock_ns();
+  if (!m->asked && s->shown_ns && clock - s->shown_ns < SHOW_NS) return;
+  if (weir__steering_shown_write(s, &m->state, m->a->ordinal) < 0) weir__steering_note(s, "%s", weir_error_last());
+  s->stale    = false;
+  s->shown_ns = clock;
+}
+
 static weir_status decide(const weir_apply *a) {
   weir__steering *s = ((const weir__steering_decide *)a->params)->steer;
   moment          m = {.steer = s, .state = weir__steering_state_of(s, a->state), .a = a};
@@ -177,8 +192,7 @@ static weir_status decide(const weir_apply *a) {
     if (m.value) evaluate(&m, previous);
   }
   end(&m);
-  if (m.changed && s->directory && weir__steering_shown_write(s, &m.state, a->ordinal) < 0)
-    weir__steering_note(s, "%s", weir_error_last());
+  show(&m);
   s->summary =
       (weir__steering_summary){m.state.head->by_rules, m.state.head->by_people, m.state.head->refused, 0, NULL};
   return WEIR_OK;

@@ -74,6 +74,8 @@ struct weir__steering {
   size_t                 log_size; /* bytes of the log that belong to steps so far; those of `given` follow */
   weir__decision        *people;   /* owned: requests taken before a restart */
   size_t                 peoples, people_capacity;
+  bool                   stale;           /* RUN/parameters is */
+  int64_t                shown_ns;        /* clock when it was written; 0: not yet */
   int64_t                looked_ns;       /* when people's requests were last looked for */
   int64_t                seen_s, seen_ns; /* change of the directory then; 0, 0: look again */
   char                   message[512];

@@ -102,7 +102,7 @@ void weir__steering_summary_get(const weir__steering *steer, weir__steering_summ
 /* ---- files of the run directory; docs/run-directory.md ---- */
 
 #define WEIR__STEER_LOG        "decisions.log"
-#define WEIR__STEER_PARAMETERS "parameters" /* rewritten at each change */
+#define WEIR__STEER_PARAMETERS "parameters" /* rewritten at each change, but not too often */
 #define WEIR__STEER_REQUESTS   "requests"   /* a directory: ID.request is taken (ID.taken), then answered (ID.answer) */
 
 /* A line of RUN/parameters. */
