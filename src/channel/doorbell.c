@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -172,6 +173,7 @@ bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeo
   while (now < poll_until && (timeout_ns < 0 || now - begin < timeout_ns)) {
     for (int i = 0; i < 32; i++) pause_briefly();
     if (has_rung(doorbell, seen)) return true;
+    sched_yield(); /* whom we wait for may have been woken on this core */
     now = weir__clock_ns();
   }
   for (;;) {
