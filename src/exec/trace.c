@@ -141,15 +141,18 @@ static void add_span(const printer *p, const weir__trace_event *e, const char *n
 }
 
 static void add_task(const printer *p, const weir__trace_event *e) {
-  static const char *const kinds[] = {"read", "assemble", "", "reduce", "join", "pack"};
-  const weir__plan        *plan    = p->w->plan;
-  const weir__task        *task    = &plan->task[e->what];
-  weir__text              *text    = &p->out->text;
-  const weir__node        *node    = task->node >= 0 ? &p->w->graph->node[task->node] : NULL;
-  int                      chunks  = task->kind == WEIR__TASK_JOIN   ? task->joins
-                                     : task->kind == WEIR__TASK_PACK ? plan->out[task->message].packets
-                                                                     : task->bits;
-  weir__text               name    = {0};
+  static const char *const kinds[] = {
+      [WEIR__TASK_READ] = "read",       [WEIR__TASK_ASSEMBLE] = "assemble", [WEIR__TASK_APPLY] = "",
+      [WEIR__TASK_REDUCE] = "reduce",   [WEIR__TASK_JOIN] = "join",         [WEIR__TASK_PACK] = "pack",
+      [WEIR__TASK_DELIVER] = "deliver", [WEIR__TASK_DECIDE] = "hand over"};
+  const weir__plan *plan   = p->w->plan;
+  const weir__task *task   = &plan->task[e->what];
+  weir__text       *text   = &p->out->text;
+  const weir__node *node   = task->node >= 0 ? &p->w->graph->node[task->node] : NULL;
+  int               chunks = task->kind == WEIR__TASK_JOIN   ? task->joins
+                             : task->kind == WEIR__TASK_PACK ? plan->out[task->message].packets
+                                                             : task->bits;
+  weir__text        name   = {0};
   open_event(p, "X", e->begin_ns);
   add_time(text, "dur", e->end_ns - e->begin_ns);
   weir__text_add(&name, "%s%s%s", node && (node->named || !node->op) ? node->name : "",

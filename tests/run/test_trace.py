@@ -20,7 +20,8 @@ def run(folder, *options, in_recipe=False):
     if in_recipe:
         path = os.path.join(folder, "traced.yaml")
         with open(recipe) as f, open(path, "w") as out:
-            out.write(f.read() + "\nexecution: {trace: trace.json}\n")
+            out.write(f.read() + "\nexecution: {trace: trace.json}\nparameters: {level: 1}\n"
+                      "rules:\n  - when: max(temperature) > -1\n    set: {level: 2}\n")
     command = [weir, "run", path, "--dir", "heat.run", *options]
     if not in_recipe:
         command += ["--trace", "trace.json"]
@@ -91,6 +92,9 @@ for workers, threads, in_recipe in ((1, 0, True), (2, 2, False)):
     with tempfile.TemporaryDirectory() as folder:
         trace, report = run(folder, "--workers", str(workers), "--threads", str(threads), in_recipe=in_recipe)
         check(trace, report, workers, threads)
+        if in_recipe:
+            names = {e["name"] for e in trace["traceEvents"] if e["ph"] == "X"}
+            assert {"decide", "decide hand over"} <= names, names
         if workers == 2:
             assert report["messages"] > 0
             assert len(report["workers"]) == 2 and report["streams"][0]["name"] == "heat"
