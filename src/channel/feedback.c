@@ -166,7 +166,8 @@ weir_status weir__channel_feedback_write(weir__channel *self, int piece, uint64_
     weir__view_copy(&to, view);
   }
   atomic_store_explicit(&buffer->tag, tag_of(sequence, view->missing ? NONE : VALUE), memory_order_release);
-  weir__turn_wake(&self->control->horizon_turn);
+  /* with steering the horizon follows, which wakes: before, a process that waits for it would wake in vain */
+  if (!self->terms.steering) weir__turn_wake(&self->control->horizon_turn);
   return WEIR_OK;
 }
 
