@@ -1,4 +1,5 @@
 /* Zarr stores from C: what is refused, several workers and threads, levels kept in memory, cutting back. */
+#include "core/text.h"
 #include "core/threads.h"
 #include "field/field.h"
 #include "io/file.h"
@@ -251,7 +252,22 @@ static void missing_steps(void **state) {
   }
 }
 
-/* More gaps than a list holds. */
+/* Metadata of a store with every other of `levels` time levels missing. */
+static void put_gaps(const char *name, int levels) {
+  weir__text text = {0};
+  weir__text_add(&text, "{\"metadata\": {\".zattrs\": {\"missing_steps\": \"[");
+  for (int i = 0; i < levels; i += 2)
+    weir__text_add(&text,
+                   "%s{\\\"from\\\": %d, \\\"to\\\": %d, \\\"count\\\": 1, \\\"why\\\": \\\"no room\\\", "
+                   "\\\"index\\\": %d, \\\"levels\\\": 1}",
+                   i ? ", " : "", i, i, i);
+  weir__text_add(&text, "]\"}, \"time/.zarray\": {\"shape\": [%d]}}}", levels);
+  assert_int_equal(weir__text_status(&text), WEIR_OK);
+  assert_int_equal(weir__file_replace(-100, path_of(name), name, text.data, text.length, false), WEIR_OK);
+  weir__text_clear(&text);
+}
+
+/* More gaps than a list holds; a list that weir has not written. */
 static void many_gaps(void **state) {
   static const char damage[] =
       "{\"metadata\": {\".zattrs\": {\"missing_steps\": \"[{}]\"}, \"time/.zarray\": {\"shape\": [1]}}}";
@@ -260,16 +276,22 @@ static void many_gaps(void **state) {
   size_t      nbytes;
   (void)state;
   assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_NEW, &zarr), WEIR_OK);
-  for (int i = 0; i < 1010; i++) /* without what lies between: those levels are committed with the next */
+  weir__zarr_destroy(&zarr);
+  put_gaps("m.zarr/.zmetadata", 1992);
+  assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_OK);
+  for (int i = 996; i < 1010; i++) /* without what lies between: those levels are committed with the next */
     assert_int_equal(commit_gap(zarr, 2 * i, 2 * i, i == 1005 ? "not published by all" : "no room", 0, 0), WEIR_OK);
   weir__zarr_destroy(&zarr);
   assert_int_equal(weir__file_read(-100, path_of("m.zarr/.zattrs"), "m.zarr", &bytes, &nbytes), WEIR_OK);
+  assert_non_null(strstr(bytes, "[" GAP(0, 0, 1, "no room", 0, 1) ", " GAP(2, 2, 1, "no room", 2, 1) ", "));
   assert_non_null(
       strstr(bytes, GAP(1996, 1996, 1, "no room", 1996, 1) ", " GAP(1998, 2018, 11, "several reasons", 1998, 21) "]"));
   weir__free(bytes);
   assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_OK);
   assert_int_equal(weir__zarr_committed(zarr), 2019);
   weir__zarr_destroy(&zarr);
+  put_gaps("m.zarr/.zmetadata", 2002); /* one too many */
+  assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_ERR_INPUT);
   assert_int_equal(weir__file_replace(-100, path_of("m.zarr/.zmetadata"), "m.zarr", damage, sizeof damage - 1, false),
                    WEIR_OK);
   assert_int_equal(weir__zarr_create(path_of("m.zarr"), NULL, WEIR__ZARR_RESUME, &zarr), WEIR_ERR_INPUT);
