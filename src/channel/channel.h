@@ -30,7 +30,8 @@ enum {
   WEIR__CHANNEL_HELD_DEFAULT  = 4,
   WEIR__CHANNEL_HELD_MAX      = 64,
   WEIR__CHANNEL_LAG_MAX       = 1024, /* of a feedback field */
-  WEIR__CHANNEL_PATH_MAX      = 255   /* bytes of the spill directory */
+  WEIR__CHANNEL_PATH_MAX      = 255,  /* bytes of the spill directory */
+  WEIR__CHANNEL_NODE_MAX      = 1024  /* processes of a stream on a node that leave out the same steps */
 };
 
 /* ---- definitions: what a process said before its first step ---- */
@@ -119,9 +120,9 @@ typedef struct weir__channel_demand {
 /* What a writer does when there is no free slot for a step. */
 typedef enum weir__channel_policy {
   WEIR__POLICY_BLOCK,       /* wait; after the time-out, the fallback */
-  WEIR__POLICY_DROP_NEWEST, /* leave this step out; processes decide by their own places, and workers discard a step
-                               that not all of them published */
-  WEIR__POLICY_DROP_OLDEST, /* take the place of the oldest step that no worker has begun to read */
+  WEIR__POLICY_DROP_NEWEST, /* leave this step out. The processes of a node leave out the same steps (`node` of the
+                               terms), those of other nodes others: workers discard a step that not all published */
+  WEIR__POLICY_DROP_OLDEST, /* take the place of the oldest step that no worker has begun to read; alike, too */
   WEIR__POLICY_SPILL        /* write the step to the spill file; when that is full: wait, then the fallback */
 } weir__channel_policy;
 
@@ -139,6 +140,16 @@ typedef struct weir__channel_feedback {
   weir__channel_late when_late;
   int64_t            timeout_ns; /* of WAIT; 0: that of the terms */
 } weir__channel_feedback;
+
+/* Where a process stands among those of its stream on this node, so that under DROP_NEWEST and DROP_OLDEST all of them
+ * leave out the same steps; more than WEIR__CHANNEL_NODE_MAX do not. The same for all workers of the node but
+ * `process`.
+ */
+typedef struct weir__channel_node {
+  int first_rank; /* of the process in whose memory they meet */
+  int processes;  /* 0, 1: it decides alone */
+  int process;    /* of them, from 0 */
+} weir__channel_node;
 
 typedef struct weir__channel_terms {
   int                    slots;      /* steps in shared memory; 0: WEIR__CHANNEL_SLOTS_DEFAULT */
@@ -159,6 +170,7 @@ typedef struct weir__channel_terms {
                     spill */
   bool                          steering; /* a process begins step `sequence` only below the horizon */
   const weir__channel_feedback *feedback; /* one per feedback field of the definitions */
+  weir__channel_node            node;
   weir__doorbell               *doorbell; /* of this worker */
   int                           door;     /* number of this stream at the doorbell, as in weir__doorbell_expect */
 } weir__channel_terms;

@@ -76,8 +76,9 @@ static bool place_all(const weir__channel_definitions *definitions, const weir__
   if (!fits) return false;
   self->place_bytes  = (self->slot_bytes + WEIR__PAGE - 1) & ~(size_t)(WEIR__PAGE - 1);
   self->spill_places = count_places(terms, self->place_bytes);
+  bool alike         = terms->policy == WEIR__POLICY_DROP_NEWEST || terms->policy == WEIR__POLICY_DROP_OLDEST;
   self->log_entries  = (size_t)self->slots + (size_t)self->spill_places + TOMBSTONES +
-                      (terms->policy == WEIR__POLICY_DROP_OLDEST ? DROPPED : 0);
+                      (alike ? 2 * (size_t)self->slots : 0) + (terms->policy == WEIR__POLICY_DROP_OLDEST ? DROPPED : 0);
   self->log_at     = self->total;
   fits             = advance(&self->total, self->log_entries * sizeof(weir__entry));
   self->statics_at = self->total;
@@ -115,11 +116,12 @@ void weir__control_stats(const weir__control *control, weir__channel_stats *stat
   *stats = (weir__channel_stats){
       .published    = atomic_load_explicit(&control->steps, memory_order_relaxed),
       .acknowledged = atomic_load_explicit(&control->acknowledged, memory_order_relaxed),
-      .dropped      = atomic_load_explicit(&control->dropped, memory_order_relaxed),
-      .spilled      = atomic_load_explicit(&control->spilled, memory_order_relaxed),
-      .bytes        = atomic_load_explicit(&control->bytes, memory_order_relaxed),
-      .blocked_ns   = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
-      .copying_ns   = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
+      .dropped      = atomic_load_explicit(&control->dropped, memory_order_relaxed) +
+                 atomic_load_explicit(&control->dropped_unread, memory_order_relaxed),
+      .spilled    = atomic_load_explicit(&control->spilled, memory_order_relaxed),
+      .bytes      = atomic_load_explicit(&control->bytes, memory_order_relaxed),
+      .blocked_ns = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed),
+      .copying_ns = atomic_load_explicit(&control->copying_ns, memory_order_relaxed),
   };
 }
 

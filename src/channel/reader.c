@@ -74,8 +74,10 @@ static const char *copy_entry(const weir__channel *self, const weir__entry *entr
   if (self->located ? copy->sequence != self->begins : copy->sequence > self->next)
     return "a sequence number is out of order";
   if (copy->sequence > UINT64_MAX / 2) return "a sequence number is out of range";
-  if (copy->flags & ~(uint32_t)(WEIR__ENTRY_TOMBSTONE | WEIR__ENTRY_LEFT_OUT)) return "an entry of no known kind";
-  if (copy->flags == WEIR__ENTRY_LEFT_OUT) return "an entry of no known kind";
+  const uint32_t kinds[]  = {0, WEIR__ENTRY_ALIKE, WEIR__ENTRY_TOMBSTONE, WEIR__ENTRY_TOMBSTONE | WEIR__ENTRY_LEFT_OUT};
+  bool           is_known = false;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) is_known |= copy->flags == kinds[k];
+  if (!is_known) return "an entry of no known kind";
   if (!isfinite(copy->time) || copy->blocked_ns < 0) return "a time is out of range";
   if (!copy->fired || copy->fired & ~known) return "a trigger that nobody asked for";
   if (copy->flags & WEIR__ENTRY_TOMBSTONE) return NULL;
@@ -104,12 +106,25 @@ static void read_spilled(weir__channel *self, int buffer, entry_copy *copy, weir
   held->memory         = self->buffer[buffer];
 }
 
+/* Has the step been dropped from the ledger, but its process has not come to do it here? Then this worker does. */
+static void drop_as_others(weir__channel *self, weir__entry *entry, const entry_copy *copy) {
+  uint32_t ready = WEIR__ENTRY_READY;
+  if (!self->ledger.ledger || !self->ledger.oldest || !(copy->flags & WEIR__ENTRY_ALIKE)) return;
+  if (weir__ledger_read(&self->ledger, copy->sequence)) return;
+  if (!atomic_compare_exchange_strong_explicit(&entry->state, &ready, WEIR__ENTRY_DROPPED, memory_order_acq_rel,
+                                               memory_order_acquire))
+    return;
+  uint64_t dropped = atomic_load_explicit(&self->control->dropped_unread, memory_order_relaxed);
+  atomic_store_explicit(&self->control->dropped_unread, dropped + 1, memory_order_relaxed);
+}
+
 /* Begin to read a step: from now on the writer does not touch its place. */
 static weir__channel_event take(weir__channel *self, weir__entry *entry, entry_copy *copy, weir__held *held) {
   bool     spilled = copy->place >= self->layout.slots;
   int      buffer  = spilled ? free_buffer(self) : -1;
   uint32_t state   = WEIR__ENTRY_READY;
   if (spilled && buffer < 0) return WEIR__CHANNEL_NOTHING; /* until a step is done */
+  drop_as_others(self, entry, copy);
   if (!atomic_compare_exchange_strong_explicit(&entry->state, &state, WEIR__ENTRY_TAKEN, memory_order_acq_rel,
                                                memory_order_acquire)) {
     if (state > WEIR__ENTRY_DROPPED) return broken(self, "an entry of no known state");
@@ -262,6 +277,7 @@ void weir__channel_acknowledge(weir__channel *self, uint64_t before) {
   /* in this order: entries that are released must be acknowledged */
   atomic_store_explicit(&self->control->acknowledged, before, memory_order_release);
   atomic_store_explicit(&self->control->released, self->released, memory_order_release);
+  if (self->ledger.ledger) weir__ledger_acknowledge(&self->ledger, self->ledger_process, before);
   weir__turn_wake(&self->control->turn);
 }
 

@@ -13,6 +13,7 @@ typedef struct weir__held {
 } weir__held;
 
 struct weir__channel {
+  const char               *run_dir;    /* in the arena */
   int64_t                   pid, start; /* of the process */
   weir__control            *control;
   size_t                    control_bytes;
@@ -23,6 +24,8 @@ struct weir__channel {
   uint64_t                  demands_room;
   weir__terms               terms;
   weir__layout              layout; /* empty before the demands are posted */
+  weir__ledger_view         ledger;
+  int                       ledger_process; /* which of its processes this one is */
   uint32_t                  epoch;
   bool                      posted, taken_over, complete, ended, broken;
   char                     *message; /* WEIR__MESSAGE_MAX bytes in the arena */

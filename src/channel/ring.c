@@ -5,6 +5,7 @@
  *     per step unless the other one sleeps;
  *   - a step stays readable until it is acknowledged: a worker that takes over reads it again;
  *   - either side may be killed between any two instructions: the other one never hangs and never reads half a step;
+ *   - processes that leave out steps leave out the same ones: a *ledger* decides (ledger.c), where there is one;
  *   - the order on every weakly ordered machine follows from the atomic accesses alone; there are no fences (thread
  *     sanitizers do not understand them).
  *
@@ -18,10 +19,12 @@
  *
  * Who may touch what
  *   writer   fills a free place and entry `published`, then stores `published` + 1 (release). From then on it only
- *            - lets the last entry grow if that is a tombstone (`more`), when the log is all but full: so tombstones
+ *            - lets the last entry grow if that is a tombstone (`more`), when the log is all but full (with a ledger:
+ *              when it is left with what the steps in all places and tombstones behind them need): so tombstones
  *              never wait. A step is published only while an entry is left over for a tombstone behind it;
  *            - takes back the place of a step nobody has begun to read (policy DROP_OLDEST): it swaps its state from
- *              READY to DROPPED.
+ *              READY to DROPPED. By the ledger, such a step is dropped in all channels: the reader asks there, too,
+ *              and swaps the state of one that it comes to before the writer does.
  *   reader   reads entries below `published` (acquire); swaps the state of a step from READY to TAKEN before it looks
  *            at its place. It moves past a tombstone only when another entry follows it (then it has its last size),
  *            and `released` never beyond where it has moved.
@@ -49,6 +52,7 @@ weir_status weir__ring_create(weir__control *control, weir__data *data, const we
 }
 
 void weir__ring_clear(weir__ring *ring) {
+  weir__ledger_close(&ring->ledger);
   weir__free(ring->last);
   ring->last = NULL;
 }
@@ -117,25 +121,50 @@ static int find_spill(weir__ring *ring) {
   return weir__spill_reserve(ring->spill) ? ring->layout->slots + ring->spill->reserved - 1 : WEIR__PLACE_NONE;
 }
 
+/* Take back the place of the step in that entry, unless somebody has begun to read it. */
+static bool drop(weir__ring *ring, uint64_t number, int place) {
+  weir__control *control = ring->control;
+  uint32_t       state   = WEIR__ENTRY_READY;
+  if (atomic_compare_exchange_strong_explicit(&weir__log_entry(ring->data, ring->layout, number)->state, &state,
+                                              WEIR__ENTRY_DROPPED, memory_order_acq_rel, memory_order_acquire)) {
+    uint64_t dropped = atomic_load_explicit(&control->dropped, memory_order_relaxed);
+    atomic_store_explicit(&control->dropped, dropped + 1, memory_order_relaxed);
+  } else if (state != WEIR__ENTRY_DROPPED) { /* by the worker, which has counted it */
+    return false;
+  }
+  ring->last[place] = 0;
+  return true;
+}
+
 /* Take the place of the oldest step that nobody has begun to read. */
 static int drop_oldest(weir__ring *ring) {
-  weir__control *control = ring->control;
   if (ring->undroppable < ring->released) ring->undroppable = ring->released;
   for (; ring->undroppable < ring->published; ring->undroppable++) {
     weir__entry *entry = weir__log_entry(ring->data, ring->layout, ring->undroppable);
-    uint32_t     ready = WEIR__ENTRY_READY;
     int          place = entry->place; /* our own words, but they lie where others could write */
     if (place < 0 || place >= ring->layout->slots || ring->last[place] != ring->undroppable + 1) continue;
-    if (!atomic_compare_exchange_strong_explicit(&entry->state, &ready, WEIR__ENTRY_DROPPED, memory_order_acq_rel,
-                                                 memory_order_acquire))
-      continue;
-    uint64_t dropped = atomic_load_explicit(&control->dropped, memory_order_relaxed);
-    atomic_store_explicit(&control->dropped, dropped + 1, memory_order_relaxed);
-    ring->last[place] = 0;
+    if (!drop(ring, ring->undroppable, place)) continue;
     ring->undroppable++;
     return place;
   }
   return WEIR__PLACE_NONE;
+}
+
+/* The log must take every step that has a place, and a tombstone behind each: in time tombstones become one. */
+static uint64_t reserve(const weir__ring *ring) { return 2 * (uint64_t)ring->layout->slots + 2; }
+
+/* The place that all processes of the node give the step. It is free here, too: in all channels its last step was
+ * acknowledged before it was given away, or is dropped. Otherwise that step began before there was this ledger. */
+static int try_alike(weir__ring *ring, uint64_t sequence) {
+  refresh(ring);
+  bool room     = free_entries(ring) >= (ring->ledger.oldest ? reserve(ring) : 2);
+  int  place    = weir__ledger_take(&ring->ledger, sequence, room);
+  ring->pressed = place == WEIR__PLACE_NONE;
+  if (place == WEIR__PLACE_NONE) return WEIR__PLACE_NONE;
+  refresh(ring);
+  if (free_entries(ring) < 2) return WEIR__PLACE_NONE;
+  if (ring->last[place] <= ring->released || drop(ring, ring->last[place] - 1, place)) return place;
+  return find_free(ring, 0, ring->layout->slots, &ring->next_slot);
 }
 
 static int try_place(weir__ring *ring) {
@@ -179,10 +208,10 @@ static weir_status wait_for_place(weir__ring *ring, int *place, int64_t *blocked
   return status;
 }
 
-weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns) {
+weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns) {
   bool waits  = ring->terms->policy == WEIR__POLICY_BLOCK || ring->terms->policy == WEIR__POLICY_SPILL;
   *blocked_ns = 0;
-  *place      = try_place(ring);
+  *place      = ring->ledger.ledger ? try_alike(ring, sequence) : try_place(ring);
   if (*place != WEIR__PLACE_NONE) ring->dropping = false;
   else if (waits && !ring->dropping) return wait_for_place(ring, place, blocked_ns);
   /* a process that never waits must find out, too, when there is nobody to do it for */
@@ -192,7 +221,7 @@ weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns) 
 
 /* ---- publishing ---- */
 
-/* A log that is full ends with a tombstone: it becomes larger by one. */
+/* The log ends with a tombstone: it becomes larger by one. A log that is full always does. */
 static void grow_last(weir__ring *ring, const weir__entry *entry) {
   weir__entry *last = weir__log_entry(ring->data, ring->layout, ring->published - 1);
   uint64_t     more = atomic_load_explicit(&last->more, memory_order_relaxed) + 1;
@@ -204,7 +233,8 @@ void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {
   weir__control *control   = ring->control;
   bool           tombstone = entry->flags & WEIR__ENTRY_TOMBSTONE;
   refresh(ring);
-  if (tombstone && !free_entries(ring)) {
+  bool few = ring->ledger.ledger && ring->buried && free_entries(ring) < reserve(ring);
+  if (tombstone && (few || !free_entries(ring))) {
     grow_last(ring, entry);
   } else {
     weir__entry *to = weir__log_entry(ring->data, ring->layout, ring->published);
@@ -220,6 +250,7 @@ void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {
     atomic_store_explicit(&to->more, 0, memory_order_relaxed);
     atomic_store_explicit(&to->last_step[0], entry->step, memory_order_relaxed);
     ring->published++;
+    ring->buried = tombstone;
     if (!tombstone) ring->last[entry->place] = ring->published;
     /* sequentially consistent, as the load of `answer` that follows: either this process sees the worker that takes
      * over and rings its bell, or that worker, which stores its answer before it looks here, sees this step */

@@ -62,6 +62,14 @@ typedef struct weir__terms {
   char                  spill_directory[WEIR__CHANNEL_PATH_MAX + 1];
 } weir__terms;
 
+/* ---- the ledger of a node (ledger.c) ---- */
+
+typedef struct weir__ledger {
+  _Alignas(WEIR__LINE) _Atomic uint64_t decided;
+  _Alignas(WEIR__LINE) _Atomic uint64_t place[WEIR__CHANNEL_SLOTS_MAX];
+  _Alignas(WEIR__LINE) _Atomic uint64_t acknowledged[WEIR__CHANNEL_NODE_MAX]; /* by the workers; per process */
+} weir__ledger;
+
 /* ---- the control segment ---- */
 
 enum weir__state { /* of the process: OPEN -> MAPPED -> CLOSED, or to LOST from OPEN or MAPPED */
@@ -89,6 +97,8 @@ typedef struct weir__control {
   _Alignas(WEIR__LINE) _Atomic uint32_t answer; /* futex: the process waits on it */
   _Atomic uint64_t holder;
   _Atomic int32_t  door_fd, door;
+  _Atomic int64_t  ledger_pid; /* whose control segment holds the ledger to go by; 0: none */
+  _Atomic int32_t  ledger_fd, ledger_processes;
   uint64_t         demands_bytes;
   weir__terms      terms;
   char             refusal[WEIR__MESSAGE_MAX];
@@ -108,6 +118,7 @@ typedef struct weir__control {
   _Atomic uint64_t acknowledged;                  /* sequence numbers below it are */
   _Atomic uint32_t turn;                          /* futex: bit 0: the process sleeps; the rest counts */
   _Atomic uint32_t mapped;                        /* futex: the epoch of the worker that has mapped the data segment */
+  _Atomic uint64_t dropped_unread;                /* of `dropped`, those that the worker found in the ledger */
 
   /* the way back, by the worker; a change is constant from when it is counted until `changes_taken` has passed it */
   _Alignas(WEIR__LINE) _Atomic uint64_t changes_posted;
@@ -115,6 +126,8 @@ typedef struct weir__control {
   _Atomic uint32_t horizon_turn; /* futex, as `turn` */
   weir__change     change[WEIR__CHANGES_MAX];
   _Alignas(WEIR__LINE) _Atomic uint64_t changes_taken; /* by the process */
+
+  weir__ledger ledger; /* by all processes of the node and their workers, if this is the first process there */
 } weir__control;
 
 /* One writer, so a plain sum; atomic because the worker reads it at any time. */
@@ -137,7 +150,11 @@ enum weir__entry_state { /* of a step: READY -> TAKEN by the reader, or READY ->
                          WEIR__ENTRY_TAKEN,
                          WEIR__ENTRY_DROPPED
 };
-enum { WEIR__ENTRY_TOMBSTONE = 1, WEIR__ENTRY_LEFT_OUT = 2 /* a tombstone for want of room */ };
+enum {
+  WEIR__ENTRY_TOMBSTONE = 1,
+  WEIR__ENTRY_LEFT_OUT  = 2, /* a tombstone for want of room */
+  WEIR__ENTRY_ALIKE     = 4  /* a step that has its place by the ledger */
+};
 enum { WEIR__PLACE_NONE = -1 }; /* places are counted through: the slots first, then those of the spill file */
 
 typedef struct weir__entry {
@@ -238,6 +255,28 @@ void weir__door_arrive(weir__door *door, int stream, uint64_t sequence); /* and 
 void weir__doorbell_location(const weir__doorbell *doorbell, int *fd);
 void weir__doorbell_every(weir__doorbell *doorbell, int door); /* from now on every arrival rings */
 
+/* ---- the ledger as processes and workers see it (ledger.c) ---- */
+
+typedef struct weir__ledger_view {
+  weir__control *control; /* that holds it; mapped */
+  size_t         control_bytes;
+  weir__ledger  *ledger; /* there; NULL: none, a process decides alone */
+  int            slots, processes;
+  bool           oldest;  /* the oldest are dropped */
+  uint64_t       settled; /* steps below were acknowledged everywhere when last looked */
+} weir__ledger_view;
+
+/* Open the one in that control segment; the other members are the caller's. */
+weir_status weir__ledger_open(weir__ledger_view *view, int64_t pid, int fd);
+void        weir__ledger_close(weir__ledger_view *view);
+/* The place of a step, alike in all processes; WEIR__PLACE_NONE: it is left out. Whoever comes first decides; without
+ * `room` of his own: against it. Never waits. */
+int weir__ledger_take(weir__ledger_view *view, uint64_t sequence, bool room);
+/* By the worker, before it reads the step in any channel: it is not dropped any more; false: it was. */
+bool weir__ledger_read(const weir__ledger_view *view, uint64_t sequence);
+/* By the worker: the places of all steps below are free in the channel of that process. */
+void weir__ledger_acknowledge(const weir__ledger_view *view, int process, uint64_t before);
+
 /* ---- the spill file of a process (spill.c) ---- */
 
 typedef struct weir__spill {
@@ -265,10 +304,12 @@ typedef struct weir__ring {
   const weir__layout *layout;
   const weir__terms  *terms; /* private copy */
   weir__spill        *spill;
+  weir__ledger_view   ledger;
   uint64_t            published, released; /* entries; `released` as last seen */
   uint64_t            undroppable;         /* no entry below can be dropped */
   uint64_t           *last;                /* owned; per place, the entry that held it last, + 1; 0: none */
   int                 next_slot, next_spill;
+  bool                buried;   /* the last entry is a tombstone */
   bool                dropping; /* after a time-out, until there is a slot again */
   bool                pressed;  /* there was no free slot when one was last looked for */
   int64_t             looked_ns;
@@ -279,7 +320,7 @@ weir_status weir__ring_create(weir__control *control, weir__data *data, const we
 void        weir__ring_clear(weir__ring *ring);
 /* Where the step of `sequence` goes; waits as the policy says. WEIR__PLACE_NONE: it is left out. WEIR_ERR_TIMEOUT,
  * WEIR_ERR_GONE: no analysis any more. */
-weir_status weir__ring_claim(weir__ring *ring, int *place, int64_t *blocked_ns);
+weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, int64_t *blocked_ns);
 /* Make a step visible (its place filled), or a tombstone (without a place). */
 void weir__ring_publish(weir__ring *ring, const weir__entry *entry);
 /* Does a worker serve this channel? WEIR_END: it has ended in order; WEIR_ERR_GONE: it has left, or died and will not

@@ -78,6 +78,7 @@ weir_status weir__channel_attach(const char *run_dir, const char *stream, int ra
     goto out;
   }
   WEIR_TRY_GOTO(out, read_definitions(self, what));
+  WEIR_TRY_GOTO(out, weir__arena_string(&self->arena, run_dir, &self->run_dir));
   if (strcmp(self->definitions.stream, stream) || self->definitions.rank != rank) {
     status = WEIR_FAIL(WEIR_ERR_INPUT, "%s: the definitions are those of stream '%s', rank %d", what,
                        self->definitions.stream, self->definitions.rank);
@@ -150,11 +151,29 @@ static weir_status write_demands(weir__channel *self, uint32_t answer, const wei
   return WEIR_OK;
 }
 
+/* Find the ledger of the node, in the control segment of the first process there. */
+static weir_status open_ledger(weir__channel *self, const weir__channel_terms *terms, weir__note *note) {
+  char                      host[256], name[400];
+  const weir__channel_node *node = &terms->node;
+  *note                          = (weir__note){.fd = -1};
+  bool drops = terms->policy == WEIR__POLICY_DROP_NEWEST || terms->policy == WEIR__POLICY_DROP_OLDEST;
+  if (!drops || node->processes < 2 || node->processes > WEIR__CHANNEL_NODE_MAX) return WEIR_OK;
+  self->ledger = (weir__ledger_view){
+      .slots = self->terms.slots, .processes = node->processes, .oldest = terms->policy == WEIR__POLICY_DROP_OLDEST};
+  self->ledger_process = node->process;
+  weir__channel_host(host);
+  snprintf(name, sizeof name, "%s.%s.%d", host, self->definitions.stream, node->first_rank);
+  WEIR_TRY(weir__note_read(self->run_dir, name, note));
+  return weir__ledger_open(&self->ledger, note->pid, note->fd);
+}
+
 static weir_status post(weir__channel *self, const weir__text *packed, const weir__channel_terms *terms) {
   weir__control *control = self->control;
   uint64_t       before;
   uint32_t       answer;
   int            door_fd;
+  weir__note     note;
+  WEIR_TRY(open_ledger(self, terms, &note));
   WEIR_TRY(take(self, &before, &answer));
   weir_status status = write_demands(self, answer, packed);
   if (status) {
@@ -168,6 +187,9 @@ static weir_status post(weir__channel *self, const weir__text *packed, const wei
   weir__doorbell_location(terms->doorbell, &door_fd);
   atomic_store_explicit(&control->door_fd, door_fd, memory_order_relaxed);
   atomic_store_explicit(&control->door, terms->door, memory_order_relaxed);
+  atomic_store_explicit(&control->ledger_pid, note.pid, memory_order_relaxed);
+  atomic_store_explicit(&control->ledger_fd, note.fd, memory_order_relaxed);
+  atomic_store_explicit(&control->ledger_processes, self->ledger.processes, memory_order_relaxed);
   say(control, weir__answer_word(self->epoch, WEIR__ANSWER_READY));
   return WEIR_OK;
 }
@@ -182,6 +204,8 @@ weir_status weir__channel_demand_post(weir__channel *self, const weir__channel_d
   if (!terms->doorbell || terms->door < 0 || terms->door >= WEIR__DOORBELL_STREAMS_MAX)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "demands need a doorbell and a stream number from 0 to %d",
                      WEIR__DOORBELL_STREAMS_MAX - 1);
+  if (terms->node.process < 0 || (terms->node.process && terms->node.process >= terms->node.processes))
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "process %d of %d of the node", terms->node.process, terms->node.processes);
   if (self->posted) return WEIR_FAIL(WEIR_ERR_STATE, "demands are posted once");
   WEIR_TRY(weir__terms_make(terms, &self->terms));
   WEIR_TRY(weir__demands_simplify(&self->definitions, demand, terms->feedback, &self->arena, &demands));
@@ -301,6 +325,7 @@ void weir__channel_detach(weir__channel **channel) {
   enum weir__answer last = self->complete ? WEIR__ANSWER_ENDED : WEIR__ANSWER_LEFT;
   if (self->posted) say(self->control, weir__answer_word(self->epoch, last));
   weir__reader_clear(self);
+  weir__ledger_close(&self->ledger);
   weir__shared_unmap(&self->data, self->layout.total);
   weir__shared_unmap(&self->control, self->control_bytes);
   if (self->spill_fd >= 0) close(self->spill_fd);

@@ -134,6 +134,22 @@ static weir_status await_answer(weir__writer *self, int64_t timeout_ns) {
   }
 }
 
+/* Go by the ledger that the worker names, if steps may have to be left out. One that cannot be opened is as none. */
+static void open_ledger(weir__writer *self) {
+  weir__control     *control   = self->control;
+  weir__ledger_view *view      = &self->ring.ledger;
+  int32_t            policy    = self->terms.policy;
+  int64_t            pid       = atomic_load_explicit(&control->ledger_pid, memory_order_relaxed);
+  int                fd        = atomic_load_explicit(&control->ledger_fd, memory_order_relaxed);
+  int                processes = atomic_load_explicit(&control->ledger_processes, memory_order_relaxed);
+  weir__ledger_close(view);
+  if (policy != WEIR__POLICY_DROP_NEWEST && policy != WEIR__POLICY_DROP_OLDEST) return;
+  if (pid <= 0 || fd < 0 || processes < 2 || processes > WEIR__CHANNEL_NODE_MAX) return;
+  *view = (weir__ledger_view){
+      .slots = self->terms.slots, .processes = processes, .oldest = policy == WEIR__POLICY_DROP_OLDEST};
+  (void)!weir__ledger_open(view, pid, fd);
+}
+
 /* Open the door of the worker that answered last. One that has died since has none: then the next one is waited for. */
 static weir_status open_door(weir__writer *self) {
   weir__control *control = self->control;
@@ -144,6 +160,7 @@ static weir_status open_door(weir__writer *self) {
   self->stream_door      = atomic_load_explicit(&control->door, memory_order_relaxed);
   weir__door_close(&self->door);
   if (weir__answer_state(answer) != WEIR__ANSWER_READY) return WEIR_OK;
+  open_ledger(self);
   if (self->stream_door < 0 || self->stream_door >= WEIR__DOORBELL_STREAMS_MAX)
     return WEIR_FAIL(WEIR_ERR_INPUT, "the terms of the worker are damaged");
   weir_status status = weir__door_open(pid, fd, &self->door);
@@ -171,12 +188,12 @@ static weir_status make_data(weir__writer *self) {
   const weir__layout *layout  = &self->layout;
   char                what[160];
   WEIR_TRY(read_demands(self));
-  WEIR_TRY(open_door(self));
   snprintf(what, sizeof what, "data segment of stream '%s', rank %d", self->definitions->stream,
            self->definitions->rank);
   if (layout->spill_places) WEIR_TRY(weir__spill_open(self->terms.spill_directory, layout, &self->spill));
   WEIR_TRY(weir__shared_create(what, WEIR__DATA_MAGIC, sizeof *self->data, layout->total, &self->data_fd, &self->data));
   WEIR_TRY(weir__ring_create(control, self->data, layout, &self->terms, &self->spill, &self->ring));
+  WEIR_TRY(open_door(self));
   self->back.data          = self->data;
   self->back.layout        = layout;
   self->back.terms         = &self->terms;
@@ -269,7 +286,7 @@ static weir_status claim(weir__writer *self) {
   self->place = WEIR__PLACE_NONE;
   if (!self->left_out) {
     do {
-      weir_status status = weir__ring_claim(&self->ring, &self->place, &blocked_ns);
+      weir_status status = weir__ring_claim(&self->ring, self->sequence, &self->place, &blocked_ns);
       self->blocked_ns += blocked_ns;
       if (status) return status;
     } while (self->place >= self->layout.slots && !stage(self));
@@ -362,6 +379,7 @@ static weir_status seal_step(weir__writer *self, weir__entry *entry, const char 
     bury(entry, WEIR__ENTRY_LEFT_OUT, "no room: dropped");
     count_one(&self->control->dropped);
   } else if (self->place < self->layout.slots) {
+    if (self->ring.ledger.ledger) entry->flags |= WEIR__ENTRY_ALIKE;
     memcpy(self->memory, self->present, (size_t)self->layout.pieces);
   } else {
     int64_t begin = weir__clock_ns();

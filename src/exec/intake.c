@@ -72,6 +72,7 @@ static void share_out(const weir__intake *in, int forwarders, int count, int *fi
 static weir_status attach_mine(weir__intake *in, int forwarders, const weir__channel_entry *list, int count) {
   int first, end;
   share_out(in, forwarders, count, &first, &end);
+  in->node = (weir__channel_node){count ? list[0].rank : 0, count, first};
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->channel, &in->channel));
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->record, &in->record));
   WEIR_TRY(weir__alloc_array((size_t)(end - first) + 1, sizeof *in->read, &in->read));

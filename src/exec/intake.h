@@ -31,6 +31,7 @@ struct weir__intake {
   weir__lost               *lost_step;           /* owned: which were dropped */
   size_t                    losts, lost_capacity;
   int64_t                   checked_ns;
+  weir__channel_node        node; /* where the process of channel 0 stands on this node */
 };
 
 enum { WEIR__DOOR = 0 };

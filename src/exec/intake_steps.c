@@ -153,7 +153,9 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
   uint64_t                all   = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
   if (in->demanded) return WEIR_OK; /* by an earlier worker of this process: the same */
   WEIR_TRY(open_peers(in));
-  in->slots = choose_slots(in, plan, options);
+  int64_t fewest = -choose_slots(in, plan, options);
+  WEIR_TRY(weir__comm_max(in->comm, &fewest, 1)); /* where steps are left out, the same ones everywhere */
+  in->slots = (int)-fewest;
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)graph->triggers * sizeof *trigger, &trigger));
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * sizeof *demand, &demand));
   WEIR_TRY(weir__arena_alloc(&in->arena, (size_t)plan->pieces * WEIR__WANTS_MAX * sizeof *want, &want));
@@ -175,6 +177,7 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
                                  .feedback        = feedback,
                                  .trigger         = trigger,
                                  .triggers        = graph->triggers,
+                                 .node            = {in->node.first_rank, in->node.processes, in->node.process + i},
                                  .doorbell        = in->doorbell,
                                  .door            = WEIR__DOOR};
     int                 first = at;

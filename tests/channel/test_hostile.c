@@ -24,7 +24,7 @@ typedef struct victim {
 static void open_victim(victim *v, weir__channel_policy policy) {
   char       host[256], name[400];
   weir__note note;
-  *v       = (victim){.s = scene_open()};
+  *v       = (victim){.s = scene_open(), .terms = v->terms};
   v->terms = (weir__channel_terms){.slots           = 3,
                                    .held            = 8,
                                    .timeout_ns      = 1000000,
@@ -32,7 +32,8 @@ static void open_victim(victim *v, weir__channel_policy policy) {
                                    .fallback        = WEIR__FALLBACK_DROP,
                                    .spill_bytes     = 3 * WEIR__PAGE,
                                    .spill_directory = v->s.run,
-                                   .supervised      = true};
+                                   .supervised      = true,
+                                   .node            = v->terms.node};
   pair_open(&v->p, &v->s, &v->terms);
   for (int i = 0; i < STEPS; i++) assert_int_equal(pair_put(v->p.writer, i), WEIR_OK);
   weir__channel_host(host);
@@ -138,7 +139,7 @@ static int damage_words(victim *v, void *segment, size_t from, size_t to) {
 
 static void an_undamaged_channel_is_read(void **state) {
   (void)state;
-  victim v;
+  victim v = {0};
   open_victim(&v, WEIR__POLICY_SPILL);
   for (int i = 0; i < 2; i++) {
     outcome o = visit(&v);
@@ -153,20 +154,21 @@ static void an_undamaged_channel_is_read(void **state) {
 
 static void damaged_control_segments(void **state) {
   (void)state;
-  victim v;
+  victim v = {0};
   open_victim(&v, WEIR__POLICY_SPILL);
   size_t changes = offsetof(weir__control, change), after = offsetof(weir__control, changes_taken);
   int    head = damage_words(&v, v.control, 0, offsetof(weir__control, answer));
   assert_true(head > 40); /* of 11 words */
   damage_words(&v, v.control, offsetof(weir__control, answer), changes);
-  int packed = damage_words(&v, v.control, after, v.control_bytes);
+  damage_words(&v, v.control, after, offsetof(weir__control, ledger)); /* nobody reads the ledger of a single process */
+  int packed = damage_words(&v, v.control, sizeof *v.control, v.control_bytes);
   assert_true(packed > 100);
   close_victim(&v);
 }
 
 static void damaged_data_segments(void **state) {
   (void)state;
-  victim v;
+  victim v = {0};
   open_victim(&v, WEIR__POLICY_SPILL);
   size_t log  = (size_t)v.data->log_at;
   int    head = damage_words(&v, v.data, 0, sizeof *v.data);
@@ -194,7 +196,7 @@ static void damaged_data_segments(void **state) {
 /* Numbers in the log that cannot be: refused with a message that says so. */
 static void impossible_logs_are_told(void **state) {
   (void)state;
-  victim v;
+  victim v = {0};
   open_victim(&v, WEIR__POLICY_SPILL);
   weir__entry *log = weir__at(v.data, v.data->log_at);
 #define EXPECT(change, records_before, text)                                                                           \
@@ -235,7 +237,7 @@ static void impossible_logs_are_told(void **state) {
 /* Many words at once, by chance; the seed is told when something goes wrong. */
 static void damage_by_chance(void **state) {
   (void)state;
-  victim v;
+  victim v = {0};
   open_victim(&v, WEIR__POLICY_SPILL);
   size_t control = offsetof(weir__control, change), log = (size_t)v.data->log_at + STEPS * sizeof(weir__entry);
   double until = now_s() + 6;
@@ -267,7 +269,7 @@ static void a_process_survives_its_worker(void **state) {
   (void)state;
   static const weir__channel_policy policies[] = {WEIR__POLICY_DROP_NEWEST, WEIR__POLICY_DROP_OLDEST};
   for (int k = 0; k < 2; k++) {
-    victim  v;
+    victim  v    = {0};
     int64_t step = STEPS;
     open_victim(&v, policies[k]);
     size_t log = (size_t)v.data->log_at, changes = offsetof(weir__control, change);
@@ -289,6 +291,66 @@ static void a_process_survives_its_worker(void **state) {
     memcpy(v.control_was, v.control, v.control_bytes);
     close_victim(&v);
   }
+}
+
+/* Words of a ledger that could mean something to the steps that follow, and others. */
+static uint64_t ledger_value(int i, int64_t step) {
+  enum { PLACE_SHIFT = 10, COUNT_SHIFT = 13 };
+  uint64_t next = (uint64_t)step + 1;
+  if (i < VALUES) return values[i];
+  i -= VALUES;
+  uint64_t near = next + (uint64_t)(i % 4) - 1, low = (uint64_t)(i / 4 % 6);
+  return i < 24 ? near << PLACE_SHIFT | (low < 5 ? low : 1000) : near << COUNT_SHIFT | (low < 4 ? low : 4097 + low);
+}
+
+/* What stands in the ledger, or is said to be one, costs steps at most. */
+static void a_process_survives_its_ledger(void **state) {
+  (void)state;
+  static const weir__channel_policy policies[] = {WEIR__POLICY_DROP_NEWEST, WEIR__POLICY_DROP_OLDEST};
+  for (int k = 0; k < 2; k++) {
+    victim  v    = {.terms.node = {.first_rank = 0, .processes = 2}};
+    int64_t step = STEPS;
+    open_victim(&v, policies[k]);
+    size_t words[] = {offsetof(weir__ledger, decided),         offsetof(weir__ledger, place[0]),
+                      offsetof(weir__ledger, place[1]),        offsetof(weir__ledger, place[2]),
+                      offsetof(weir__ledger, acknowledged[0]), offsetof(weir__ledger, acknowledged[1])};
+    for (int at = 0; at < 36; at++)
+      for (int i = 0; i < (VALUES + 48) * (VALUES + 48); i += 7, step += 2) {
+        restore(&v);
+        uint64_t one = ledger_value(i % (VALUES + 48), step), other = ledger_value(i / (VALUES + 48), step);
+        memcpy((char *)&v.control->ledger + words[at % 6], &one, 8);
+        memcpy((char *)&v.control->ledger + words[at / 6], &other, 8);
+        double begin = now_s();
+        assert_int_equal(pair_put(v.p.writer, step), WEIR_OK);
+        assert_int_equal(pair_put(v.p.writer, step + 1), WEIR_OK);
+        assert_true(now_s() - begin < 1);
+        if (i % 11) continue;
+        outcome o = visit(&v);
+        assert_true(!o.attach && !o.post && !o.map);
+      }
+    close_victim(&v);
+  }
+}
+
+/* A ledger that the terms place where there is none is as none. */
+static void other_files_are_no_ledgers(void **state) {
+  (void)state;
+  victim  v    = {.terms.node = {.first_rank = 0, .processes = 2}};
+  int64_t step = STEPS;
+  open_victim(&v, WEIR__POLICY_DROP_NEWEST);
+  int64_t        pids[] = {0, -1, 1, getpid(), INT64_MAX};
+  int            fds[] = {-1, 0, 1, v.control->data_fd, 100000}, counts[] = {-1, 0, 1, 2, 1025, INT32_MAX};
+  const uint32_t epoch_after = weir__answer_epoch(v.control->answer) + 1;
+  for (int i = 0; i < 5 * 5 * 6; i++, step++) {
+    restore(&v);
+    v.control->ledger_pid       = pids[i % 5];
+    v.control->ledger_fd        = fds[i / 5 % 5];
+    v.control->ledger_processes = counts[i / 25];
+    v.control->holder           = weir__holder_word(getpid(), weir__process_start(getpid()));
+    v.control->answer           = weir__answer_word(epoch_after + (uint32_t)i, WEIR__ANSWER_READY);
+    assert_int_equal(pair_put(v.p.writer, step), WEIR_OK);
+  }
+  close_victim(&v);
 }
 
 /* Terms that no worker of this weir would post. */
@@ -428,6 +490,8 @@ int main(void) {
       cmocka_unit_test(impossible_logs_are_told),
       cmocka_unit_test(damage_by_chance),
       cmocka_unit_test(a_process_survives_its_worker),
+      cmocka_unit_test(a_process_survives_its_ledger),
+      cmocka_unit_test(other_files_are_no_ledgers),
       cmocka_unit_test(damaged_terms_are_refused),
       cmocka_unit_test(only_we_may_read),
       cmocka_unit_test(channels_of_other_users_are_refused),
