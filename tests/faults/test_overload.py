@@ -127,6 +127,8 @@ def policies(setting, operators, alone, workers, ranks):
         expect(STEPS / 3 < lost < STEPS, f"{policy}: {lost} lost", run)
         counted = run.report()["dropped_steps"] + run.report()["partial_steps"]
         expect(counted == lost, f"{policy}: {lost} lost, the report counts {counted}", run)
+        torn = run.report()["partial_steps"]  # a few at the end: processes do not come to it at the same step
+        expect(torn <= 4, f"{policy}: the processes left out other steps, {torn} are torn", run)
         expect(peak(run) < memory, f"{policy}: {peak(run)} bytes of memory", run)
 
     run, told = one(setting, operators, "spill" + of, "when_full: spill, slots: 4, capacity: 100 MB, timeout: 2 min", workers,
