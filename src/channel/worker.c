@@ -158,6 +158,7 @@ static weir_status open_ledger(weir__channel *self, const weir__channel_terms *t
   *note                          = (weir__note){.fd = -1};
   bool drops = terms->policy == WEIR__POLICY_DROP_NEWEST || terms->policy == WEIR__POLICY_DROP_OLDEST;
   if (!drops || node->processes < 2 || node->processes > WEIR__CHANNEL_NODE_MAX) return WEIR_OK;
+  weir__ledger_close(&self->ledger);
   self->ledger = (weir__ledger_view){
       .slots = self->terms.slots, .processes = node->processes, .oldest = terms->policy == WEIR__POLICY_DROP_OLDEST};
   self->ledger_process = node->process;
