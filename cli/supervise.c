@@ -33,12 +33,12 @@ static weir__run_status status_of(const supervision *s) {
 /* ---- starting ---- */
 
 static weir_status start_job(supervision *s, const char *line, int n, char *const command[], bool direct, int restart,
-                             weir__job *job) {
+                             const int64_t *saved, weir__job *job) {
   char         **argv, **environment;
   weir__launcher launcher = WEIR__LAUNCH_DIRECT;
   if (!direct && !line) WEIR_TRY(weir__launcher_find(&launcher));
   WEIR_TRY(weir__launch_line(s->arena, launcher, line, n, command, &argv));
-  weir__launch_run run = {s->directory->path, restart, weir__placements[s->recipe->stream.placement], s->engine};
+  weir__launch_run run = {s->directory->path, restart, saved, weir__placements[s->recipe->stream.placement], s->engine};
   WEIR_TRY(weir__launch_environment(s->arena, &run, &environment));
   return weir__job_start(argv, environment, job);
 }
@@ -77,7 +77,7 @@ static weir_status start_workers(supervision *s) {
   weir__watch_begin(s->watch);
   s->gone   = -1;
   s->silent = false;
-  return start_job(s, s->recipe->launch_workers.text, all, worker, all == 1, restart, &s->worker_job);
+  return start_job(s, s->recipe->launch_workers.text, all, worker, all == 1, restart, NULL, &s->worker_job);
 }
 
 /* The command as it was given; or, when it is started again, as `restart:` has it, in which {command} is the former. */
@@ -88,8 +88,10 @@ static weir_status start_simulation(supervision *s) {
   if (restart && given)
     WEIR_TRY(weir__launch_line(s->arena, WEIR__LAUNCH_DIRECT, given, s->ranks, s->command, &command));
   s->simulation_end = 0;
+  int64_t saved     = 0;
+  bool    has_file  = weir__run_directory_saved(s->directory->path, &saved);
   return start_job(s, s->ranks ? s->recipe->launch_simulation.text : NULL, s->ranks, command, !s->ranks, restart,
-                   &s->simulation_job);
+                   has_file ? &saved : NULL, &s->simulation_job);
 }
 
 /* ---- the workers end ---- */

@@ -53,12 +53,13 @@ static weir_status send_statics(weir_stream *self) {
   return WEIR_OK;
 }
 
-static weir_status close_definitions(weir_stream *self) {
+static weir_status close_definitions(weir_stream *self, int64_t step) {
   int64_t begin = weir__clock_ns();
   for (size_t f = 0; f < self->out.fields; f++) WEIR_TRY(client_default_piece(self, &self->out, f));
   for (size_t f = 0; f < self->in.fields; f++) WEIR_TRY(client_default_piece(self, &self->in, f));
   self->closed                 = true;
   weir__channel_definitions *d = &self->definitions;
+  d->first_step                = step;
   d->field                     = self->out.field;
   d->fields                    = (int)self->out.fields;
   d->piece                     = self->out.piece;
@@ -96,7 +97,7 @@ weir_status weir_step_begin(weir_stream *stream, int64_t step, double time) {
                        WEIR_FAIL(WEIR_ERR_ARGUMENT, "step %" PRId64 " follows step %" PRId64 ", but numbers must grow",
                                  step, stream->step));
   if (!stream->closed) {
-    weir_status status = close_definitions(stream);
+    weir_status status = close_definitions(stream, step);
     if (status) return client_disable(stream, status);
   }
   weir_status status = weir__writer_begin(stream->writer, step, time, &stream->active);
@@ -277,4 +278,16 @@ weir_status weir_step_end(weir_stream *stream) {
   if (goes_on && stream->engine) return run_step(stream, status);
   if (!status) return WEIR_OK;
   return goes_on ? client_keep(stream, status) : client_disable(stream, status);
+}
+
+/* ---- between steps ---- */
+
+weir_status weir_stream_checkpoint(weir_stream *stream, int64_t step) {
+  if (!stream || !stream->on || !stream->count) return WEIR_OK;
+  if (step < stream->step)
+    return client_note(stream, WEIR_FAIL(WEIR_ERR_ARGUMENT,
+                                         "a file to go on with after step %" PRId64 " was marked after step %" PRId64,
+                                         step, stream->step));
+  weir__writer_saved(stream->writer, step);
+  return WEIR_OK;
 }

@@ -47,6 +47,14 @@ const char *weir_stream_error(const weir_stream *stream) { return stream ? strea
 
 /* ---- opening and closing ---- */
 
+bool weir_restart_step(int64_t *step) {
+  const char *text = getenv("WEIR_RESTART_STEP");
+  int64_t     number;
+  if (!text || !step || !weir__text_to_int64(text, &number)) return false;
+  *step = number;
+  return true;
+}
+
 static weir_status find_timeout(double option, int64_t *timeout_ns) {
   const char *text    = getenv("WEIR_ATTACH_TIMEOUT");
   double      seconds = option;

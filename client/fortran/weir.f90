@@ -27,7 +27,7 @@ module weir
 
   public :: weir_stream_f, weir_open, weir_field_define, weir_piece_define, weir_step_begin, weir_put, weir_step_end, &
             weir_wanted, weir_close, weir_error, weir_parameter_define, weir_parameter_get, weir_feedback_define, &
-            weir_feedback_piece_define, weir_get
+            weir_feedback_piece_define, weir_get, weir_stream_checkpoint, weir_restart_step
 
   !> Types of fields: values of weir_dtype.
   integer, parameter, public :: weir_real32 = 1, weir_real64 = 2, weir_int32 = 5
@@ -173,6 +173,15 @@ module weir
       import
       type(c_ptr), value :: stream
     end function
+    integer(c_int) function c_stream_checkpoint(stream, step) bind(c, name="weir_stream_checkpoint")
+      import
+      type(c_ptr), value      :: stream
+      integer(int64), value   :: step
+    end function
+    logical(c_bool) function c_restart_step(step) bind(c, name="weir_restart_step")
+      import
+      integer(int64), intent(inout) :: step
+    end function
     integer(c_int) function c_stream_close(stream) bind(c, name="weir_stream_close")
       import
       type(c_ptr), intent(inout) :: stream
@@ -185,6 +194,14 @@ module weir
       import
       type(c_ptr), value :: text
     end function
+  end interface
+
+  interface weir_stream_checkpoint
+    module procedure stream_checkpoint_int32, stream_checkpoint_int64
+  end interface
+
+  interface weir_restart_step
+    module procedure restart_step_int32, restart_step_int64
   end interface
 
   !> Begin a step; its number is a default or an int64 integer.
@@ -431,6 +448,37 @@ contains
     status = c_step_end(stream%handle)
     if (present(ierr)) ierr = status
   end subroutine
+
+  !> All processes have written a file from which the simulation can go on after `step`; between two steps.
+  subroutine stream_checkpoint_int32(stream, step, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    integer(int32), intent(in)      :: step
+    integer, intent(out), optional  :: ierr
+    call stream_checkpoint_int64(stream, int(step, int64), ierr)
+  end subroutine
+
+  subroutine stream_checkpoint_int64(stream, step, ierr)
+    type(weir_stream_f), intent(in) :: stream
+    integer(int64), intent(in)      :: step
+    integer, intent(out), optional  :: ierr
+    integer :: status
+    status = c_stream_checkpoint(stream%handle, step)
+    if (present(ierr)) ierr = status
+  end subroutine
+
+  !> Is the simulation to go on from the file of `step`? Else `step` is left as it is.
+  logical function restart_step_int32(step)
+    integer(int32), intent(inout) :: step
+    integer(int64) :: found
+    found = step
+    restart_step_int32 = c_restart_step(found)
+    step = int(found, int32)
+  end function
+
+  logical function restart_step_int64(step)
+    integer(int64), intent(inout) :: step
+    restart_step_int64 = c_restart_step(step)
+  end function
 
   subroutine weir_close(stream, ierr)
     type(weir_stream_f), intent(inout) :: stream

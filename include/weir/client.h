@@ -203,6 +203,18 @@ WEIR_API bool weir_wanted(const weir_stream *stream, const char *field);
  *  @retval WEIR_ERR_TIMEOUT, WEIR_ERR_GONE  as weir_put() */
 WEIR_API weir_status weir_step_end(weir_stream *stream);
 
+/** Say that the simulation has written a file from which it can go on after `step`: then the workers keep what they
+ * need to go on from there as well. Without it a run that steers cannot be resumed with a simulation that was started
+ * again. To be called by all processes alike, between the same two steps, once the file is safe. Two such files are
+ * kept in mind, so keep the last two; weir_restart_step() tells a simulation that is started again which. Does nothing
+ * before the first step, and without a run.  Local.
+ *  @param[in] step  not below that of the last weir_step_begin()
+ *  @retval WEIR_ERR_ARGUMENT  `step` is below the last one */
+WEIR_API weir_status weir_stream_checkpoint(weir_stream *stream, int64_t step);
+/** Is this simulation to go on from the file that it wrote after a certain step, as the workers do? To be asked before
+ *  the first step. False: as it likes; `*step` is untouched then.  Local. */
+WEIR_API bool weir_restart_step(int64_t *step);
+
 /** End the stream and set `*stream` to NULL; a step that has begun is ended. Waits at most 5 s for its worker; in a
  *  run whose workers are replaced when they die (`weir run`), until all steps are safe with them, up to the time-out in
  * the recipe.  Local.

@@ -59,6 +59,7 @@ typedef struct weir__channel_definitions {
   int                           rank, size; /* of the process in the stream */
   const char                   *time_units; /* NULL: unknown */
   const char                   *calendar;   /* NULL: unknown */
+  int64_t                       first_step; /* number of the first step begun, published or not */
   int                           fields, pieces;
   const weir__channel_field    *field;
   const weir__channel_piece_of *piece;
@@ -181,6 +182,8 @@ typedef struct weir__channel_terms {
  * WEIR_ERR_STATE: demands were posted already by a worker that lives (a mistake in who serves whom), or other ones. */
 weir_status weir__channel_demand_post(weir__channel *channel, const weir__channel_demand *demand,
                                       const weir__channel_terms *terms);
+/* Has no worker posted demands yet? */
+bool weir__channel_fresh(const weir__channel *channel);
 /* Was the channel taken over from a worker that died? Then the doorbell rings at every arrival. */
 bool weir__channel_taken_over(const weir__channel *channel);
 /* Instead of demands: the process goes on without analysis, and weir_stream_error() there gives `message`. */
@@ -194,6 +197,8 @@ void weir__channel_abandon(weir__channel *channel, const char *message);
 weir_status weir__channel_map(weir__channel *channel);
 
 /* ---- steps ---- */
+
+#define WEIR__CHANNEL_UNSAVED INT64_MIN
 
 typedef enum weir__channel_event {
   WEIR__CHANNEL_NOTHING, /* no unread step now; or only a spilled one, while as many as may be held are not done */
@@ -216,6 +221,8 @@ typedef struct weir__channel_record {
                             number sequence + more (a long time without a worker). One that was read may grow as long
                             as it is the last; then comes another record, with the number of its last step */
   int64_t last_step;
+  int64_t saved;      /* the simulation wrote a file between the step before and this one, from which it can go on after
+                         this step number; WEIR__CHANNEL_UNSAVED: it did not */
   int64_t blocked_ns; /* how long the process waited for this slot */
 } weir__channel_record;
 
@@ -263,6 +270,16 @@ void weir__channel_horizon(weir__channel *channel, uint64_t before);
  * Any thread, one call at a time for one piece. Before the horizon passes `sequence`. */
 weir_status weir__channel_feedback_write(weir__channel *channel, int feedback_piece, uint64_t sequence,
                                          const weir_view *view);
+
+/* Fields that were written for the steps from `sequence` on, for another simulation that begins with that one: so many
+ * bytes, filled while nobody writes; and written again, for the steps from sequence number 0 on, once it is mapped.
+ * WEIR_ERR_INPUT: `bytes` are of other pieces. */
+size_t      weir__channel_feedback_bytes(const weir__channel *channel);
+void        weir__channel_feedback_keep(const weir__channel *channel, uint64_t sequence, char *bytes);
+weir_status weir__channel_feedback_repeat(weir__channel *channel, const char *bytes);
+
+/* The newest step from after which the process said that the simulation can go on; WEIR__CHANNEL_UNSAVED: none. */
+int64_t weir__channel_saved(const weir__channel *channel);
 
 /* Is the process still there? Reads /proc (about 10 us): for now and then, not for every step. A process that has
  * closed the stream may live or not. */

@@ -62,6 +62,7 @@ weir_status weir__definitions_pack(const weir__channel_definitions *d, weir__tex
   put_i64(out, d->size);
   put_text(out, d->time_units);
   put_text(out, d->calendar);
+  put_i64(out, d->first_step);
   put_i64(out, d->fields);
   for (int f = 0; f < d->fields; f++) put_field(out, &d->field[f]);
   put_pieces(out, d->pieces, d->piece);
@@ -248,6 +249,7 @@ weir_status weir__definitions_unpack(const char *bytes, size_t length, weir__are
   self.size = (int)value;
   WEIR_TRY(get_text(&in, "units of time", false, &self.time_units));
   WEIR_TRY(get_text(&in, "calendar", false, &self.calendar));
+  WEIR_TRY(get_int(&in, "first step", INT64_MIN, INT64_MAX, &self.first_step));
   WEIR_TRY(get_fields(&in, &self.fields, &self.field));
   WEIR_TRY(get_pieces(&in, self.fields, self.field, &self.pieces, &self.piece));
   WEIR_TRY(get_parameters(&in, &self));

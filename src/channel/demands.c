@@ -22,8 +22,7 @@ weir_status weir__terms_check(weir_status code, const weir__terms *t) {
   if (t->timeout_ns <= 0) return WEIR_FAIL(code, "a time-out of %" PRId64 " ns", t->timeout_ns);
   if (t->policy < WEIR__POLICY_BLOCK || t->policy > WEIR__POLICY_SPILL)
     return WEIR_FAIL(code, "policy %d is unknown", (int)t->policy);
-  if (t->in_place && t->policy == WEIR__POLICY_SPILL)
-    return WEIR_FAIL(code, "what is seen in place is not spilled");
+  if (t->in_place && t->policy == WEIR__POLICY_SPILL) return WEIR_FAIL(code, "what is seen in place is not spilled");
   if (t->fallback < WEIR__FALLBACK_STOP || t->fallback > WEIR__FALLBACK_DROP)
     return WEIR_FAIL(code, "fallback %d is unknown", (int)t->fallback);
   if (!memchr(t->spill_directory, 0, sizeof t->spill_directory) ||

@@ -34,7 +34,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VALUE = 1, NONE = 2, READING = 4, TAG_SHIFT = 3, TRIES = 16 };
+enum { VALUE = 1, NONE = 2, READING = 4, TAG_SHIFT = 3, TRIES = 16, BEYOND_LAG = WEIR__FEEDBACK_BEYOND_LAG };
 static const int64_t  LOOK_NS          = 100000000;
 static const uint64_t SEQUENCE_AT_MOST = UINT64_MAX >> (TAG_SHIFT + 1);
 
@@ -168,6 +168,52 @@ weir_status weir__channel_feedback_write(weir__channel *self, int piece, uint64_
   atomic_store_explicit(&buffer->tag, tag_of(sequence, view->missing ? NONE : VALUE), memory_order_release);
   /* with steering the horizon follows, which wakes: before, a process that waits for it would wake in vain */
   if (!self->terms.steering) weir__turn_wake(&self->control->horizon_turn);
+  return WEIR_OK;
+}
+
+/* ---- the worker's side: what another simulation has to get again ---- */
+
+/* Of each piece and each of the steps ahead: what there is (VALUE, NONE or 0), then room for the elements. */
+size_t weir__channel_feedback_bytes(const weir__channel *self) {
+  size_t bytes = 0;
+  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
+    const weir__layout_feedback *back = &self->layout.feedback[k];
+    if (back->given) bytes += (size_t)(back->depth - BEYOND_LAG) * (sizeof(uint64_t) + back->bytes);
+  }
+  return bytes;
+}
+
+void weir__channel_feedback_keep(const weir__channel *self, uint64_t sequence, char *bytes) {
+  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
+    const weir__layout_feedback *back = &self->layout.feedback[k];
+    for (int ahead = 0; back->given && ahead < back->depth - BEYOND_LAG; ahead++) {
+      uint64_t is = 0;
+      for (int b = 0; self->data && b < back->depth && !is; b++) {
+        weir__feedback_buffer *buffer = buffer_at(self->data, back, (uint64_t)b);
+        uint64_t               tag    = atomic_load_explicit(&buffer->tag, memory_order_acquire);
+        if (tag_order(tag) == sequence + (uint64_t)ahead + 1) is = tag & (VALUE | NONE);
+        if (is == VALUE && back->bytes) memcpy(bytes + sizeof is, weir__at(buffer, sizeof *buffer), back->bytes);
+      }
+      memcpy(bytes, &is, sizeof is);
+      bytes += sizeof is + back->bytes;
+    }
+  }
+}
+
+weir_status weir__channel_feedback_repeat(weir__channel *self, const char *bytes) {
+  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
+    const weir__layout_feedback  *back = &self->layout.feedback[k];
+    const weir__channel_piece_of *of   = &self->definitions.feedback_piece[k];
+    for (int ahead = 0; back->given && ahead < back->depth - BEYOND_LAG; ahead++) {
+      uint64_t  is;
+      weir_view view = weir__view_dense((char *)(uintptr_t)bytes + sizeof is,
+                                        &self->definitions.feedback[of->field].type, &of->region);
+      memcpy(&is, bytes, sizeof is);
+      view.missing = is == NONE;
+      if (is) WEIR_TRY(weir__channel_feedback_write(self, k, (uint64_t)ahead, &view));
+      bytes += sizeof is + back->bytes;
+    }
+  }
   return WEIR_OK;
 }
 
@@ -368,10 +414,11 @@ static weir_status await_field(weir__back *back, int piece, uint64_t sequence, c
 weir_status weir__back_read(weir__back *back, int piece, uint64_t sequence, const weir_view *to, int64_t *blocked_ns) {
   const weir__channel_feedback *terms = &back->feedback[back->definitions->feedback_piece[piece].field];
   bool                          found;
-  if (!back->layout->feedback[piece].given || sequence < (uint64_t)terms->lag) return WEIR_END;
+  if (!back->layout->feedback[piece].given) return WEIR_END;
   bool decided = below_horizon(back, sequence); /* before the look at the buffers, which it promises something of */
   weir_status status = copy_newest(back, piece, sequence, true, to, &found);
-  if (found || decided) return status;
+  /* nothing can come for the first steps but what was computed for them before this simulation was started again */
+  if (found || decided || sequence < (uint64_t)terms->lag) return status;
   switch (terms->when_late) {
   case WEIR__LATE_HOLD: return copy_newest(back, piece, sequence, false, to, &found);
   case WEIR__LATE_ZERO: fill_zeros(to); return WEIR_OK;

@@ -48,7 +48,7 @@ static bool place_feedback(const weir__channel_definitions *definitions, const w
   size_t                        all;
   *back = (weir__layout_feedback){.given = feedback[piece->field].given, .at = *total};
   if (!back->given) return true;
-  back->depth  = (int)feedback[piece->field].lag + 2;
+  back->depth  = (int)feedback[piece->field].lag + WEIR__FEEDBACK_BEYOND_LAG;
   back->stride = sizeof(weir__feedback_buffer);
   return region_bytes(&piece->region, type->dtype, &back->bytes) && advance(&back->stride, back->bytes) &&
          !__builtin_mul_overflow(back->stride, (size_t)back->depth, &all) && advance(total, all);

@@ -14,7 +14,7 @@ static const uint64_t MORE_MOST = UINT64_C(1) << 48;
 /* An entry as it was at one moment. */
 typedef struct entry_copy {
   uint64_t sequence, fired, more;
-  int64_t  step, last_step, blocked_ns;
+  int64_t  step, last_step, saved, blocked_ns;
   double   time;
   int32_t  place;
   uint32_t flags;
@@ -153,6 +153,7 @@ static void fill_record(const weir__channel *self, const entry_copy *copy, const
                                           .why        = held->why,
                                           .more       = copy->sequence + copy->more - self->next,
                                           .last_step  = copy->last_step,
+                                          .saved      = copy->saved,
                                           .blocked_ns = copy->blocked_ns};
 }
 
@@ -172,6 +173,11 @@ static weir__channel_event read_entry(weir__channel *self, bool last, weir__chan
   if (step && copy.sequence >= self->next) event = take(self, entry, &copy, &fresh);
   if (!step && !read_size(entry, &copy)) return WEIR__CHANNEL_NOTHING;
   if (event != WEIR__CHANNEL_STEP) return event;
+  copy.saved = atomic_load_explicit(&entry->saved, memory_order_relaxed);
+  if (copy.saved >= copy.last_step) {
+    if (step) return broken(self, "a saved step is out of range");
+    copy.saved = WEIR__CHANNEL_UNSAVED; /* it belongs to what the tombstone grows by next */
+  }
   if (copy.more > MORE_MOST || copy.last_step < copy.step) return broken(self, "a tombstone is out of range");
   if (copy.more + 1 < self->seen) return broken(self, "a tombstone has shrunk");
   if (self->seen) memcpy(fresh.why, held->why, sizeof fresh.why); /* as it was told */

@@ -223,8 +223,10 @@ weir_status weir__ring_claim(weir__ring *ring, uint64_t sequence, int *place, in
 
 /* The log ends with a tombstone: it becomes larger by one. A log that is full always does. */
 static void grow_last(weir__ring *ring, const weir__entry *entry) {
-  weir__entry *last = weir__log_entry(ring->data, ring->layout, ring->published - 1);
-  uint64_t     more = atomic_load_explicit(&last->more, memory_order_relaxed) + 1;
+  weir__entry *last  = weir__log_entry(ring->data, ring->layout, ring->published - 1);
+  uint64_t     more  = atomic_load_explicit(&last->more, memory_order_relaxed) + 1;
+  int64_t      saved = atomic_load_explicit(&entry->saved, memory_order_relaxed);
+  if (saved != WEIR__CHANNEL_UNSAVED) atomic_store_explicit(&last->saved, saved, memory_order_relaxed);
   atomic_store_explicit(&last->last_step[more & 1], entry->step, memory_order_release);
   atomic_store_explicit(&last->more, more, memory_order_seq_cst); /* as `published` below */
 }
@@ -249,6 +251,7 @@ void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {
     atomic_store_explicit(&to->state, WEIR__ENTRY_READY, memory_order_relaxed);
     atomic_store_explicit(&to->more, 0, memory_order_relaxed);
     atomic_store_explicit(&to->last_step[0], entry->step, memory_order_relaxed);
+    atomic_store_explicit(&to->saved, atomic_load_explicit(&entry->saved, memory_order_relaxed), memory_order_relaxed);
     ring->published++;
     ring->buried = tombstone;
     if (!tombstone) ring->last[entry->place] = ring->published;

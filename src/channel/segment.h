@@ -26,7 +26,7 @@
 #define WEIR__DATA_MAGIC    UINT64_C(0x3141544144524957) /* "WIRDATA1" */
 #define WEIR__DOOR_MAGIC    UINT64_C(0x31524f4f44524957) /* "WIRDOOR1" */
 
-enum { WEIR__LINE = 64, WEIR__PAGE = 4096, WEIR__MESSAGE_MAX = 512, WEIR__WHY_MAX = 168, WEIR__CHANGES_MAX = 1024 };
+enum { WEIR__LINE = 64, WEIR__PAGE = 4096, WEIR__MESSAGE_MAX = 512, WEIR__WHY_MAX = 160, WEIR__CHANGES_MAX = 1024 };
 
 /* ---- the answer of a worker ---- */
 
@@ -113,6 +113,7 @@ typedef struct weir__control {
   _Atomic uint64_t steps;                          /* sequence numbers given so far */
   _Atomic uint64_t dropped, spilled, bytes;
   _Atomic int64_t  blocked_ns, copying_ns;
+  _Atomic int64_t  saved; /* the newest step from after which the simulation can go on; WEIR__CHANNEL_UNSAVED: none */
   /* ... and by the worker */
   _Alignas(WEIR__LINE) _Atomic uint64_t released; /* entries of the log that the process may use again */
   _Atomic uint64_t acknowledged;                  /* sequence numbers below it are */
@@ -170,6 +171,7 @@ typedef struct weir__entry {
    * of them in element more % 2, so that a reader sees both as they belong together, or that they changed. */
   _Atomic uint64_t more;
   _Atomic int64_t  last_step[2];
+  _Atomic int64_t  saved; /* see weir__channel_record */
   char             why[WEIR__WHY_MAX];
 } weir__entry;
 
@@ -212,6 +214,7 @@ typedef struct weir__layout_piece {
   size_t                    at, bytes; /* from the start of the slot, or of the segment when static */
 } weir__layout_piece;
 
+enum { WEIR__FEEDBACK_BEYOND_LAG = 2 }; /* buffers of a piece, above its lag */
 typedef struct weir__layout_feedback {
   bool   given;
   int    depth;             /* buffers */

@@ -221,6 +221,14 @@ out:
   return status;
 }
 
+bool weir__channel_fresh(const weir__channel *channel) {
+  return weir__answer_state(atomic_load_explicit(&channel->control->answer, memory_order_acquire)) == WEIR__ANSWER_NONE;
+}
+
+int64_t weir__channel_saved(const weir__channel *channel) {
+  return atomic_load_explicit(&channel->control->saved, memory_order_acquire);
+}
+
 bool weir__channel_taken_over(const weir__channel *channel) { return channel->taken_over; }
 
 weir_status weir__channel_refuse(weir__channel *self, const char *message) {

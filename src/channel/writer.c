@@ -35,6 +35,7 @@ struct weir__writer {
   int                              place;  /* of the step, once claimed */
   void                            *memory; /* there; NULL: the step is left out */
   int64_t                          step, blocked_ns;
+  int64_t                          saved; /* still to be told; WEIR__CHANNEL_UNSAVED: nothing */
   double                           time, previous;
   uint64_t                         fired;
 };
@@ -71,6 +72,7 @@ static weir_status make_control(weir__writer *self, const weir__text *packed) {
   control->definitions_at    = blob;
   control->definitions_bytes = packed->length;
   control->data_fd = control->spill_fd = -1;
+  atomic_store_explicit(&control->saved, WEIR__CHANNEL_UNSAVED, memory_order_relaxed);
   memcpy(weir__at(control, blob), packed->data, packed->length);
   return WEIR_OK;
 }
@@ -86,6 +88,7 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
   self->definitions = definitions;
   self->control_fd = self->data_fd = self->spill.fd = -1;
   self->previous                                    = NAN;
+  self->saved                                       = WEIR__CHANNEL_UNSAVED;
   weir__channel_host(host);
   snprintf(self->note, sizeof self->note, "%s.%s.%d", host, definitions->stream, definitions->rank);
   WEIR_TRY_GOTO(out, weir__alloc_string(run_dir, &self->run_dir));
@@ -399,10 +402,12 @@ weir_status weir__writer_end(weir__writer *self, const char *why) {
                         .time       = self->time,
                         .fired      = self->fired,
                         .blocked_ns = self->blocked_ns,
-                        .place      = WEIR__PLACE_NONE};
+                        .place      = WEIR__PLACE_NONE,
+                        .saved      = self->saved < self->step ? self->saved : WEIR__CHANNEL_UNSAVED};
   weir_status status = seal_step(self, &entry, why);
   if (status && !(entry.flags & WEIR__ENTRY_TOMBSTONE)) return status; /* no analysis any more */
   weir__ring_publish(&self->ring, &entry);
+  if (self->saved < self->step) self->saved = WEIR__CHANNEL_UNSAVED;
   uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_seq_cst);
   if (weir__answer_epoch(answer) != self->epoch && weir__answer_state(answer) == WEIR__ANSWER_READY && open_door(self))
     weir__door_close(&self->door); /* what that worker says is damaged: it finds its steps without being rung */
@@ -410,6 +415,11 @@ weir_status weir__writer_end(weir__writer *self, const char *why) {
   self->sequence++;
   self->active = false;
   return status;
+}
+
+void weir__writer_saved(weir__writer *self, int64_t step) {
+  self->saved = step;
+  atomic_store_explicit(&self->control->saved, step, memory_order_release);
 }
 
 /* ---- the way back ---- */

@@ -15,8 +15,8 @@ weir_status weir__writer_create(const char *run_dir, const weir__channel_definit
 weir_status weir__writer_await(weir__writer *writer, int64_t timeout_ns);
 
 /* Begin a step: `*active` says whether it will be published. When the terms say steering, a step that will be waits
- * until all is decided for it. WEIR_ERR_GONE: the worker has left; WEIR_ERR_TIMEOUT: it did not decide; WEIR_ERR_INPUT:
- * what it decided is damaged. */
+ * until all is decided for it. WEIR_END, here and below: the analysis is complete; WEIR_ERR_GONE: the worker has left;
+ * WEIR_ERR_TIMEOUT: it did not decide; WEIR_ERR_INPUT: what it decided is damaged. */
 weir_status weir__writer_begin(weir__writer *writer, int64_t step, double time, bool *active);
 /* Which region of the piece is wanted in this step? Static pieces: at all. NULL: none. Valid until the next begin. */
 const weir_region *weir__writer_wanted(weir__writer *writer, int piece);
@@ -25,13 +25,16 @@ const weir_region *weir__writer_wanted(weir__writer *writer, int piece);
  * WEIR_ERR_TIMEOUT, WEIR_ERR_GONE: there is none any more. Static pieces never wait. */
 weir_status weir__writer_view(weir__writer *writer, int piece, weir_view *view);
 /* Do the terms say in_place? Then the address of a piece that is not static, whole and dense, is given instead. */
-bool weir__writer_in_place(const weir__writer *writer);
+bool        weir__writer_in_place(const weir__writer *writer);
 weir_status weir__writer_refer(weir__writer *writer, int piece, const void *data);
 /* The region has been written (or would have been); `copying_ns` and its bytes go into the figures. */
 void weir__writer_present(weir__writer *writer, int piece, int64_t copying_ns);
 /* Publish the step. WEIR_ERR_STATE: as a tombstone, a wanted piece is missing: `why`, or if that is NULL, that.
  * WEIR_ERR_IO: as a tombstone, it could not be spilled. A step left out by policy is WEIR_OK. */
 weir_status weir__writer_end(weir__writer *writer, const char *why);
+
+/* The simulation has written a file from which it can go on after `step`: told with the next step that is published. */
+void weir__writer_saved(weir__writer *writer, int64_t step);
 
 /* The value of a parameter: that of the definitions, or what the last step that was to be published began with. */
 double weir__writer_parameter(const weir__writer *writer, int index);

@@ -326,6 +326,7 @@ void weir__intake_close(weir__intake **intake) {
   weir__free(in->record);
   weir__free(in->lost_step);
   weir__free(in->read);
+  weir__free(in->back);
   weir__free(in->run_directory);
   weir__free(in->stream);
   weir__free(in);

@@ -25,11 +25,12 @@ struct weir__intake {
   bool                      placed;              /* `next` is known */
   uint64_t                  next;                /* sequence number */
   bool                      rewound;             /* an earlier worker of this process read them */
-  int64_t                   skip;                /* steps up to this number are passed over */
+  int64_t                   skip, ahead;         /* steps up to this number are passed over: see weir__intake_skip */
   int64_t                   dropped;             /* steps that not all processes could publish */
   int64_t                   left_out, spilled;   /* of these, by policy; steps that went through the spill file */
   weir__lost               *lost_step;           /* owned: which were dropped */
   size_t                    losts, lost_capacity;
+  char                     *back; /* owned: fields still to be given to a simulation that was started again */
   int64_t                   checked_ns;
   weir__channel_node        node; /* where the process of channel 0 stands on this node */
 };

@@ -141,6 +141,65 @@ void weir__intake_horizon(weir__intake *in, uint64_t before) {
   for (int i = 0; i < in->channels; i++) weir__channel_horizon(in->channel[i], before);
 }
 
+/* ---- what goes back, again ---- */
+
+static weir_status map_all(weir__intake *in) {
+  for (int i = 0; i < in->channels; i++) {
+    weir_status status = weir__channel_map(in->channel[i]);
+    if (status == WEIR_END && weir__channel_alive(in->channel[i])) return WEIR_ERR_TIMEOUT;
+    if (status == WEIR_END || status == WEIR_ERR_GONE) {
+      in->lost = true;
+      return WEIR_END;
+    }
+    if (status < 0) return status;
+  }
+  in->mapped = true;
+  return WEIR_OK;
+}
+
+size_t weir__intake_back_bytes(const weir__intake *in) {
+  size_t bytes = 0;
+  for (int i = 0; in && i < in->channels; i++) bytes += weir__channel_feedback_bytes(in->channel[i]);
+  return bytes;
+}
+
+void weir__intake_back_save(const weir__intake *in, uint64_t sequence, char *bytes) {
+  for (int i = 0; in && i < in->channels; i++) {
+    weir__channel_feedback_keep(in->channel[i], sequence, bytes);
+    bytes += weir__channel_feedback_bytes(in->channel[i]);
+  }
+}
+
+weir_status weir__intake_back_load(weir__intake *in, const char *bytes, size_t size) {
+  if (size != weir__intake_back_bytes(in))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "the simulation asks for other fields than before, or lies otherwise over its "
+                                     "processes: it cannot get again what was computed for it");
+  if (!size) return WEIR_OK;
+  WEIR_TRY(weir__alloc_zeroed(size, 0, &in->back));
+  memcpy(in->back, bytes, size);
+  return WEIR_OK;
+}
+
+weir_status weir__intake_back_give(weir__intake *in) {
+  enum { LOOK_MS = 10 };
+  const char *bytes  = in->back;
+  weir_status status = WEIR_OK;
+  uint32_t    seen   = 0;
+  while (in->back && !in->mapped && !in->ended) {
+    status = map_all(in);
+    if (status == WEIR_ERR_TIMEOUT) weir__doorbell_wait(in->doorbell, &seen, LOOK_MS * 1000000);
+    else if (status < 0) return status;
+    in->ended = status == WEIR_END;
+  }
+  for (int i = 0; i < in->channels && in->mapped && in->back; i++) {
+    WEIR_TRY(weir__channel_feedback_repeat(in->channel[i], bytes));
+    bytes += weir__channel_feedback_bytes(in->channel[i]);
+  }
+  weir__free(in->back);
+  in->back = NULL;
+  return WEIR_OK;
+}
+
 /* ---- demands ---- */
 
 weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
@@ -196,20 +255,6 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
 
 /* ---- steps ---- */
 
-static weir_status map_all(weir__intake *in) {
-  for (int i = 0; i < in->channels; i++) {
-    weir_status status = weir__channel_map(in->channel[i]);
-    if (status == WEIR_END && weir__channel_alive(in->channel[i])) return WEIR_ERR_TIMEOUT;
-    if (status == WEIR_END || status == WEIR_ERR_GONE) {
-      in->lost = true;
-      return WEIR_END;
-    }
-    if (status < 0) return status;
-  }
-  in->mapped = true;
-  return WEIR_OK;
-}
-
 /* Has a process that we wait for died? Asked rarely: it reads /proc. */
 static bool has_died(weir__intake *in) {
   int64_t now = weir__clock_ns();
@@ -227,10 +272,12 @@ static weir__channel_event read_next(weir__intake *in, int i) {
   for (;;) {
     weir__channel_event event = weir__channel_next(in->channel[i], &in->record[i]);
     if (event != WEIR__CHANNEL_STEP || last_number(&in->record[i]) > in->skip) return event;
+    uint64_t end = in->record[i].sequence + in->record[i].more + 1;
     weir__channel_done(in->channel[i], in->record[i].sequence);
-    weir__channel_acknowledge(in->channel[i], in->record[i].sequence + in->record[i].more + 1);
+    weir__channel_acknowledge(in->channel[i], end);
+    weir__channel_horizon(in->channel[i], end + (uint64_t)in->ahead);
     if (!in->hosted) continue; /* elsewhere all channels are passed over before a step has its place */
-    in->next   = in->record[i].sequence + in->record[i].more + 1;
+    in->next   = end;
     in->placed = true;
   }
 }
@@ -261,6 +308,8 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
     if (rest < arrival->more || !i) arrival->last = last_number(r);
     if (rest < arrival->more) arrival->more = rest;
     if (gap_of(r) && (!arrival->torn || gap_of(r) < arrival->torn)) arrival->torn = gap_of(r);
+    if (r->saved != WEIR__CHANNEL_UNSAVED && (!arrival->marks || r->saved > arrival->saved)) arrival->saved = r->saved;
+    arrival->marks |= r->saved != WEIR__CHANNEL_UNSAVED;
     if (r->sequence == in->next && knows < 0) knows = i;
   }
   if (knows < 0) return WEIR_OK;
@@ -296,6 +345,16 @@ static void note_lost(weir__intake *in, const weir__arrival *arrival) {
   last  = &in->lost_step[in->losts++];
   *last = (weir__lost){.from = arrival->step, .to = to, .count = count};
   snprintf(last->why, sizeof last->why, "%s", why);
+}
+
+void weir__intake_gap(weir__intake *in, int64_t from, int64_t to, int64_t count) {
+  if (weir__grow(&in->lost_step, in->losts + 1, &in->lost_capacity, sizeof *in->lost_step) < 0) return;
+  in->lost_step[in->losts++] = (weir__lost){.from  = from,
+                                            .to    = to,
+                                            .count = count,
+                                            .why   = "the simulation went on from a later state than the workers had a "
+                                                     "checkpoint of"};
+  in->dropped += count;
 }
 
 size_t weir__intake_lost_bytes(const weir__intake *in) {
@@ -401,14 +460,32 @@ void weir__intake_acknowledge(weir__intake *in, uint64_t before) {
 
 int weir__intake_slots(const weir__intake *in) { return in->channels ? in->slots : 0; }
 
-bool weir__intake_fresh(const weir__intake *in) {
-  if (in->hosted) return !in->rewound;
-  for (int i = 0; i < in->channels && !in->rewound; i++)
-    if (!weir__channel_taken_over(in->channel[i])) return true;
-  return false;
+weir_status weir__intake_begins(weir__intake *in, weir__beginning *begins) {
+  int64_t say[2] = {0, INT64_MIN}; /* is any fresh; minus the smallest first step */
+  for (int i = 0; i < in->channels && !in->rewound; i++) {
+    int64_t first = weir__channel_definitions_of(in->channel[i])->first_step;
+    say[0] |= in->hosted || weir__channel_fresh(in->channel[i]);
+    if (-first > say[1]) say[1] = -first;
+  }
+  WEIR_TRY(weir__comm_max(in->comm, say, 2));
+  begins->fresh = say[0];
+  begins->step  = begins->fresh ? -say[1] : INT64_MIN;
+  return WEIR_OK;
 }
 
-void weir__intake_skip(weir__intake *in, int64_t step) { in->skip = step; }
+int64_t weir__intake_saved(const weir__intake *in) {
+  int64_t saved = INT64_MAX;
+  for (int i = 0; i < in->channels; i++) {
+    int64_t one = weir__channel_saved(in->channel[i]);
+    if (one < saved) saved = one;
+  }
+  return saved;
+}
+
+void weir__intake_skip(weir__intake *in, int64_t step, int64_t ahead) {
+  in->skip  = step;
+  in->ahead = ahead;
+}
 
 void weir__intake_rewind(weir__intake *in) {
   for (int i = 0; i < in->channels; i++) {

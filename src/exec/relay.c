@@ -9,8 +9,8 @@ typedef struct announcement {
   int64_t  step; /* the end: `end` set */
   double   time;
   uint64_t fired, more;
-  int64_t  last;
-  int32_t  end, torn; /* torn: a weir_gap */
+  int64_t  last, saved;
+  int32_t  end, torn, marks; /* torn: a weir_gap */
 } announcement;
 
 struct weir__relay {
@@ -45,12 +45,18 @@ out:
   return status;
 }
 
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s) {
+weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const weir__step *s) {
   struct weir__relay *r    = w->relay;
   int64_t             slot = s->ordinal % w->plan->flight;
   if (!r->followers) return WEIR_OK;
-  r->sent[slot] = (announcement){
-      .step = s->step, .time = s->time, .fired = s->fired, .more = s->more, .last = s->last, .torn = (int32_t)s->torn};
+  r->sent[slot] = (announcement){.step  = a->step,
+                                 .time  = a->time,
+                                 .fired = s->fired,
+                                 .more  = a->more,
+                                 .last  = a->last,
+                                 .saved = a->saved,
+                                 .torn  = (int32_t)a->torn,
+                                 .marks = a->marks};
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(
         w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
@@ -79,6 +85,8 @@ weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
                                .more     = r->received.more,
                                .last     = r->received.last,
                                .torn     = (weir_gap)r->received.torn,
+                               .marks    = r->received.marks,
+                               .saved    = r->received.saved,
                                .known    = true};
     return r->received.end ? WEIR_END : WEIR_OK;
   }

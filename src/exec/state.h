@@ -43,6 +43,8 @@ typedef struct weir__arrival {
   uint64_t more;  /* lost: it stands for so many further ones */
   int64_t  last;  /* then: number of the last of them */
   weir_gap torn;  /* not all processes published it: to be discarded everywhere, and why */
+  bool     marks; /* the simulation saved its state after step `saved`, before this one */
+  int64_t  saved;
   bool     known; /* number and time are */
 } weir__arrival;
 
@@ -74,6 +76,11 @@ struct weir__worker {
   weir__agreement     *ends, *wholes;    /* on the end; on each step (exec/steps.c) */
   weir__arrival        asked;            /* the step being agreed on */
   bool                 answered;         /* agreed on; its announcement is waited for */
+  weir__arrival        held;             /* a step that waits for a checkpoint ... */
+  bool                 holds;            /* ... where there is one */
+  bool                 marks;            /* a step that was lost whole had a mark: `saved` */
+  int64_t              saved;            /* of that mark; or what was agreed on at the end: see weir__keeper_last */
+  int64_t              first_step;       /* number of the one with ordinal 0 */
   int64_t              whole_rounds;     /* of `wholes` */
   struct weir__keeper *keeper;           /* of checkpoints; NULL: none are made */
   bool                 left;             /* hosted: another one could not go on, and all leave together */
@@ -121,7 +128,7 @@ weir_status weir__relay_create(weir__worker *w); /* collective */
 void        weir__relay_destroy(weir__worker *w);
 int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
 bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
-weir_status weir__relay_announce(weir__worker *w, const weir__step *s);
+weir_status weir__relay_announce(weir__worker *w, const weir__arrival *arrival, const weir__step *s);
 weir_status weir__relay_announce_end(weir__worker *w);
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);
 void        weir__relay_completed(weir__worker *w, int request);
@@ -161,14 +168,23 @@ bool weir__intake_lost(const weir__intake *intake); /* it ended because a proces
 void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);
 void weir__intake_done(weir__intake *intake, uint64_t sequence);      /* its data are not looked at any more */
 void weir__intake_acknowledge(weir__intake *intake, uint64_t before); /* all steps before: their places are free */
-/* Steps up to number `step` are in a checkpoint: they are passed over. Before the first step. */
-void weir__intake_skip(weir__intake *intake, int64_t step);
+/* Steps up to number `step` are in a checkpoint: they are passed over, and nothing is decided for so many steps after
+ * each of them. Before the first step. */
+void weir__intake_skip(weir__intake *intake, int64_t step, int64_t ahead);
 /* What a checkpoint keeps of steps that were lost; NULL: nothing. */
 size_t      weir__intake_lost_bytes(const weir__intake *intake);
 void        weir__intake_lost_save(const weir__intake *intake, char *bytes);
 weir_status weir__intake_lost_load(weir__intake *intake, const char *bytes, size_t size);
-/* Have processes here published nothing to a worker of this run before? */
-bool weir__intake_fresh(const weir__intake *intake);
+/* The simulation went on from a later state than this worker: so many steps were not seen. */
+void weir__intake_gap(weir__intake *intake, int64_t from, int64_t to, int64_t count);
+/* The newest state that all processes here have saved; INT64_MAX: there are none; INT64_MIN: not all have. */
+int64_t weir__intake_saved(const weir__intake *intake);
+/* What a checkpoint keeps of fields on their way back, for the steps from `sequence` on; NULL: nothing. Loaded into a
+ * simulation that was started again: given to it by `give`, which waits until it can take them. */
+size_t      weir__intake_back_bytes(const weir__intake *intake);
+void        weir__intake_back_save(const weir__intake *intake, uint64_t sequence, char *bytes);
+weir_status weir__intake_back_load(weir__intake *intake, const char *bytes, size_t size);
+weir_status weir__intake_back_give(weir__intake *intake);
 /* What goes back: the regions that the processes here ask for; terms of the graph's feedback and decisions are posted
  * with the demands. WEIR_ERR_INPUT: a process asks for a field of other type or shape than the recipe computes. */
 weir_status weir__intake_feedbacks(weir__intake *intake, const weir__graph *graph, const weir__local_feedback **list,

@@ -84,6 +84,10 @@ void weir__worker_steer_begin(weir__worker *w) {
   if (w->intake) weir__intake_horizon(w->intake, w->retired_sequence + (uint64_t)self->delay);
 }
 
+uint64_t weir__worker_steer_changes(const weir__worker *w) { return w->steer ? w->steer->number : 0; }
+
+int64_t weir__worker_steer_ahead(const weir__worker *w) { return w->steer ? w->steer->delay : 0; }
+
 /* ---- checkpoints ---- */
 
 size_t weir__worker_steer_bytes(const weir__worker *w) {
@@ -112,11 +116,11 @@ const double *weir__worker_decisions(const weir__worker *w, int64_t ordinal) {
   return ordinal < 0 ? w->steer->start : row_of(w->steer, ordinal);
 }
 
-static void post(weir__worker *w, const weir__step *s, weir__channel_change_kind kind, int index, const double *value,
+/* For the step of this sequence number. */
+static void post(weir__worker *w, uint64_t sequence, weir__channel_change_kind kind, int index, const double *value,
                  int values) {
   weir__steer         *self   = w->steer;
-  weir__channel_change change = {
-      .number = self->number++, .sequence = s->sequence + (uint64_t)decisions(w)->delay, .kind = kind, .index = index};
+  weir__channel_change change = {.number = self->number++, .sequence = sequence, .kind = kind, .index = index};
   memcpy(change.value, value, (size_t)values * sizeof *value);
   if (w->intake) keep_failure(self, weir__intake_change(w->intake, &change));
 }
@@ -124,15 +128,30 @@ static void post(weir__worker *w, const weir__step *s, weir__channel_change_kind
 /* Bytes, not values: NaN must not differ from itself. */
 static bool same(const double *a, const double *b, int n) { return !memcmp(a, b, (size_t)n * sizeof *a); }
 
-static void post_changes(weir__worker *w, const weir__step *s, const double *now, const double *before) {
+static void post_changes(weir__worker *w, uint64_t sequence, const double *now, const double *before) {
   const weir__decisions *d = decisions(w);
   for (int i = 0; i < d->parameters; i++)
     if (d->parameter[i] >= 0 && !same(now + i, before + i, 1))
-      post(w, s, WEIR__CHANGE_PARAMETER, d->parameter[i], now + i, 1);
+      post(w, sequence, WEIR__CHANGE_PARAMETER, d->parameter[i], now + i, 1);
   for (int i = 0; i < d->triggers; i++) {
     int at = d->parameters + 3 * i;
-    if (!same(now + at, before + at, 3)) post(w, s, WEIR__CHANGE_TRIGGER, d->trigger[i], now + at, 3);
+    if (!same(now + at, before + at, 3)) post(w, sequence, WEIR__CHANGE_TRIGGER, d->trigger[i], now + at, 3);
   }
+}
+
+/* It begins as a first one does: with the values it declares. */
+weir_status weir__worker_steer_repeat(weir__worker *w) {
+  weir__steer *self = w->steer;
+  if (!self || !self->count) return WEIR_OK;
+  int64_t       delay  = decisions(w)->delay;
+  const double *before = self->start;
+  for (int64_t n = 0; n < delay; n++) {
+    const double *now = weir__worker_decisions(w, w->begun + n - delay);
+    post_changes(w, (uint64_t)n, now, before);
+    before = now;
+  }
+  weir_status status = (weir_status)atomic_load(&self->status);
+  return status < 0 ? WEIR_FAIL(status, "%s", self->message) : WEIR_OK;
 }
 
 void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, int count) {
@@ -141,7 +160,7 @@ void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, 
     const double *before = weir__worker_decisions(w, s->ordinal - 1);
     double       *now    = row_of(self, s->ordinal);
     memcpy(now, vector ? vector : before, (size_t)self->count * sizeof *now); /* missing: nothing was decided */
-    post_changes(w, s, now, before);
+    post_changes(w, s->sequence + (uint64_t)decisions(w)->delay, now, before);
     int64_t notice = decisions(w)->delay > w->plan->flight ? decisions(w)->delay : w->plan->flight;
     if (count && now[count - 1] != 0 && atomic_load(&self->stop_at) < 0)
       atomic_store(&self->stop_at, s->ordinal + notice);

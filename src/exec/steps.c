@@ -14,14 +14,14 @@
 #include <string.h>
 
 /* Values of the agreement on ends: the ordinal at which this worker stopped; the others are the largest, negated. */
-enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_VALUES };
+enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_SAVED, END_VALUES };
 /* And on whole steps. */
-enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_LAST, WHOLE_STEP, WHOLE_TIME, WHOLE_FIRED, WHOLE_VALUES };
+enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_LAST, WHOLE_STEP, WHOLE_TIME, WHOLE_FIRED, WHOLE_SAVED, WHOLE_VALUES };
 /* Of WHOLE_WHOLE: these, and why a step is torn. The least one is that of the step. */
 enum { ENDED = -1, WHOLE = WEIR_GAP_NOT_PUBLISHED + 1 };
 /* What agrees to anything. */
 #define WHATEVER                                                                                                       \
-  { WHOLE, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX }
+  { WHOLE, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX }
 
 weir_status weir__steps_create(weir__worker *w) {
   WEIR_TRY(weir__agreement_create(w->comm, END_VALUES, &w->ends));
@@ -76,6 +76,7 @@ static weir_status ask_all(weir__worker *w) {
     say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? (int64_t)w->asked.torn : WHOLE;
     say[WHOLE_MORE]  = (int64_t)w->asked.more;
     say[WHOLE_LAST]  = w->asked.last; /* numbers grow: the last of the fewest */
+    say[WHOLE_SAVED] = w->asked.marks ? -w->asked.saved : INT64_MAX;
     if (w->asked.known) {
       say[WHOLE_STEP]  = w->asked.step;
       say[WHOLE_TIME]  = ordered(w->asked.time);
@@ -115,8 +116,12 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
     w->asked.fired = (uint64_t)say[WHOLE_FIRED];
   }
   weir__intake_settle(w->intake, &w->asked);
+  if (say[WHOLE_SAVED] != INT64_MAX) w->marks = true, w->saved = -say[WHOLE_SAVED];
   if (!known) return WEIR_ERR_TIMEOUT; /* in the middle of a long time for which nobody kept the steps apart */
-  *arrival = w->asked;
+  *arrival       = w->asked;
+  arrival->marks = w->marks;
+  arrival->saved = w->saved;
+  w->marks       = false;
   return WEIR_OK;
 }
 
@@ -164,6 +169,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   s->arrived_ns = weir__clock_ns();
   w->last_time  = arrival->time;
   w->last_step  = arrival->step;
+  if (!w->begun) w->first_step = arrival->step;
   for (uint32_t r = 1; r < WEIR__TURNS; r++) s->turn[r] = (uint32_t)(s->ordinal % r);
   for (int i = 0; i < w->graph->nodes; i++) {
     const weir__node *node = &w->graph->node[i];
@@ -175,7 +181,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   w->begun++;
   if (arrival->torn) weir__keeper_pass(w);
   if (w->requests) WEIR_TRY(post_receives(w, s));
-  WEIR_TRY(weir__relay_announce(w, s));
+  WEIR_TRY(weir__relay_announce(w, arrival, s));
   weir__worker_fire(w, s, w->plan->tasks,
                     w->options.threads); /* the emitter after the tasks: the beginning of a step */
   w->stats.tasks += w->plan->tasks;
@@ -192,6 +198,7 @@ static weir_status stop(weir__worker *w) {
   say[END_AGAIN]  = -(int64_t)w->torn;
   say[END_KEPT]   = -weir__keeper_rounds(w);
   say[END_WHOLES] = -w->whole_rounds;
+  say[END_SAVED]  = w->intake ? weir__intake_saved(w->intake) : INT64_MIN;
   WEIR_TRY(weir__relay_announce_end(w));
   return weir__agreement_start(w->ends, say);
 }
@@ -218,7 +225,10 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
     weir__arrival arrival = {0};
     weir_status   status;
     if (w->limit >= 0 && w->begun >= w->limit && !agrees) return stop(w);
-    status = agrees ? agreed_arrival(w, &arrival) : next_arrival(w, &arrival);
+    if (w->holds) {
+      arrival = w->held;
+      status  = WEIR_OK;
+    } else status = agrees ? agreed_arrival(w, &arrival) : next_arrival(w, &arrival);
     if (status == WEIR_ERR_TIMEOUT) return WEIR_OK;
     if (status < 0) return status;
     *some = true;
@@ -231,7 +241,10 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
       WEIR_TRY(tell_end(w, w->begun));
       return stop(w);
     }
-    WEIR_TRY(begin(w, &arrival));
+    bool waits = arrival.marks && weir__keeper_mark(w, arrival.saved);
+    w->held    = arrival;
+    w->holds   = waits;
+    if (!waits) WEIR_TRY(begin(w, &arrival));
   }
   return WEIR_OK;
 }
@@ -299,6 +312,7 @@ weir_status weir__steps_end(weir__worker *w, bool *some) {
   w->end    = said[END_AT];
   w->torn   = said[END_AGAIN] < 0;
   w->ahead  = -said[END_BEGUN] > w->end;
+  w->saved  = said[END_SAVED] == INT64_MAX ? INT64_MIN : said[END_SAVED];
   return finish_rounds(w, -said[END_WHOLES], -said[END_KEPT]);
 }
 

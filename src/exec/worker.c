@@ -181,6 +181,8 @@ static weir_status hosted_turn(weir__worker *w, bool *some) {
   return w->left ? WEIR_FAIL(WEIR_ERR_GONE, "the analysis failed in another process") : WEIR_OK;
 }
 
+weir_status weir__worker_give_back(weir__worker *w) { return w->intake ? weir__intake_back_give(w->intake) : WEIR_OK; }
+
 void weir__worker_enter(weir__worker *w) { weir__worker_steer_begin(w); }
 
 bool weir__worker_left(const weir__worker *w) { return w->left; }
@@ -197,7 +199,7 @@ weir_status weir__worker_advance(weir__worker *w) {
     if (some) rounds = 0;
     else idle(w, rounds++, &seen, bell);
     if (w->ended >= 0) return WEIR_END;
-  } while (w->retired < w->begun || weir__intake_queued(w->intake));
+  } while (w->retired < w->begun || w->holds || weir__intake_queued(w->intake));
   w->stats.run_ns += weir__clock_ns() - started;
   return WEIR_OK;
 }
@@ -210,6 +212,7 @@ static weir_status run_to_end(weir__worker *w) {
   int      rounds  = 0;
   uint32_t seen    = 0;
   bool     last    = false;
+  if (!hosted) WEIR_TRY(weir__worker_give_back(w));
   weir__worker_steer_begin(w);
   for (;;) {
     bool     some = false;
@@ -218,7 +221,7 @@ static weir_status run_to_end(weir__worker *w) {
     if (w->agreed && weir__steps_again(w)) break;
     if (w->agreed && w->retired >= w->end && !last) {
       last = true;
-      if (w->retired == w->begun) WEIR_TRY(weir__keeper_last(w));
+      if (w->retired == w->begun) WEIR_TRY(weir__keeper_last(w, w->saved));
     }
     if (last && !weir__keeper_busy(w)) break;
     weir__worker_beat(w, false, NULL);

@@ -131,20 +131,38 @@ typedef struct weir__worker weir__worker;
 /* Collective. Exactly one of `source` and `intake` is given; both are borrowed. */
 weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, const weir__source *source,
                                 weir__intake *intake, const weir__worker_options *options, weir__worker **worker);
-/* Collective. The newest checkpoint of all workers in options->checkpoint_directory. WEIR_END: there is none. */
+/* What the simulation begins with. */
+typedef struct weir__beginning {
+  bool    fresh;   /* no worker has served it yet */
+  bool    steered; /* the recipe decides and computes for it */
+  int64_t step;    /* its first one, published or not; of a fresh one */
+} weir__beginning;
+/* Collective. What all processes of the intake say; `steered` is left as it is. */
+weir_status weir__intake_begins(weir__intake *intake, weir__beginning *begins);
+
+/* Collective. The newest checkpoint of all workers in options->checkpoint_directory; for a fresh simulation that is
+ * steered, the newest from before its first step. WEIR_END: there is none, and all begins anew (files of an earlier
+ * attempt are removed); WEIR_ERR_INPUT: there are only later ones. */
 typedef struct weir__resume {
-  int64_t        ordinal, step; /* of the first step to do; number of the last one done */
-  double         time;
-  const int64_t *active; /* per node: in how many steps it was active; in `bytes` */
-  int            nodes;
-  char          *bytes; /* owned, until weir__checkpoint_forget: what this worker has to restore */
+  int64_t         ordinal, step; /* of the first step to do; number of the last one done */
+  double          time;
+  const int64_t  *active; /* per node: in how many steps it was active; in `bytes` */
+  int             nodes;
+  char           *bytes; /* owned, until weir__checkpoint_forget: what this worker has to restore */
+  weir__beginning begins;
 } weir__resume;
-weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *options, weir__resume *at);
-void        weir__checkpoint_forget(weir__resume *at);
+weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *options, const weir__beginning *begins,
+                                  weir__resume *at);
+/* Not collective, without workers: after which step a simulation can go on together with the workers. False: none. */
+bool weir__checkpoint_saved(const char *directory, int64_t *saved);
+void weir__checkpoint_forget(weir__resume *at);
 /* Collective. Go on from there; before the run. WEIR_ERR_INPUT: a damaged file, or of another graph. */
 weir_status weir__worker_restore(weir__worker *worker, const weir__resume *at);
 /* Collective: ends when the stream has ended on all workers and every step is retired. */
 weir_status weir__worker_run(weir__worker *worker);
+/* Collective, once the processes wait for the first decision: fields that had been computed for steps to come when the
+ * checkpoint was made. weir__worker_run does it itself. */
+weir_status weir__worker_give_back(weir__worker *worker);
 /* A hosted worker, instead: its process calls these between its own steps, and weir__worker_run for the end. */
 void weir__worker_enter(weir__worker *worker); /* before the first step is published */
 /* Collective. Every step published here is done to its end. WEIR_END: the analysis has ended on all (weir__worker_run

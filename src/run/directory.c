@@ -1,5 +1,6 @@
 #include "run/directory.h"
 #include "channel/shared.h"
+#include "exec/worker.h"
 #include "io/file.h"
 #include "run/job.h"
 #include <errno.h>
@@ -380,6 +381,13 @@ static weir_status update_settings(const char *directory, const weir__run_settin
     status = WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path.data, strerror(errno));
   weir__text_clear(&path);
   return status;
+}
+
+bool weir__run_directory_saved(const char *path, int64_t *saved) {
+  weir__text text  = {0};
+  bool       found = weir__run_path(&text, path, "checkpoint") >= 0 && weir__checkpoint_saved(text.data, saved);
+  weir__text_clear(&text);
+  return found;
 }
 
 weir_status weir__run_directory_resume(const char *path, weir__arena *arena, weir__run_settings *settings,

@@ -31,6 +31,8 @@ weir_status weir__run_directory_make(const char *path, const weir__run_settings 
  * says in what). */
 weir_status weir__run_directory_resume(const char *path, weir__arena *arena, weir__run_settings *settings,
                                        weir__run_directory *directory);
+/* After which step can a simulation go on together with the workers of this run? False: none is known. */
+bool weir__run_directory_saved(const char *path, int64_t *saved);
 /* The simulation and the workers are to be started once more: remove what the former ones left of their meeting. */
 weir_status weir__run_directory_again(const weir__run_directory *directory);
 /* Remove what only a living run needs (channels, status ...), unlock. What is worth keeping stays; the checkpoints do

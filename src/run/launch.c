@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,6 +200,7 @@ static bool belongs_to_job(const char *variable) {
                                          "WEIR_RUN=",
                                          "WEIR_JOB=",
                                          "WEIR_RESTART=",
+                                         "WEIR_RESTART_STEP=",
                                          "WEIR_SUPERVISED=",
                                          "WEIR_PLACEMENT=",
                                          "WEIR_ENGINE=",
@@ -221,6 +223,7 @@ static weir_status add_variable(words *w, const char *format, ...) {
 static weir_status add_own(words *w, const weir__launch_run *run) {
   WEIR_TRY(add_variable(w, "WEIR_RUN=%s", run->directory));
   WEIR_TRY(add_variable(w, "WEIR_RESTART=%d", run->restart));
+  if (run->saved) WEIR_TRY(add_variable(w, "WEIR_RESTART_STEP=%" PRId64, *run->saved));
   WEIR_TRY(add_variable(w, "WEIR_PLACEMENT=%s", run->placement ? run->placement : "node"));
   WEIR_TRY(add_variable(w, "WEIR_ENGINE=%s", run->engine ? run->engine : ""));
   return add_word(w, "WEIR_SUPERVISED=1");

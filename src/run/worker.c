@@ -419,7 +419,10 @@ static void end_life(process *p) {
 
 /* From the newest checkpoint, or the beginning, to the end; or to where a step turned out not to be whole. */
 static weir_status live(process *p) {
-  weir_status status = weir__checkpoint_find(p->comm, &p->options, &p->resume);
+  bool            steered = weir__recipe_steered(p->recipe, &p->schema) || p->recipe->feedbacks;
+  weir__beginning begins  = {.steered = steered, .step = INT64_MIN};
+  if (p->intake) WEIR_TRY(weir__intake_begins(p->intake, &begins));
+  weir_status status = weir__checkpoint_find(p->comm, &p->options, &begins, &p->resume);
   if (status < 0) return status;
   p->resumed         = status == WEIR_OK;
   p->status.restored = p->resumed;
@@ -570,7 +573,8 @@ static weir_status keep(process *p, weir_status status) {
 weir_status weir__run_go_on(process *p, const char *wrong) {
   weir_status status = usable(p);
   if (status < 0) return keep(p, status);
-  return keep(p, weir__comm_agree(p->comm, wrong ? WEIR_FAIL(WEIR_ERR_GONE, "%s", wrong) : WEIR_OK));
+  status = wrong ? WEIR_FAIL(WEIR_ERR_GONE, "%s", wrong) : weir__worker_give_back(p->worker);
+  return keep(p, weir__comm_agree(p->comm, status));
 }
 
 /* One that knows of the end, or of a failure, knows for all: they learn of it at different moments, but must leave in

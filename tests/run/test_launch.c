@@ -63,10 +63,11 @@ static bool has(char *const *environment, const char *variable) {
 
 static void environment(void **state) {
   static const char *const of_jobs[] = {
-      "OMPI_COMM_WORLD_RANK", "PMIX_RANK",      "PMI_SIZE", "OMPI_MCA_ess_base_jobid", "WEIR_RUN", "WEIR_JOB",
-      "WEIR_RESTART",         "WEIR_SUPERVISED"};
-  weir__arena arena = {0};
-  char      **env;
+      "OMPI_COMM_WORLD_RANK", "PMIX_RANK",         "PMI_SIZE",       "OMPI_MCA_ess_base_jobid", "WEIR_RUN", "WEIR_JOB",
+      "WEIR_RESTART",         "WEIR_RESTART_STEP", "WEIR_SUPERVISED"};
+  const int64_t saved = 480;
+  weir__arena   arena = {0};
+  char        **env;
   (void)state;
   for (size_t i = 0; i < sizeof of_jobs / sizeof *of_jobs; i++) setenv(of_jobs[i], "7", 1);
   setenv("OMPI_MCA_btl", "self,vader", 1); /* the user's own */
@@ -80,7 +81,9 @@ static void environment(void **state) {
   assert_true(has(env, "PATH="));
   unsetenv("OMPI_MCA_btl");
   assert_int_equal(
-      weir__launch_environment(&arena, &(weir__launch_run){"/some/a.run", 12, "inline", "/lib/e.so"}, &env), WEIR_OK);
+      weir__launch_environment(&arena, &(weir__launch_run){"/some/a.run", 12, &saved, "inline", "/lib/e.so"}, &env),
+      WEIR_OK);
+  assert_true(has(env, "WEIR_RESTART_STEP=480"));
   assert_true(has(env, "WEIR_RUN=/some/a.run"));
   assert_true(has(env, "WEIR_RESTART=12"));
   assert_true(has(env, "WEIR_SUPERVISED=1"));
