@@ -476,7 +476,11 @@ weir_status weir__intake_begins(weir__intake *in, weir__beginning *begins) {
 int64_t weir__intake_saved(const weir__intake *in) {
   int64_t saved = INT64_MAX;
   for (int i = 0; i < in->channels; i++) {
-    int64_t one = weir__channel_saved(in->channel[i]);
+    int64_t             one  = weir__channel_saved(in->channel[i]); /* before what was published */
+    uint64_t            seen = in->placed ? in->next : weir__channel_first(in->channel[i]);
+    weir__channel_stats stats;
+    weir__channel_stats_get(in->channel[i], &stats);
+    if (!in->mapped || stats.published > seen) return INT64_MIN; /* steps before it were lost with the process */
     if (one < saved) saved = one;
   }
   return saved;

@@ -177,7 +177,8 @@ void        weir__intake_lost_save(const weir__intake *intake, char *bytes);
 weir_status weir__intake_lost_load(weir__intake *intake, const char *bytes, size_t size);
 /* The simulation went on from a later state than this worker: so many steps were not seen. */
 void weir__intake_gap(weir__intake *intake, int64_t from, int64_t to, int64_t count);
-/* The newest state that all processes here have saved; INT64_MAX: there are none; INT64_MIN: not all have. */
+/* The newest state that all processes here have saved, when every step they published was read; INT64_MAX: there are no
+ * processes; INT64_MIN: none. */
 int64_t weir__intake_saved(const weir__intake *intake);
 /* What a checkpoint keeps of fields on their way back, for the steps from `sequence` on; NULL: nothing. Loaded into a
  * simulation that was started again: given to it by `give`, which waits until it can take them. */

@@ -5,9 +5,11 @@
  * POINTS x POINTS cells are shared out in rows among the processes of an MPI job (or there is one). A cell is a number
  * of 64 bits that is stirred at each step together with the largest one of all processes, so that a step left out
  * anywhere changes everything after it. A step takes at least MICROSECONDS; after every INTERVAL steps the cells are
- * offered to weir, after every EVERY (0: never) kept in FILE.<step>.<rank>; with `restart` the run begins with the
- * last that all have kept; the last process does not put its rows in the step to `omit`. At the end rank 0 prints
- * steps, check sum, time, and what weir's client says of rank 0. */
+ * offered to weir, after every EVERY (0: never) kept in FILE.<step>.<rank>; with `restart` the run begins with that
+ * which weir names, else with the last that all have kept; the last process does not put its rows in the step to
+ * `omit`. What comes back from weir, a parameter `stir` and a field `push`, is stirred in as well, so that one bit of it
+ * at another step changes everything after it. At the end rank 0 prints steps, check sum, time, and what weir's client
+ * says of rank 0. */
 #include "comm/comm.h"
 #include "core/clock.h"
 #include <inttypes.h>
@@ -27,7 +29,7 @@ typedef struct simulation {
   int64_t     step; /* that was computed last */
   int64_t     omit; /* 0: none */
   uint64_t   *cell;
-  double     *value;
+  double     *value, *push;
 } simulation;
 
 static void check(weir_status status) {
@@ -99,6 +101,7 @@ static void go_back(simulation *s) {
   size_t n    = (size_t)s->rows * (size_t)s->points;
   FILE  *file = file_open(s, -1, "rb");
   file_close(file, fscanf(file, "%" SCNd64, &s->step) == 1);
+  weir_restart_step(&s->step);
   file = file_open(s, s->step, "rb");
   file_close(file, fread(s->cell, sizeof *s->cell, n, file) == n);
 }
@@ -115,14 +118,29 @@ static weir_stream *describe(const simulation *s) {
   weir_stream       *stream  = NULL;
   weir_stream_open("faults", s->rank, s->size, &(weir_stream_options){.time_units = "s"}, &stream);
   weir_field_define(stream, "u", &options);
+  weir_parameter_define(stream, "stir", 0, 0, 1);
+  weir_feedback_define(stream, "push", &options);
   return stream;
 }
 
+static uint64_t bits(double x) {
+  uint64_t b;
+  memcpy(&b, &x, sizeof b);
+  return b;
+}
+
 static void offer(const simulation *s, weir_stream *stream) {
-  weir_array array = {.data = s->value, .dtype = WEIR_F64, .rank = 2, .extent = {s->rows, s->points}};
-  int64_t    n     = (int64_t)s->rows * s->points;
-  for (int64_t i = 0; i < n; i++) s->value[i] = (double)(s->cell[i] >> 11) * 0x1p-53;
+  weir_array  array  = {.data = s->value, .dtype = WEIR_F64, .rank = 2, .extent = {s->rows, s->points}};
+  weir_target target = {.data = s->push, .dtype = WEIR_F64, .rank = 2, .extent = {s->rows, s->points}};
+  int64_t     n      = (int64_t)s->rows * s->points;
+  double      stir   = 0;
   weir_step_begin(stream, s->step, (double)s->step);
+  weir_parameter_get(stream, "stir", &stir);
+  bool pushed = weir_get(stream, "push", &target) == WEIR_OK;
+  for (int64_t i = 0; i < n; i++) {
+    s->cell[i] += bits(stir) + (pushed ? bits(s->push[i]) : 0);
+    s->value[i] = (double)(s->cell[i] >> 11) * 0x1p-53;
+  }
   if (s->step != s->omit || s->rank < s->size - 1) weir_put(stream, "u", &array);
   weir_step_end(stream);
 }
@@ -150,6 +168,7 @@ static void run(simulation *s, bool restart) {
   size_t n = (size_t)s->rows * (size_t)s->points;
   check(weir__alloc_zeroed(n * sizeof *s->cell, 0, &s->cell));
   check(weir__alloc_zeroed(n * sizeof *s->value, 0, &s->value));
+  check(weir__alloc_zeroed(n * sizeof *s->push, 0, &s->push));
   if (restart) go_back(s);
   else begin(s);
   int64_t      began = weir__clock_ns(), due = began;
@@ -157,7 +176,10 @@ static void run(simulation *s, bool restart) {
   while (s->step < s->steps) {
     advance(s);
     if (!(s->step % s->interval)) offer(s, stream);
-    if (s->every && !(s->step % s->every)) keep(s);
+    if (s->every && !(s->step % s->every)) {
+      keep(s);
+      weir_stream_checkpoint(stream, s->step);
+    }
     due += s->pause_us * 1000;
     int64_t now = weir__clock_ns(), left = due - now;
     if (left > 0) nanosleep(&(struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000}, NULL);
@@ -166,6 +188,7 @@ static void run(simulation *s, bool restart) {
   tell(s, &stream, began);
   weir__free(s->cell);
   weir__free(s->value);
+  weir__free(s->push);
 }
 
 int main(int argc, char **argv) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Kills and stops processes of runs at random, and looks whether anything was harmed or lost.
 
-    faults.py [--trials N] [--seed S] [--kinds a,b,...] [--workers 1,2,3] [--ranks 1,2] [--simulations steps,heat]
+    faults.py [--trials N] [--seed S] [--kinds a,b,...] [--workers 1,2,3] [--ranks 1,2] [--simulations steps,steered,heat]
               [--together N] [--build DIR] [--keep] [--table]
 
 A trial is one run of `weir run` in a folder of its own, with one kind of fault at a random moment. It is made from one number,
@@ -33,7 +33,7 @@ KINDS = {}
 
 def kind(*simulations, least_workers=1):
     def note(function):
-        KINDS[function.__name__] = (function, simulations or ("steps", "heat"), least_workers)
+        KINDS[function.__name__] = (function, simulations or ("steps", "steered", "heat"), least_workers)
         return function
     return note
 
@@ -121,7 +121,7 @@ def pause_worker(run, rng):
     whole(run)
 
 
-@kind("steps")
+@kind("steps", "steered")
 def kill_simulation(run, rng):
     """a process of the simulation is killed; what was published is finished; --resume with the simulation restarted"""
     run.start()
@@ -148,7 +148,7 @@ def go_back(run):
         return False
 
 
-@kind("steps")
+@kind("steps", "steered")
 def kill_simulation_and_worker(run, rng):
     """a worker and a process of the simulation are killed; --resume with the simulation restarted from its last file but
     one (steps published and not yet read die with it: the last may be newer than the checkpoint of the workers)"""
@@ -169,7 +169,7 @@ def kill_simulation_and_worker(run, rng):
     whole(run)
 
 
-@kind("steps")
+@kind("steps", "steered")
 def restart_simulation(run, rng):
     """a process of the simulation is killed; `restart:` of the recipe starts it again from its own checkpoint"""
     run.start()
@@ -203,7 +203,7 @@ def wait_left(run):
         time.sleep(0.05)
 
 
-@kind("steps")
+@kind("steps", "steered")
 def kill_supervisor(run, rng):
     """weir run itself is killed: workers and simulation end by themselves; --resume afterwards finds all complete"""
     run.start()
@@ -242,7 +242,7 @@ def kill_supervisor_and_worker(run, rng):
     whole(run)
 
 
-@kind()
+@kind("steps", "heat")  # without workers a simulation that is steered computes something else
 def exhaust_retries(run, rng):
     """workers are killed as often as they come: the simulation goes on without analysis"""
     run.start()
@@ -304,7 +304,7 @@ def one(setting, trial, rng):
     return None, run.met
 
 
-def trials(setting, numbers, kinds, workers=(1, 2, 3), ranks=(1, 2), simulations=("steps", "heat"), together=1, until=None):
+def trials(setting, numbers, kinds, workers=(1, 2, 3), ranks=(1, 2), simulations=("steps", "steered", "heat"), together=1, until=None):
     """Do the trials of these numbers, as many as there is time for (`until`: monotonic); the results."""
     def do(number):
         trial, rng = plan(number, list(kinds), workers, ranks, simulations, setting.mpi)
@@ -343,7 +343,7 @@ def main():
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--workers", default="1,2,3")
     parser.add_argument("--ranks", default="1,2")
-    parser.add_argument("--simulations", default="steps,heat")
+    parser.add_argument("--simulations", default="steps,steered,heat")
     parser.add_argument("--together", type=int, default=1, help="so many at the same time")
     parser.add_argument("--build", default=os.environ.get("WEIR_BUILD", "build"))
     parser.add_argument("--keep", action="store_true", help="the folders of all that failed")

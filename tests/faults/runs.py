@@ -14,7 +14,7 @@ import time
 STEPS, EVERY_US, POINTS = 400, 5000, 48  # of the simulation `steps`: 2 s
 KEEP = 25  # after so many steps it keeps a file to restart from
 LATE_S = int(os.environ.get("WEIR_FAULTS_LATE", "60"))  # a run that takes longer hangs
-KEPT = {"recipe.yaml", "run.json", "schema.yaml", "report.json"}  # in the run directory of a complete run
+KEPT = {"recipe.yaml", "run.json", "schema.yaml", "report.json", "decisions.log"}  # in the run directory of a complete run
 
 RECIPE = """run: faults
 stream:
@@ -26,13 +26,28 @@ fields:
   change:  %(field)s - lag(%(field)s, 3)
   level:   mean(%(field)s)
   slow:    mean(time_mean(%(field)s))
-outputs:
+%(steering)soutputs:
   - csv:  {path: level.csv, fields: [level, slow, mean(change), max(avg)]}
-  - zarr: {path: %(store)s, fields: [avg, change], every: %(every)d}
+  - zarr: {path: %(store)s, fields: [avg, change], every: %(every)d, name: fields}
 checkpoint: {%(checkpoint)s}
 recovery: {retries: %(retries)d, backoff: %(backoff)s, heartbeat: %(heartbeat)s}
 """
-DEFAULTS = {"store": "fields.zarr", "policy": "when_full: block, timeout: 2 min, slots: 8", "restart": "", "field": "u", "every": 3,
+STEERING = """  push:    running_mean(u, 4) - u
+feedback:
+  push: {lag: 2, timeout: 2 min}
+steering: {delay: 3}
+rules:
+  - when: level > 0.5              # about every other step
+    hold: 5 steps
+    set:  {stir: "0.5 * stir + level / 4"}
+  - when: level < 0.495
+    hold: 20 steps
+    extract: {fields: {every: 2}}
+  - when: level > 0.505
+    hold: 20 steps
+    extract: {fields: {every: 3}}
+"""
+DEFAULTS = {"store": "fields.zarr", "policy": "when_full: block, timeout: 2 min, slots: 8", "restart": "", "field": "u", "steering": "", "every": 3,
             "checkpoint": "every: 0.3 s", "retries": 9, "backoff": "0.2", "heartbeat": "2 s"}
 
 
@@ -139,7 +154,7 @@ class Setting:
 def outputs(folder):
     """A hash of each file of the outputs."""
     files = {}
-    for top in ("level.csv", "fields.zarr"):
+    for top in ("level.csv", "fields.zarr", "faults.run/decisions.log"):
         path = os.path.join(folder, top)
         names = [path] if os.path.isfile(path) else [os.path.join(d, f) for d, _, fs in os.walk(path) for f in fs]
         for name in names:
@@ -158,7 +173,8 @@ class Run:
         self.directory = os.path.join(os.path.realpath(setting.folder), name, "faults.run")
         shutil.rmtree(self.folder, ignore_errors=True)
         os.mkdir(self.folder)
-        values = {**DEFAULTS, "field": "u" if simulation == "steps" else "temperature", **values}
+        values = {**DEFAULTS, "field": "temperature" if simulation == "heat" else "u",
+                  "steering": STEERING if simulation == "steered" else "", **values}
         with open(os.path.join(self.folder, "r.yaml"), "w", encoding="utf-8") as file:
             file.write(self.recipe % values)
         self.process, self.began, self.parts, self.met = None, 0.0, 0, False
@@ -226,7 +242,7 @@ class Run:
 
     def until(self, fraction):
         """Wait until so much of the run is done (below 0: so many seconds after the start). False: it ended before."""
-        total = STEPS if self.simulation == "steps" else 750
+        total = 750 if self.simulation == "heat" else STEPS
         due = self.began - fraction
         while self.process.poll() is None:
             if (time.monotonic() >= due) if fraction < 0 else self.step() >= fraction * total:
