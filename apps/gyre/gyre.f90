@@ -25,25 +25,26 @@ program gyre
   type(state) :: s
   type(diagnostics) :: d
   type(output) :: analysis
-  integer :: first, step
-  real(dp) :: mean_eta0
+  integer :: first, last, step
+  real(dp) :: mean_eta0, wind
   character(len=512) :: error
 
   call MPI_Init()
   call start()
-  do step = first + 1, first + cfg%nsteps
+  do step = first + 1, last
     call ocean_step(o, t, s)
     if (due(cfg%output_every)) call output_step(analysis, t, o, s, step, step * cfg%dt)
-    if (due(cfg%diagnostics_every) .or. (step == first + cfg%nsteps .and. cfg%diagnostics_every > 0)) then
+    if (due(cfg%diagnostics_every) .or. (step == last .and. cfg%diagnostics_every > 0)) then
       call ocean_refresh(t, s)
       call diagnostics_report(d, t, o, s, step, error)
       call stop_on(error, failed)
     end if
-    if (due(cfg%restart_every) .or. (step == first + cfg%nsteps .and. cfg%restart_write /= '')) then
+    if (due(cfg%restart_every) .or. (step == last .and. cfg%restart_write /= '')) then
       call require_finite(t, s, step, error)
       call stop_on(error, failed)
-      call restart_write(cfg%restart_write, t, cfg, step, mean_eta0, s, error)
+      call restart_write(cfg%restart_write, t, cfg, step, mean_eta0, analysis%wind, s, error)
       call stop_on(error, failed)
+      call output_saved(analysis, step)
     end if
   end do
   call output_close(analysis)
@@ -63,21 +64,28 @@ contains
     call ocean_create(t, cfg, o)
     call ocean_rest(t, cfg, s)
     first = 0
+    wind = 1
     mean_eta0 = mean_eta(t, s)
     if (cfg%restart_read /= '') then
-      call restart_read(cfg%restart_read, t, cfg, first, mean_eta0, s, error)
+      call restart_read(cfg%restart_read, t, cfg, first, mean_eta0, wind, s, error)
       call stop_on(error, bad_input)
       if (cfg%restart_step >= 0) first = cfg%restart_step
     end if
     if (cfg%nsteps > huge(1) - 1 - first) call stop_on('nsteps: more steps than can be counted', bad_input)
+    last = first + cfg%nsteps
+    if (output_restart(first, last)) then  ! this run was broken off: the same one goes on
+      call restart_find(cfg%restart_write, first, t, cfg, mean_eta0, wind, s, error)
+      call stop_on(error, bad_input)
+    end if
+    call ocean_wind(o, wind)
     call ocean_refresh(t, s)
-    call output_open(analysis, t, cfg, error)
+    call output_open(analysis, t, cfg, wind, error)
     call stop_on(error, bad_input)
     call diagnostics_start(d, t, o, s, mean_eta0, cfg%budget_file, first, error)
     call stop_on(error, bad_input)
     if (t%rank == 0) write (output_unit, '(2(a,i0),a,2(i0,a),f0.3,2(a,i0))') 'gyre: ', cfg%nx, ' x ', cfg%ny, &
         ' cells on ', t%npx, ' x ', t%npy, ' processes, dt ', cfg%dt, ' s, steps ', first + 1, &
-        ' to ', first + cfg%nsteps
+        ' to ', last
   end subroutine start
 
   !> The only argument: the namelist file; gyre.nml without it.

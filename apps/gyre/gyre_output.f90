@@ -9,7 +9,7 @@ module gyre_output
   use gyre_physics, only: ocean, ocean_add, ocean_wind, state
   implicit none
   private
-  public :: output, output_open, output_step, output_close
+  public :: output, output_open, output_step, output_saved, output_restart, output_close
 
   type output
     type(weir_stream_f) :: stream
@@ -23,15 +23,17 @@ contains
   !> Define the fields and this process's piece of them. Coordinates are those of cell centres; the location says
   !! where a field sits. `error` is for the build without the client: here an analysis that fails does not stop the
   !! model.
-  subroutine output_open(self, t, cfg, error)
+  subroutine output_open(self, t, cfg, wind, error)
     type(output), intent(out) :: self
     type(tile), intent(in) :: t
     type(config), intent(in) :: cfg
+    real(dp), intent(in) :: wind
     character(len=*), intent(out) :: error
     integer :: whole(2), first(2), cells(2), status(8)
     real(dp) :: d(2)
 
     error = ''
+    self%wind = wind
     if (cfg%output_every == 0) return
     whole = [cfg%nx, cfg%ny]
     first = [t%i0 + 1, t%j0 + 1]
@@ -82,6 +84,26 @@ contains
     call weir_step_end(self%stream, ierr=status(5))
     call warn(self, status)
   end subroutine output_step
+
+  !> The state after `step` steps is safe in a file.
+  subroutine output_saved(self, step)
+    type(output), intent(in) :: self
+    integer, intent(in) :: step
+    integer :: status(1)
+    call weir_stream_checkpoint(self%stream, step, ierr=status(1))
+    call warn(self, status)
+  end subroutine output_saved
+
+  !> Is this run to go on after a later step than `first`, before `last`, as its analysis does?
+  logical function output_restart(first, last)
+    integer, intent(inout) :: first
+    integer, intent(in) :: last
+    integer :: step
+    step = first
+    output_restart = weir_restart_step(step)
+    output_restart = output_restart .and. step > first .and. step <= last
+    if (output_restart) first = step
+  end function output_restart
 
   !> Each field for itself: there are steps without a value. The next step of the model makes the halos current.
   subroutine add_increments(self, t, s)

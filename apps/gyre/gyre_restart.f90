@@ -1,7 +1,7 @@
 !> Restart files: the whole state as global arrays, the same bytes on any number of processes.
 !!
 !! A binary stream in the byte order of the machine: the header below, then u, v, eta (real64, x fastest). Written
-!! under a temporary name and renamed when complete; checked on reading.
+!! under a temporary name and renamed when complete; the one before stays, as PATH.old. Checked on reading.
 module gyre_restart
   use, intrinsic :: iso_fortran_env, only: int32, int64
   use, intrinsic :: iso_c_binding, only: c_char, c_int, c_null_char
@@ -11,20 +11,21 @@ module gyre_restart
   use gyre_physics, only: state
   implicit none
   private
-  public :: restart_write, restart_read
+  public :: restart_write, restart_read, restart_find
 
-  character(len=8), parameter :: magic = 'GYREST01'  !< the last two digits: the version of the format
+  character(len=8), parameter :: magic = 'GYREST02'  !< the last two digits: the version of the format
   integer(int64), parameter :: order_mark = 72623859790382856_int64  !< bytes 1 2 3 4 5 6 7 8 from the highest down
 
-  !> 88 bytes, in this order in the file. Times and sizes in SI units.
+  !> 96 bytes, in this order in the file. Times and sizes in SI units.
   type header
     character(len=8) :: magic
     integer(int64) :: order_mark, nx, ny, step
     real(dp) :: dt, lx, ly, depth
     real(dp) :: mean_eta0    !< mean of eta before the first step: the zero of the mass error
+    real(dp) :: wind         !< factor of the stress
     integer(int64) :: checksum
   end type header
-  integer, parameter :: header_bytes = 88
+  integer, parameter :: header_bytes = 96
 
   interface
     integer(c_int) function c_rename(from, to) bind(c, name='rename')
@@ -36,12 +37,12 @@ module gyre_restart
 contains
 
   !> Write the state after `step` steps. Collective. `error` is empty on success, the same on every process.
-  subroutine restart_write(path, t, cfg, step, mean_eta0, s, error)
+  subroutine restart_write(path, t, cfg, step, mean_eta0, wind, s, error)
     character(len=*), intent(in) :: path
     type(tile), intent(in) :: t
     type(config), intent(in) :: cfg
     integer, intent(in) :: step
-    real(dp), intent(in) :: mean_eta0
+    real(dp), intent(in) :: mean_eta0, wind
     type(state), intent(in) :: s
     character(len=*), intent(out) :: error
     real(dp), allocatable :: global(:, :, :)
@@ -57,7 +58,7 @@ contains
     call tile_gather(t, s%v, global(:, :, 2))
     call tile_gather(t, s%eta, global(:, :, 3))
     if (t%rank == 0) then
-      head = header(magic, order_mark, cfg%nx, cfg%ny, step, cfg%dt, cfg%lx, cfg%ly, cfg%depth, mean_eta0, 0)
+      head = header(magic, order_mark, cfg%nx, cfg%ny, step, cfg%dt, cfg%lx, cfg%ly, cfg%depth, mean_eta0, wind, 0)
       head%checksum = checksum(head, global)
       call write_file(path, head, global, error)
     end if
@@ -80,7 +81,7 @@ contains
           iostat=status, iomsg=reason)
     if (status == 0) then
       write (unit, iostat=status, iomsg=reason) head%magic, head%order_mark, head%nx, head%ny, head%step, head%dt, &
-        head%lx, head%ly, head%depth, head%mean_eta0, head%checksum, global
+        head%lx, head%ly, head%depth, head%mean_eta0, head%wind, head%checksum, global
       if (status == 0) flush (unit, iostat=status, iomsg=reason)
       if (status == 0) then
         close (unit, iostat=status, iomsg=reason)
@@ -89,6 +90,7 @@ contains
       end if
     end if
     if (status == 0) then
+      ignored = c_rename(trim(path)//c_null_char, trim(path)//'.old'//c_null_char)  ! there may be none
       if (c_rename(temporary//c_null_char, trim(path)//c_null_char) /= 0) then
         status = 1
         reason = 'the finished file could not be renamed'
@@ -99,12 +101,12 @@ contains
 
   !> Read a state written by restart_write on a grid and with a time step as in `cfg`. Collective. `s` is allocated with
   !! its halos. `error` is empty on success, otherwise one message, the same on every process.
-  subroutine restart_read(path, t, cfg, step, mean_eta0, s, error)
+  subroutine restart_read(path, t, cfg, step, mean_eta0, wind, s, error)
     character(len=*), intent(in) :: path
     type(tile), intent(in) :: t
     type(config), intent(in) :: cfg
     integer, intent(out) :: step
-    real(dp), intent(out) :: mean_eta0
+    real(dp), intent(out) :: mean_eta0, wind
     type(state), intent(inout) :: s
     character(len=*), intent(out) :: error
     real(dp), allocatable :: global(:, :, :)
@@ -113,21 +115,41 @@ contains
     error = ''
     step = 0
     mean_eta0 = 0
+    wind = 1
     if (t%rank == 0) call read_file(path, cfg, head, global, error)
     call MPI_Bcast(error, len(error), MPI_CHARACTER, 0, t%comm)
     if (error /= '') return
     if (t%rank == 0) then
       step = int(head%step)
       mean_eta0 = head%mean_eta0
+      wind = head%wind
     else
       allocate (global(1, 1, 3))
     end if
     call MPI_Bcast(step, 1, MPI_INTEGER, 0, t%comm)
     call MPI_Bcast(mean_eta0, 1, MPI_DOUBLE_PRECISION, 0, t%comm)
+    call MPI_Bcast(wind, 1, MPI_DOUBLE_PRECISION, 0, t%comm)
     call tile_scatter(t, global(:, :, 1), s%u)
     call tile_scatter(t, global(:, :, 2), s%v)
     call tile_scatter(t, global(:, :, 3), s%eta)
   end subroutine restart_read
+
+  !> Of the last two states that were written as `path`, that after step `wanted`. Otherwise as restart_read.
+  subroutine restart_find(path, wanted, t, cfg, mean_eta0, wind, s, error)
+    character(len=*), intent(in) :: path
+    integer, intent(in) :: wanted
+    type(tile), intent(in) :: t
+    type(config), intent(in) :: cfg
+    real(dp), intent(out) :: mean_eta0, wind
+    type(state), intent(inout) :: s
+    character(len=*), intent(out) :: error
+    integer :: step
+    call restart_read(path, t, cfg, step, mean_eta0, wind, s, error)
+    if (error == '' .and. step == wanted) return
+    call restart_read(trim(path)//'.old', t, cfg, step, mean_eta0, wind, s, error)
+    if (error == '' .and. step /= wanted) &
+      write (error, '(2a,i0)') trim(path), ': neither it nor the one before is the state after step ', wanted
+  end subroutine restart_find
 
   subroutine read_file(path, cfg, head, global, error)
     character(len=*), intent(in) :: path
@@ -146,7 +168,7 @@ contains
     if (status == 0) then
       inquire (unit=unit, size=bytes)
       read (unit, iostat=status, iomsg=reason) head%magic, head%order_mark, head%nx, head%ny, head%step, head%dt, &
-        head%lx, head%ly, head%depth, head%mean_eta0, head%checksum
+        head%lx, head%ly, head%depth, head%mean_eta0, head%wind, head%checksum
       if (is_iostat_end(status)) reason = 'it ends within the header'
       if (status == 0) call check_header(head, cfg, bytes, status, reason)
       if (status == 0) then
@@ -208,7 +230,7 @@ contains
     b = 0
     call add(transfer(head%magic, [0_int32]), a, b)
     call add(transfer([head%order_mark, head%nx, head%ny, head%step], [0_int32]), a, b)
-    call add(transfer([head%dt, head%lx, head%ly, head%depth, head%mean_eta0], [0_int32]), a, b)
+    call add(transfer([head%dt, head%lx, head%ly, head%depth, head%mean_eta0, head%wind], [0_int32]), a, b)
     do k = 1, size(global, 3)
       do j = 1, size(global, 2)
         call add(transfer(global(:, j, k), [0_int32]), a, b)

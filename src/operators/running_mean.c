@@ -48,7 +48,7 @@ static void row(const weir_apply *a, const double *x, double *y, int64_t first, 
   int32_t            *count = (int32_t *)(sum + (steps + 1) * size);
   double             *here = sum + place * size + first, *begun = sum + steps * size + first;
   int32_t            *valid = count + place * size + first, *begun_valid = count + steps * size + first;
-  bool                rest = place + 1 < steps, full = h->seen + 1 >= steps || p->partial;
+  bool                rest = place + 1 < steps;
   for (int64_t i = 0; i < n; i++) {
     bool is_valid = x[i] == x[i];
     here[i]       = is_valid ? x[i] : 0;
@@ -57,7 +57,7 @@ static void row(const weir_apply *a, const double *x, double *y, int64_t first, 
     begun_valid[i] += is_valid;
     double  total = begun[i] + (rest ? here[i + size] : 0);
     int32_t m     = begun_valid[i] + (rest ? valid[i + size] : 0);
-    y[i]          = full && m ? total / m : (double)NAN;
+    y[i]          = m ? total / m : (double)NAN;
   }
 }
 
@@ -69,7 +69,7 @@ static weir_status apply(const weir_apply *a) {
   if (h->seen % p->steps == 0) sum_to_end(sum, (int32_t *)(sum + (p->steps + 1) * size), p->steps, size);
   WEIR_TRY(weir__series_apply(a, row));
   h->seen++;
-  return WEIR_OK;
+  return h->seen >= p->steps || p->partial ? WEIR_OK : WEIR_END; /* the window is not full: there is no value */
 }
 
 static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 1); }
@@ -88,8 +88,8 @@ const weir_operator weir_operator_running_mean = {
     .name         = "running_mean",
     .summary      = "mean over the last steps",
     .details      = "Mean of f over this step and those before, `steps` in all, element by element. Missing values are "
-                    "skipped; an element without any valid value in the window is missing, and so is all before it "
-                    "is full, unless partial. It keeps 12 bytes per element and step of the window.",
+                    "skipped; an element without any valid value in the window is missing. There is no value before "
+                    "it is full, unless partial. It keeps 12 bytes per element and step of the window.",
     .inputs       = 1,
     .input_names  = input_names,
     .params       = params,

@@ -10,7 +10,7 @@ import numpy as np
 BUILD = os.environ.get("WEIR_BUILD", "")
 SOURCE = os.environ.get("WEIR_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PROGRAM = os.path.join(BUILD, "apps", "gyre", "gyre")
-HEADER = "<8sqqqq5dq"
+HEADER = "<8sqqqq6dq"
 
 
 def require_program():
@@ -48,7 +48,7 @@ def read_restart(path):
     with open(path, "rb") as file:
         raw = file.read()
     size = struct.calcsize(HEADER)
-    names = "magic order nx ny step dt lx ly depth mean_eta0 checksum".split()
+    names = "magic order nx ny step dt lx ly depth mean_eta0 wind checksum".split()
     head = dict(zip(names, struct.unpack(HEADER, raw[:size])))
     fields = np.frombuffer(raw[size:], "<f8").reshape(3, head["ny"], head["nx"])
     return head, fields[0], fields[1], fields[2]

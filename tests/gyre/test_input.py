@@ -57,7 +57,7 @@ def main():
         spoil(path, path + "2", lambda d: d[:40])
         refused(folder, "header", nsteps=1, restart_read="r2", **grid)
         spoil(path, path + "3", lambda d: b"NOTGYRE!" + d[8:])
-        refused(folder, "GYREST01", nsteps=1, restart_read="r3", **grid)
+        refused(folder, "GYREST02", nsteps=1, restart_read="r3", **grid)
         for place in (34, 75, 100, 900, len(open(path, "rb").read()) - 3):  # step, mean, first and later elements
             spoil(path, path + "4", lambda d: d[:place] + bytes([d[place] ^ 4]) + d[place + 1:])
             refused(folder, "checksum", processes=2 if place == 100 else 1, nsteps=1, restart_read="r4", **grid)

@@ -50,14 +50,14 @@ static void check(const weir_operator *op, int rank, weir_dtype dtype, int windo
       for (int64_t i = 0; i < n; i++) {
         double mean, variance;
         moments(f, first, t, i, &mean, &variance);
-        expected[i] = op == &weir_operator_time_var          ? variance
-                      : window && !partial && t + 1 < window ? (double)NAN
-                                                             : mean;
+        expected[i] = op == &weir_operator_time_var ? variance : mean;
       }
-      assert_int_equal(test_engine_step(e, &in, &out), WEIR_OK);
+      bool full = !window || partial || t + 1 >= window;
+      assert_int_equal(test_engine_step(e, &in, &out), full ? WEIR_OK : WEIR_END);
       assert_int_equal(out.type.dtype, weir_dtype_floating(dtype));
-      test_close(op->name, &out, expected, out.type.dtype == WEIR_F64 ? 1e-13 : 1e-7,
-                 op == &weir_operator_time_var ? 1 : 0);
+      if (full)
+        test_close(op->name, &out, expected, out.type.dtype == WEIR_F64 ? 1e-13 : 1e-7,
+                   op == &weir_operator_time_var ? 1 : 0);
       test_field_free(&out);
     }
     test_engine_close(e);
@@ -92,10 +92,9 @@ static void test_infinity_leaves_the_window(void **state) {
   assert_int_equal(test_engine_open(&weir_operator_running_mean, params, &types, 1, 0, &e), WEIR_OK);
   for (int t = 0; t < 20; t++) {
     test_field_set(&f, 0, t == 6 ? INFINITY : 1);
-    assert_int_equal(test_engine_step(e, &in, &out), WEIR_OK);
+    assert_int_equal(test_engine_step(e, &in, &out), t < 3 ? WEIR_END : WEIR_OK);
     double y = test_field_get(&out, 0);
-    if (t < 3) assert_true(isnan(y));
-    else assert_true(t >= 6 && t <= 9 ? y == INFINITY : y == 1);
+    assert_true(t < 3 || (t >= 6 && t <= 9 ? y == INFINITY : y == 1));
     test_field_free(&out);
   }
   test_engine_close(e);
