@@ -23,8 +23,8 @@
  *     ... + READING             being copied by the process
  *
  * The process adds READING by compare-and-swap before it looks at the elements; the worker swaps its own tag in only
- * where nobody reads, and otherwise takes the buffer with the oldest tag. A process that is killed while it reads
- * leaves READING behind, and nobody who would miss that buffer.
+ * where nobody reads, and otherwise takes the buffer with the oldest tag, as then for the value whose buffer that was.
+ * A process that is killed while it reads leaves READING behind, and nobody who would miss that buffer.
  *
  * The process sleeps on `horizon_turn` (as on `turn`: see ring.c), for the horizon and for fields. */
 #include "channel/reader.h"
@@ -109,15 +109,24 @@ void weir__channel_horizon(weir__channel *self, uint64_t before) {
   weir__turn_wake(&control->horizon_turn);
 }
 
-/* The buffer with the oldest tag, where nobody reads. */
-static weir__feedback_buffer *find_oldest(const weir__data *data, const weir__layout_feedback *back, uint64_t *tag) {
-  weir__feedback_buffer *oldest = NULL;
+/* Where the value for this step goes: its own buffer; but where one was displaced, because its own was being read, the
+ * one with the oldest tag, so that no newer value is ever lost. The buffer that has this very step comes first. */
+static weir__feedback_buffer *choose_buffer(const weir__data *data, const weir__layout_feedback *back,
+                                            uint64_t sequence, uint64_t *tag) {
+  uint64_t               depth  = (uint64_t)back->depth;
+  weir__feedback_buffer *oldest = buffer_at(data, back, sequence);
+  *tag                          = atomic_load_explicit(&oldest->tag, memory_order_acquire);
+  uint64_t order                = tag_order(*tag);
+  if (!(*tag & READING) && (!order || (order - 1) % depth == sequence % depth)) return oldest;
+  oldest = NULL;
   for (int b = 0; b < back->depth; b++) {
     weir__feedback_buffer *buffer = buffer_at(data, back, (uint64_t)b);
     uint64_t               is     = atomic_load_explicit(&buffer->tag, memory_order_acquire);
-    if (is & READING || (oldest && tag_order(is) >= tag_order(*tag))) continue;
+    bool                   same   = tag_order(is) == sequence + 1 && is & (VALUE | NONE);
+    if (!same && (is & READING || (oldest && tag_order(is) >= tag_order(*tag)))) continue;
     oldest = buffer;
     *tag   = is;
+    if (same) break;
   }
   return oldest;
 }
@@ -125,15 +134,14 @@ static weir__feedback_buffer *find_oldest(const weir__data *data, const weir__la
 /* Make a buffer ours for this step. NULL: it was written before, or nobody wants it any more. */
 static weir__feedback_buffer *claim_buffer(const weir__data *data, const weir__layout_feedback *back,
                                            uint64_t sequence) {
-  weir__feedback_buffer *buffer = buffer_at(data, back, sequence);
-  uint64_t               tag    = atomic_load_explicit(&buffer->tag, memory_order_acquire);
-  for (int i = 0; buffer && i < TRIES; i++) {
-    if (tag_order(tag) > sequence + 1) return NULL;
+  for (int i = 0; i < TRIES; i++) {
+    uint64_t               tag;
+    weir__feedback_buffer *buffer = choose_buffer(data, back, sequence, &tag);
+    if (!buffer || tag_order(tag) > sequence + 1) return NULL;
     if (tag_order(tag) == sequence + 1 && tag & (VALUE | NONE)) return NULL;
-    if (!(tag & READING) && atomic_compare_exchange_strong_explicit(&buffer->tag, &tag, tag_of(sequence, 0),
-                                                                    memory_order_acq_rel, memory_order_acquire))
+    if (atomic_compare_exchange_strong_explicit(&buffer->tag, &tag, tag_of(sequence, 0), memory_order_acq_rel,
+                                                memory_order_acquire))
       return buffer;
-    buffer = find_oldest(data, back, &tag);
   }
   return NULL;
 }
