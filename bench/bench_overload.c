@@ -8,6 +8,7 @@
  *
  *   bench_overload WEIR OPERATORS.so
  *   bench_overload simulate BOARD POINTS SWEEPS STEPS     what `weir run` starts */
+#include "exec/worker.h"
 #include "harness.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -217,7 +218,10 @@ static double mib(int64_t bytes) { return (double)bytes / 1048576; }
 
 static void tell(policy p, bench_samples *slowdown, bench_samples *blocked, const outcome *o, const outcome *alone,
                  const outcome *idle) {
-  int64_t slots = (int64_t)SLOTS * POINTS * POINTS * (int64_t)sizeof(double);
+  int64_t step = (int64_t)POINTS * POINTS * (int64_t)sizeof(double), slots = SLOTS * step;
+  int64_t more       = p == SPILL ? step : 0; /* in the processes; and what workers read back */
+  int64_t of_worker  = slots + o->plan + more * (WEIR__STEPS_IN_FLIGHT + 1);
+  int64_t of_process = (slots + more) / PROCESSES;
   double  times = bench_quantile(slowdown, 0.5), waited = bench_quantile(blocked, 0.5);
   double  process = mib(o->process - alone->process), worker = mib(o->worker - idle->worker);
   bench_value("4x-slower", names[p], "slowdown", times, "");
@@ -226,15 +230,14 @@ static void tell(policy p, bench_samples *slowdown, bench_samples *blocked, cons
   bench_value("4x-slower", names[p], "lost", o->lost, "steps");
   bench_value("4x-slower", names[p], "spilled", o->spilled, "steps");
   bench_value("4x-slower", names[p], "memory-worker", worker, "MiB");
-  bench_value("4x-slower", names[p], "memory-worker-declared", mib(slots + o->plan), "MiB");
+  bench_value("4x-slower", names[p], "memory-worker-declared", mib(of_worker), "MiB");
   bench_value("4x-slower", names[p], "memory-process", process, "MiB");
-  bench_value("4x-slower", names[p], "memory-process-declared", mib(slots / PROCESSES), "MiB");
+  bench_value("4x-slower", names[p], "memory-process-declared", mib(of_process), "MiB");
   bench_note("%-11s %.2f times alone, waited %.2f s; of %d steps %d analysed, %d lost, %d through the disk", names[p],
              times, waited, STEPS, o->analysed, o->lost, o->spilled);
-  bench_note(
-      "  %-11s a worker takes %.1f MiB more than an idle one, declared %.1f (slots and plan); a process %.1f MiB "
-      "more than alone, declared %.1f (its slots)",
-      "", worker, mib(slots + o->plan), process, mib(slots / PROCESSES));
+  bench_note("  %-11s a worker takes %.1f MiB more than an idle one, declared %.1f (slots, plan, steps read back); a "
+             "process %.1f MiB more than alone, declared %.1f (its slots, a step to spill)",
+             "", worker, mib(of_worker), process, mib(of_process));
 }
 
 static void calibrate(bench *k, double *step_ms) {

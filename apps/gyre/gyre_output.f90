@@ -75,7 +75,7 @@ contains
     call weir_step_begin(self%stream, step, time, ierr=status(1))
     wind = self%wind
     call weir_parameter_get(self%stream, 'wind', wind, ierr=status(6))
-    if (wind /= self%wind) call ocean_wind(o, wind)
+    if (abs(wind - self%wind) > 0) call ocean_wind(o, wind)
     self%wind = wind
     if (self%assimilate) call add_increments(self, t, s)
     call weir_put(self%stream, 'u', s%u(1:t%nx, 1:t%ny), ierr=status(2))

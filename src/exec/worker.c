@@ -351,7 +351,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   w->ended = w->end = w->limit = -1;
   if (w->options.end_at > 0) w->limit = w->options.end_at;
   w->last_time = NAN;
-  if (w->options.steps_in_flight < 1) w->options.steps_in_flight = 2;
+  if (w->options.steps_in_flight < 1) w->options.steps_in_flight = WEIR__STEPS_IN_FLIGHT;
   w->acknowledges = intake && weir__intake_hosted(intake); /* nothing of a step is left when its process dies */
   WEIR_TRY_GOTO(out, compile(w));
   w->stats.compile_ns = weir__clock_ns() - started;

@@ -84,9 +84,10 @@ typedef struct weir__progress {
 
 enum { WEIR__TRACE_EVENTS = 1 << 17 }; /* for trace_events: 4 MiB of memory for each thread */
 
+enum { WEIR__STEPS_IN_FLIGHT = 2 };
 typedef struct weir__worker_options {
   int                        threads;          /* -1: one per core of the process; 0: none, everything in one loop */
-  int                        steps_in_flight;  /* 0: 2 */
+  int                        steps_in_flight;  /* 0: WEIR__STEPS_IN_FLIGHT */
   int                        slots;            /* of each channel; 0: 4 */
   bool                       pin;              /* bind threads to cores */
   int64_t                    block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */

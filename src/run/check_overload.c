@@ -1,4 +1,5 @@
 /* What `weir check` says of a run whose workers are behind or dead: what is held, what is lost. */
+#include "exec/worker.h"
 #include "run/check.h"
 #include "run/report.h"
 #include <inttypes.h>
@@ -13,7 +14,8 @@ static void add_waiting(weir__text *text, const weir__recipe_stream *s) {
                                                     : "leaves steps out until there is room again");
 }
 
-static void add_policy(weir__text *text, const weir__recipe_stream *s, double step_bytes) {
+/* `held`: spilled steps that workers read back at a time. */
+static void add_policy(weir__text *text, const weir__recipe_stream *s, int held, double step_bytes) {
   char size[16];
   switch (s->policy) {
   case WEIR__POLICY_BLOCK:
@@ -36,6 +38,12 @@ static void add_policy(weir__text *text, const weir__recipe_stream *s, double st
       weir__text_add(text, ": at least %" PRId64 " steps", (int64_t)((double)s->spill_bytes / step_bytes));
     weir__text_add(text, "\n  when that is full, the process waits ");
     add_waiting(text, s);
+    weir__text_add(text,
+                   "  while steps are spilled, processes hold one more each, and workers up to %d that they read back",
+                   held);
+    if (step_bytes > 0)
+      weir__text_add(text, ": %s of memory of their own", weir__text_bytes(step_bytes * (held + 1), size));
+    weir__text_add(text, "\n");
     break;
   }
 }
@@ -92,7 +100,7 @@ void weir__check_overload(weir__text *text, const weir__recipe *recipe, double s
   }
   weir__text_add(text, s->is_files ? "when workers die\n" : "when workers are behind, or die\n");
   if (!s->is_files) {
-    add_policy(text, s, step_bytes);
+    add_policy(text, s, (recipe->steps_in_flight ? recipe->steps_in_flight : WEIR__STEPS_IN_FLIGHT) + 1, step_bytes);
     add_room(text, slots, step_bytes);
   }
   if (!recipe->no_checkpoint) add_checkpoints(text, recipe, most);

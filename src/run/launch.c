@@ -131,6 +131,8 @@ static weir_status openmpi_line(words *w, const char *n) {
                                       "-x",
                                       "WEIR_RESTART",
                                       "-x",
+                                      "WEIR_RESTART_STEP",
+                                      "-x",
                                       "WEIR_SUPERVISED",
                                       "-x",
                                       "WEIR_PLACEMENT",
@@ -224,6 +226,7 @@ static weir_status add_own(words *w, const weir__launch_run *run) {
   WEIR_TRY(add_variable(w, "WEIR_RUN=%s", run->directory));
   WEIR_TRY(add_variable(w, "WEIR_RESTART=%d", run->restart));
   if (run->saved) WEIR_TRY(add_variable(w, "WEIR_RESTART_STEP=%" PRId64, *run->saved));
+  else WEIR_TRY(add_word(w, "WEIR_RESTART_STEP=")); /* launchers complain of a variable that is not there */
   WEIR_TRY(add_variable(w, "WEIR_PLACEMENT=%s", run->placement ? run->placement : "node"));
   WEIR_TRY(add_variable(w, "WEIR_ENGINE=%s", run->engine ? run->engine : ""));
   return add_word(w, "WEIR_SUPERVISED=1");

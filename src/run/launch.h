@@ -24,7 +24,7 @@ weir_status weir__launch_line(weir__arena *arena, weir__launcher launcher, const
 typedef struct weir__launch_run {
   const char    *directory; /* WEIR_RUN */
   int            restart;   /* WEIR_RESTART: how often the job was started before */
-  const int64_t *saved;     /* WEIR_RESTART_STEP: after which step the simulation shall go on; NULL: as it likes */
+  const int64_t *saved; /* WEIR_RESTART_STEP: after which step the simulation shall go on; NULL: empty, as it likes */
   const char    *placement; /* WEIR_PLACEMENT; NULL: node */
   const char    *engine;    /* WEIR_ENGINE: the library with the engine; NULL: found by the loader */
 } weir__launch_run;

@@ -183,9 +183,13 @@ static weir_status read_trace(void *context, const weir__yaml *value) {
 }
 
 static weir_status read_execution(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {
-      {"workers", read_workers}, {"threads", read_threads}, {"steps_in_flight", read_in_flight},
-      {"pin", read_pin},         {"trace", read_trace}, {"placement", NULL},       {0}};
+  static const weir__yaml_key keys[] = {{"workers", read_workers},
+                                        {"threads", read_threads},
+                                        {"steps_in_flight", read_in_flight},
+                                        {"pin", read_pin},
+                                        {"trace", read_trace},
+                                        {"placement", NULL},
+                                        {0}};
   return weir__yaml_read(value, "execution", keys, context);
 }
 
@@ -281,7 +285,11 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
     return WEIR__YAML_FAIL(both, "stream and streams are both given, expected one of them");
   if (!both && !weir__yaml_get(root, "stream"))
     return WEIR__YAML_FAIL(root, "stream is missing, expected one with simulation: or files:");
-  if (!self->outputs) return WEIR__YAML_FAIL(root, "outputs is missing: nothing would be kept");
+  bool asks = self->outputs > 0; /* for steps of the simulation */
+  for (int i = 0; i < self->rules; i++) asks |= self->rule[i].every.text != NULL;
+  for (int i = 0; i < self->feedbacks; i++) asks |= self->feedback[i].every.text != NULL;
+  if (!asks)
+    return WEIR__YAML_FAIL(root, "outputs is missing: nothing would be kept, and no feedback and no rule says every:");
   for (int i = 0; i < self->fields; i++)
     for (int k = 0; k < self->parameters; k++)
       if (!strcmp(self->field[i].name, self->parameter[k].name))
@@ -301,7 +309,7 @@ weir_status weir__recipe_parse(const char *file, const char *bytes, size_t size,
   weir__recipe     *self;
   const weir__yaml *root;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  self->threads      = -1;
+  self->threads = -1;
   weir__recipe_recovery_defaults(self);
   weir_status status = weir__arena_string(&self->arena, file, &self->file);
   if (status >= 0) status = weir__yaml_parse(&self->arena, self->file, bytes, size, &root);

@@ -267,24 +267,25 @@ static weir_status spill_options(process *p, weir__text *path) {
 static weir_status settle_options(process *p) {
   const weir__recipe_stream *s    = &p->recipe->stream;
   weir__text                 path = {0};
-  p->options =
-      (weir__worker_options){.threads          = p->recipe->threads,
-                             .steps_in_flight  = p->recipe->steps_in_flight,
-                             .slots            = s->slots,
-                             .pin              = p->recipe->pin,
-                             .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
-                             .holes            = s->holes,
-                             .policy           = s->policy,
-                             .fallback         = s->fallback,
-                             .agree_steps      = s->policy == WEIR__POLICY_DROP_NEWEST ||
-                                            s->policy == WEIR__POLICY_DROP_OLDEST || s->fallback == WEIR__FALLBACK_DROP,
-                             .joined        = &p->joined_source,
-                             .progress      = on_progress,
-                             .progress_self = p,
-                             .beat          = on_beat,
-                             .beat_self     = p,
-                             .trace_events  = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
-  weir_status status = WEIR_OK;
+  p->options                      = (weir__worker_options){.threads          = p->recipe->threads,
+                                                           .steps_in_flight  = p->recipe->steps_in_flight,
+                                                           .slots            = s->slots,
+                                                           .pin              = p->recipe->pin,
+                                                           .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
+                                                           .holes            = s->holes,
+                                                           .policy           = s->policy,
+                                                           .fallback         = s->fallback,
+                                                           /* where workers cannot go back to a step that only some have begun */
+                                                           .agree_steps = s->policy == WEIR__POLICY_DROP_NEWEST ||
+                                                                          s->policy == WEIR__POLICY_DROP_OLDEST ||
+                                                                          s->fallback == WEIR__FALLBACK_DROP || p->recipe->no_checkpoint,
+                                                           .joined        = &p->joined_source,
+                                                           .progress      = on_progress,
+                                                           .progress_self = p,
+                                                           .beat          = on_beat,
+                                                           .beat_self     = p,
+                                                           .trace_events  = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
+  weir_status status              = WEIR_OK;
   if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
     p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;
     p->options.pin         = false; /* its thread is not ours to bind */

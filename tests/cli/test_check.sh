@@ -60,6 +60,7 @@ overload() {
 }
 overload '  spill: without room, a step is written to a file in /scratch, of at most 1.0 MiB for each process: at least 21 steps
   when that is full, the process waits at most 60.0 s, then leaves steps out until there is room again
+  while steps are spilled, processes hold one more each, and workers up to 3 that they read back: 192.0 KiB of memory of their own
   room: 4 steps for each process, of at most 48.0 KiB for all processes together: 192.0 KiB of shared memory
   checkpoints: every 20 steps; they outlive the node
   workers that die are started again, at most 5 times in a row

@@ -38,10 +38,10 @@ static void lines(void **state) {
   assert_string_equal(joined(argv), "mpirun|-n|3|prog|a b");
   assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_OPENMPI, NULL, 2, command, &argv), WEIR_OK);
   const char *root =
-      geteuid() ? "mpirun|--oversubscribe|--bind-to|none|--mca|mpi_yield_when_idle|1|-x|WEIR_RUN|-x|WEIR_RESTART|-x|"
+      geteuid() ? "mpirun|--oversubscribe|--bind-to|none|--mca|mpi_yield_when_idle|1|-x|WEIR_RUN|-x|WEIR_RESTART|-x|WEIR_RESTART_STEP|-x|"
                   "WEIR_SUPERVISED|-x|WEIR_PLACEMENT|-x|WEIR_ENGINE|-n|2|prog|a b"
                 : "mpirun|--allow-run-as-root|--oversubscribe|--bind-to|none|--mca|mpi_yield_when_idle|1|-x|"
-                  "WEIR_RUN|-x|WEIR_RESTART|-x|WEIR_SUPERVISED|-x|WEIR_PLACEMENT|-x|WEIR_ENGINE|-n|2|prog|a b";
+                  "WEIR_RUN|-x|WEIR_RESTART|-x|WEIR_RESTART_STEP|-x|WEIR_SUPERVISED|-x|WEIR_PLACEMENT|-x|WEIR_ENGINE|-n|2|prog|a b";
   assert_string_equal(joined(argv), root);
   setenv("SLURM_JOB_NUM_NODES", "4", 1);
   assert_int_equal(weir__launch_line(&arena, WEIR__LAUNCH_SLURM, NULL, 8, command, &argv), WEIR_OK);

@@ -176,9 +176,10 @@ static void overload_and_recovery(void **state) {
   assert_float_equal(r->backoff_s, 1, 0);
   assert_float_equal(r->heartbeat_s, 30, 0);
   weir__recipe_destroy(&r);
-  r = parsed("stream:\n  simulation:\n    policy: {when_full: spill, timeout: 1 min, fallback: drop, capacity: 1.5 GiB,\n"
-             "             directory: /scratch}\n    restart: ./model --from 'last one'\n"
-             "checkpoint: {every: 1000 steps, durable: node}\nrecovery: {retries: 0, backoff: 0.5, heartbeat: no}\n" OUTPUTS);
+  r = parsed(
+      "stream:\n  simulation:\n    policy: {when_full: spill, timeout: 1 min, fallback: drop, capacity: 1.5 GiB,\n"
+      "             directory: /scratch}\n    restart: ./model --from 'last one'\n"
+      "checkpoint: {every: 1000 steps, durable: node}\nrecovery: {retries: 0, backoff: 0.5, heartbeat: no}\n" OUTPUTS);
   assert_int_equal(r->stream.policy, WEIR__POLICY_SPILL);
   assert_int_equal(r->stream.fallback, WEIR__FALLBACK_DROP);
   assert_float_equal(r->stream.timeout_s, 60, 0);
@@ -234,7 +235,10 @@ static const struct {
     {"live: {}\n" TAIL, "a.yaml:1:1: live is not available in this version"},
     {"run: a\nrun: b\n" TAIL, "a.yaml:2:1: run is given twice (first in line 1)"},
     {"run: ../a\n" TAIL, "a.yaml:1:6: run: expected a name of letters, digits, - _ and ., got \"../a\""},
-    {"stream: {simulation: {}}\n", "a.yaml:1:1: outputs is missing: nothing would be kept"},
+    {"stream: {simulation: {}}\n",
+     "a.yaml:1:1: outputs is missing: nothing would be kept, and no feedback and no rule says every:"},
+    {"stream: {simulation: {}}\nfeedback: {f: {field: u}}\n",
+     "a.yaml:1:1: outputs is missing: nothing would be kept, and no feedback and no rule says every:"},
     {"outputs:\n  - csv: {path: a.csv, fields: [u]}\n",
      "a.yaml:1:1: stream is missing, expected one with simulation: or files:"},
     {"streams: {a: {simulation: {}}, b: {simulation: {}}}\n",
@@ -252,7 +256,8 @@ static const struct {
     {JOINED("{step: exact, time: exact}") TAIL_OUTPUT,
      "a.yaml:1:74: join: step and time are both given, expected one of them"},
     {JOINED("{time: newest}") TAIL_OUTPUT, "a.yaml:1:61: time: expected one of exact, nearest, last, got \"newest\""},
-    {JOINED("{tiem: last}") TAIL_OUTPUT, "a.yaml:1:55: unknown key tiem in join, expected one of step, time, tolerance"},
+    {JOINED("{tiem: last}") TAIL_OUTPUT,
+     "a.yaml:1:55: unknown key tiem in join, expected one of step, time, tolerance"},
     {JOINED("{time: nearest, tolerance: 3 moons}") TAIL_OUTPUT,
      "a.yaml:1:81: tolerance: expected a positive number with s, min, h or d, such as 6 h, got \"3 moons\""},
     {JOINED("{time: nearest, tolerance: -1}") TAIL_OUTPUT, "a.yaml:1:81: tolerance is -1, expected 0 or more"},
@@ -285,7 +290,8 @@ static const struct {
      "a.yaml:1:21: every: expected steps or a time, such as 100 steps or 10 s, got \"often\""},
     {"checkpoint: {every: 5}\n" TAIL,
      "a.yaml:1:21: every: expected steps or a time, such as 100 steps or 10 s, got \"5\""},
-    {"checkpoint: never\n" TAIL, "a.yaml:1:13: checkpoint: expected yes, no or a map such as {every: 10 s}, got \"never\""},
+    {"checkpoint: never\n" TAIL,
+     "a.yaml:1:13: checkpoint: expected yes, no or a map such as {every: 10 s}, got \"never\""},
     {"checkpoint: {durable: disk}\n" TAIL, "a.yaml:1:23: durable: expected one of process, node, got \"disk\""},
     {"checkpoint: {every: 100 steps}\n" TAIL,
      "a.yaml:1:21: a checkpoint every 100 steps needs 100 slots; with block there are 4 (policy: {slots: 100}, or "
@@ -412,11 +418,17 @@ static void survives_lack_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_everything),        cmocka_unit_test(reads_outputs),
-      cmocka_unit_test(schema_round_trip),       cmocka_unit_test(defaults),
-      cmocka_unit_test(overload_and_recovery),   cmocka_unit_test(parameters_change),       cmocka_unit_test(refuses_with_one_message),
-      cmocka_unit_test(refuses_alias_bombs),     cmocka_unit_test(refuses_depth),
-      cmocka_unit_test(survives_lack_of_memory), cmocka_unit_test(reads_joins),
+      cmocka_unit_test(reads_everything),
+      cmocka_unit_test(reads_outputs),
+      cmocka_unit_test(schema_round_trip),
+      cmocka_unit_test(defaults),
+      cmocka_unit_test(overload_and_recovery),
+      cmocka_unit_test(parameters_change),
+      cmocka_unit_test(refuses_with_one_message),
+      cmocka_unit_test(refuses_alias_bombs),
+      cmocka_unit_test(refuses_depth),
+      cmocka_unit_test(survives_lack_of_memory),
+      cmocka_unit_test(reads_joins),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
