@@ -39,7 +39,7 @@ def main():
         # without noise the state is another one: the comparison sees the state
         gyre.run(folder, 1, nsteps=60, restart_write="other", **{**COMMON, "seed": 2})
         assert bytes_of(folder, "other") != state[alone]
-        assert sorted(os.listdir(folder)) == ["gyre.nml", "half", "other", "r", "w.csv", "whole"], os.listdir(folder)
+        assert sorted(os.listdir(folder)) == ["gyre.nml", "half", "other", "r", "r.old", "w.csv", "whole", "whole.old"], os.listdir(folder)
         print("restart: 30 + 30 steps on other processes = 60 steps")
 
 
