@@ -217,6 +217,9 @@ weir_status weir__channel_feedback_repeat(weir__channel *self, const char *bytes
       weir_view view = weir__view_dense((char *)(uintptr_t)bytes + sizeof is,
                                         &self->definitions.feedback[of->field].type, &of->region);
       memcpy(&is, bytes, sizeof is);
+      if (is > NONE)
+        return WEIR_FAIL(WEIR_ERR_INPUT, "feedback field '%s': what was kept for the steps to come is of other pieces",
+                         self->definitions.feedback[of->field].name);
       view.missing = is == NONE;
       if (is) WEIR_TRY(weir__channel_feedback_write(self, k, (uint64_t)ahead, &view));
       bytes += sizeof is + back->bytes;

@@ -227,6 +227,8 @@ static void impossible_logs_are_told(void **state) {
   EXPECT(log[1].state = 9, 1, "an entry of no known state");
   EXPECT(log[1].fired = 2, 1, "a trigger that nobody asked for");
   EXPECT(log[1].time = -1.0 / 0.0, 1, "a time is out of range");
+  EXPECT(log[2].saved = 2, 2, "a saved step is out of range"); /* it cannot be saved before it begins */
+  EXPECT(log[2].saved = INT64_MAX, 2, "a saved step is out of range");
   EXPECT(log[7].more = UINT64_MAX - 9, 7, "a tombstone is out of range");
   EXPECT(log[7].last_step[0] = -5, 7, "a tombstone is out of range");
   EXPECT(v.control->published = 100, STEPS, "a sequence number is out of order"); /* entries that are not there */
