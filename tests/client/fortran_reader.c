@@ -39,6 +39,7 @@ static void check_steps(const watcher *w) {
     const seen_step *seen = &w->step[n];
     int              step = n + 1;
     assert_true(seen->record.step == step && seen->record.time == 0.5 * step && !seen->record.tombstone);
+    assert_true(seen->record.saved == (step == 6 ? 5 : step == 13 ? 12 : WEIR__CHANNEL_UNSAVED));
     /* pieces in the order they came to be: t, a 1, a 2, k, b, e (empty), dt */
     const double *t = seen->piece[0].data;
     for (int j = 0; j < NY; j++)

@@ -1,7 +1,8 @@
 ! What test_fortran.sh runs: writes every kind of section through the Fortran module; fortran_reader.c checks what arrives.
 program fortran_writer
   use weir
-  use, intrinsic :: iso_fortran_env, only: real32, real64, int32
+  use, intrinsic :: iso_fortran_env, only: real32, real64, int32, int64
+  use, intrinsic :: iso_c_binding, only: c_char, c_int, c_null_char
   implicit none
   integer, parameter  :: nx = 7, ny = 5, nz = 3
   type(weir_stream_f) :: s
@@ -13,6 +14,15 @@ program fortran_writer
   integer(int32) :: db(2, 2, 2, 2, 3)
   integer :: ierr, step, i, j, l, piece
 
+  interface
+    integer(c_int) function setenv(name, value, replace) bind(c)
+      import :: c_char, c_int
+      character(kind=c_char), intent(in) :: name(*), value(*)
+      integer(c_int), value              :: replace
+    end function
+  end interface
+
+  call check_restart()
   call weir_open(s, "sim", 0, 1, time_units="s", attach_timeout=20d0, ierr=ierr)
   call check(ierr == 0, "open")
   call weir_field_define(s, "t", weir_real64, shape=[nx, ny], dims="x y", units="K", origin=[1d0, 2d0], spacing=[0.5d0, 0.25d0], &
@@ -90,11 +100,35 @@ program fortran_writer
     end if
     call weir_step_end(s, ierr)
     call check(ierr == 0, "end: "//weir_error(s))
+    if (step == 5) call weir_stream_checkpoint(s, step, ierr)
+    call check(ierr == 0, "checkpoint: "//weir_error(s))
+    if (step == 11) call weir_stream_checkpoint(s, 12_int64, ierr)
+    call check(ierr == 0, "checkpoint: "//weir_error(s))
+    if (step == 15) then
+      call weir_stream_checkpoint(s, 14, ierr)
+      call check(ierr < 0 .and. index(weir_error(s), "after step 14 was marked after step 15") > 0, "checkpoint of the past")
+    end if
   end do
   call weir_close(s, ierr)
   call check(ierr == 0, "close")
 
 contains
+
+  !> Where to go on: nowhere, from a file, and nowhere again.
+  subroutine check_restart()
+    integer(int64) :: long
+    integer        :: short
+    short = 7
+    long  = 8
+    call check(.not. weir_restart_step(short) .and. short == 7, "restart without a step")
+    call check(.not. weir_restart_step(long) .and. long == 8, "restart without a step, int64")
+    call check(setenv("WEIR_RESTART_STEP"//c_null_char, "5000000000"//c_null_char, 1_c_int) == 0, "setenv")
+    call check(weir_restart_step(long) .and. long == 5000000000_int64, "restart, int64")
+    call check(setenv("WEIR_RESTART_STEP"//c_null_char, "123"//c_null_char, 1_c_int) == 0, "setenv")
+    call check(weir_restart_step(short) .and. short == 123, "restart")
+    call check(setenv("WEIR_RESTART_STEP"//c_null_char, "none"//c_null_char, 1_c_int) == 0, "setenv")
+    call check(.not. weir_restart_step(short) .and. short == 123, "restart from nonsense")
+  end subroutine
 
   !> What came back for this step, the one with sequence number step - 1: from the third on, but not each fourth.
   subroutine check_back(step)

@@ -532,6 +532,71 @@ static void only_verbose_prints(void **state) {
   scene_close(&s, 0);
 }
 
+/* ---- files of the simulation's own ---- */
+
+static void step_1d(weir_stream *stream, int64_t step) {
+  assert_int_equal(weir_step_begin(stream, step, 0.5 * (double)step), WEIR_OK);
+  assert_int_equal(put_1d(stream, "u", (double)step), WEIR_OK);
+  assert_int_equal(weir_step_end(stream), WEIR_OK);
+}
+
+static void files_are_told_with_the_next_step(void **state) {
+  (void)state;
+  static const int64_t saved[] = {WEIR__CHANNEL_UNSAVED, 3, WEIR__CHANNEL_UNSAVED, 9};
+  scene                s       = scene_open();
+  watcher              w       = {.all = true};
+  watcher_start(&w, &s, "sim");
+  weir_stream *stream = open_stream(&s, "sim");
+  assert_int_equal(define_1d(stream, "u", false), WEIR_OK);
+  assert_int_equal(weir_stream_checkpoint(stream, 2), WEIR_OK); /* before the first step: nobody needs it */
+  step_1d(stream, 3);
+  assert_int_equal(weir_stream_checkpoint(stream, 2), WEIR_ERR_ARGUMENT);
+  ERROR_HAS(stream, "a file to go on with after step 2 was marked after step 3");
+  assert_int_equal(weir_stream_checkpoint(stream, 3), WEIR_OK);
+  step_1d(stream, 4);
+  step_1d(stream, 8);
+  assert_int_equal(weir_stream_checkpoint(stream, 9), WEIR_OK); /* a later one, that was not published */
+  step_1d(stream, 10);
+  assert_int_equal(weir_stream_checkpoint(stream, 9), WEIR_ERR_ARGUMENT);
+  assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+  watcher_join(&w);
+  assert_int_equal(w.steps, 4);
+  for (int i = 0; i < 4; i++) assert_true(w.step[i].record.saved == saved[i] && !w.step[i].record.tombstone);
+  watcher_clear(&w);
+  scene_close(&s, 0);
+}
+
+static void without_a_run_files_are_nobodys_business(void **state) {
+  (void)state;
+  weir_stream *stream;
+  unsetenv("WEIR_RUN");
+  assert_int_equal(weir_stream_open("sim", 0, 1, NULL, &stream), WEIR_OK);
+  assert_int_equal(define_1d(stream, "u", false), WEIR_OK);
+  step_1d(stream, 3);
+  assert_int_equal(weir_stream_checkpoint(stream, 3), WEIR_OK);
+  assert_int_equal(weir_stream_checkpoint(stream, 2), WEIR_OK);
+  assert_string_equal(weir_stream_error(stream), "");
+  assert_int_equal(weir_stream_close(&stream), WEIR_OK);
+  assert_int_equal(weir_stream_checkpoint(NULL, 3), WEIR_OK);
+}
+
+static void it_learns_where_to_go_on(void **state) {
+  (void)state;
+  static const char *const garbage[] = {"", "x", "12x", "1.5", " 12", "99999999999999999999"};
+  int64_t                  step      = 7;
+  unsetenv("WEIR_RESTART_STEP");
+  assert_false(weir_restart_step(&step));
+  for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+    setenv("WEIR_RESTART_STEP", garbage[i], 1);
+    if (weir_restart_step(&step) || step != 7) fail_msg("'%s' was taken for %lld", garbage[i], (long long)step);
+  }
+  setenv("WEIR_RESTART_STEP", "5000000000", 1);
+  assert_false(weir_restart_step(NULL));
+  assert_true(weir_restart_step(&step));
+  assert_int_equal(step, 5000000000);
+  unsetenv("WEIR_RESTART_STEP");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strided_pieces_arrive),
@@ -548,6 +613,9 @@ int main(void) {
       cmocka_unit_test(every_allocation_may_fail),
       cmocka_unit_test(every_allocation_of_the_first_step_may_fail),
       cmocka_unit_test(only_verbose_prints),
+      cmocka_unit_test(files_are_told_with_the_next_step),
+      cmocka_unit_test(without_a_run_files_are_nobodys_business),
+      cmocka_unit_test(it_learns_where_to_go_on),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
