@@ -263,6 +263,7 @@ static weir_status checkpoint(weir__worker *w) {
   weir__keeper *k     = w->keeper;
   int64_t       began = weir__clock_ns();
   uint64_t      size  = 0;
+  if (w->options.checkpoint) w->options.checkpoint(w->options.checkpoint_self);
   memcpy(k->mark_before, k->mark, sizeof k->mark);
   if (k->marks) add_mark(k, w->begun, k->saved);
   k->marks                     = false;

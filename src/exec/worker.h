@@ -111,7 +111,9 @@ typedef struct weir__worker_options {
   void (*progress)(void *self, const weir__progress *progress); /* after each step, in the calling thread; NULL: none */
   void *progress_self;
   void (*beat)(void *self); /* about once a second, in the calling thread, also while no step comes; NULL: none */
-  void   *beat_self;
+  void *beat_self;
+  void (*checkpoint)(void *self); /* every step so far is done, and a checkpoint will be written; owner; NULL: none */
+  void   *checkpoint_self;
   int64_t trace_events; /* of each thread are kept, a power of two; 0: no trace */
 } weir__worker_options;
 

@@ -58,7 +58,7 @@ weir_status weir__zarr_create(const char *path, const weir__zarr_options *option
 /* Open a store that another worker has created, with the same options. */
 weir_status weir__zarr_open(const char *path, const weir__zarr_options *options, weir__zarr **zarr);
 
-/* Free what describes the store in memory; all data are in the files already. */
+/* Free what describes the store in memory; all data are in the files already (but for what weir__zarr_flush is for). */
 void weir__zarr_destroy(weir__zarr **zarr);
 
 /* Chunk extents for a field when nothing is asked for: about 2^18 elements, a function of the shape alone. */
@@ -91,7 +91,7 @@ typedef struct weir__zarr_level {
   int64_t     index, step;
   double      time;
   bool        gaps; /* some chunks are not there and will not come */
-  const char *why;  /* NULL, or why the source has nothing at this step; not copied */
+  const char *why;  /* NULL, or why the source has nothing at this step; not copied: a constant */
   int64_t     more; /* then: it stands for so many further steps, */
   int64_t     last; /* up to this one */
 } weir__zarr_level;
@@ -100,8 +100,12 @@ typedef struct weir__zarr_level {
  * missing values, or zeros in an array that has no missing value. Indices grow; one committed already may be committed
  * again (a replay). Those whose commit failed, as on a full disk, become visible with the next commit that succeeds, as
  * far as their chunks were written; of one that was never committed, time and step are unknown (NaN, -1).
+ * A level of a step that the source does not have (`why`) waits for the next one that it has, or for a flush.
  * WEIR_ERR_IO: not visible yet. */
 weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level);
+/* By the worker that commits, with no commit under way: let readers see what waits. Before the end, and a checkpoint.
+ */
+weir_status weir__zarr_flush(weir__zarr *zarr);
 
 int64_t weir__zarr_committed(const weir__zarr *zarr); /* time levels that readers see */
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_NAME = 8 * 21 }; /* seven numbers, points and a 0 */
+enum { CHUNK_NAME = 8 * 21 /* seven numbers, points and a 0 */, WAITING_MOST = 256 };
 
 /* Does the element type have a value that means missing? */
 static bool has_missing(const weir__zarr_array *array) {
@@ -191,14 +191,34 @@ static weir_status fill_gaps(weir__zarr_array *array, int64_t index) {
   return WEIR_OK;
 }
 
-static weir_status write_level(weir__zarr *zarr, const weir__zarr_level *level) {
-  double    time = level->time;
-  int64_t   step = level->step;
-  weir_view t = {.data = &time, .dtype = WEIR_F64}, s = {.data = &step, .dtype = WEIR_I64};
-  for (size_t i = 0; level->gaps && i < zarr->arrays; i++)
-    if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i])) WEIR_TRY(fill_gaps(zarr->array[i], level->index));
-  WEIR_TRY(weir__zarr_write(zarr->time, level->index, &t, NULL, NULL));
-  return weir__zarr_write(zarr->step, level->index, &s, NULL, NULL);
+/* The levels of one array, `value` of each, whose size the array has: a chunk is written once. */
+static weir_status write_levels(weir__zarr_array *array, const weir__zarr_level *level, size_t count, size_t value) {
+  static const int64_t at[WEIR_RANK_MAX] = {0};
+  weir_status          status            = WEIR_OK;
+  char                *room              = NULL;
+  WEIR_TRY(weir__alloc_zeroed(weir__zarr_bound(array->zarr, array->chunk_nbytes), 64, &room));
+  weir__mutex_lock(&array->mutex);
+  for (size_t i = 0; i < count; i++) {
+    int64_t time = level[i].index / array->time_chunk;
+    WEIR_TRY_GOTO(out, load_levels(array, time, at));
+    memcpy(array->levels + (size_t)(level[i].index % array->time_chunk) * array->level_nbytes,
+           (const char *)&level[i] + value, array->level_nbytes);
+    bool last = i + 1 == count || level[i + 1].index / array->time_chunk != time;
+    if (last) WEIR_TRY_GOTO(out, put_chunk(array, time, at, array->levels, room));
+  }
+out:
+  weir__mutex_unlock(&array->mutex);
+  weir__free(room);
+  return status;
+}
+
+static weir_status write_times(weir__zarr *zarr, const weir__zarr_level *level, size_t count) {
+  for (size_t k = 0; k < count; k++)
+    for (size_t i = 0; level[k].gaps && i < zarr->arrays; i++)
+      if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i]))
+        WEIR_TRY(fill_gaps(zarr->array[i], level[k].index));
+  WEIR_TRY(write_levels(zarr->time, level, count, offsetof(weir__zarr_level, time)));
+  return write_levels(zarr->step, level, count, offsetof(weir__zarr_level, step));
 }
 
 /* All indices up to this one wait, those that nobody spoke of as well. */
@@ -237,10 +257,17 @@ static weir_status publish_waiting(weir__zarr *zarr, int64_t committed) {
 weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level) {
   if (level->index < 0)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)level->index);
-  if (level->index < zarr->committed) return write_level(zarr, level);
+  if (level->index < zarr->committed) return write_times(zarr, level, 1);
   WEIR_TRY(add_waiting(zarr, level));
-  for (size_t i = 0; i < zarr->waiting_count; i++) WEIR_TRY(write_level(zarr, &zarr->waiting[i]));
-  return publish_waiting(zarr, level->index + 1);
+  /* where nothing is there but the reason, it is not urgent: the steps that are missing must not make more so */
+  if (level->why && zarr->waiting_count < WAITING_MOST) return WEIR_OK;
+  return weir__zarr_flush(zarr);
+}
+
+weir_status weir__zarr_flush(weir__zarr *zarr) {
+  if (!zarr->waiting_count) return WEIR_OK;
+  WEIR_TRY(write_times(zarr, zarr->waiting, zarr->waiting_count));
+  return publish_waiting(zarr, zarr->waiting[zarr->waiting_count - 1].index + 1);
 }
 
 /* ---- cutting back ---- */

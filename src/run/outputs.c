@@ -334,11 +334,19 @@ weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema 
   return WEIR_OK;
 }
 
+void weir__outputs_flush(weir__outputs *outputs) {
+  for (int i = 0; outputs && i < outputs->outputs; i++)
+    if (outputs->output[i].zarr && weir__zarr_flush(outputs->output[i].zarr) < 0)
+      (void)0; /* it waits on, and fails again with the next level */
+}
+
 weir_status weir__outputs_close(weir__outputs **outputs) {
   weir__outputs *self   = *outputs;
   weir_status    status = WEIR_OK;
   if (!self) return WEIR_OK;
   for (int i = 0; i < self->outputs; i++) {
+    weir_status flushed = self->output[i].zarr ? weir__zarr_flush(self->output[i].zarr) : WEIR_OK;
+    if (status >= 0) status = flushed;
     weir__zarr_destroy(&self->output[i].zarr);
     weir_status closed = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
     if (status >= 0) status = closed;

@@ -23,5 +23,7 @@ weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema 
 /* Numbers of the triggers of all outputs; belong to the graph. After resolving. */
 weir_status weir__outputs_triggers(weir__outputs *outputs, const int **trigger);
 /* Flush and close all; the first failure is returned. NULL is fine. */
+/* Before a checkpoint: what outputs hold back because it is not urgent is written. */
+void        weir__outputs_flush(weir__outputs *outputs);
 weir_status weir__outputs_close(weir__outputs **outputs);
 #endif

@@ -92,6 +92,8 @@ static void on_beat(void *self) {
   weir__live_beat(p->live, &pulse);
 }
 
+static void on_checkpoint(void *self) { weir__outputs_flush(((process *)self)->outputs); }
+
 /* ---- the stream ---- */
 
 /* A stream without a name in the recipe is the one that the simulation opens. Collective. */
@@ -279,12 +281,14 @@ static weir_status settle_options(process *p) {
                                                            .agree_steps = s->policy == WEIR__POLICY_DROP_NEWEST ||
                                                                           s->policy == WEIR__POLICY_DROP_OLDEST ||
                                                                           s->fallback == WEIR__FALLBACK_DROP || p->recipe->no_checkpoint,
-                                                           .joined        = &p->joined_source,
-                                                           .progress      = on_progress,
-                                                           .progress_self = p,
-                                                           .beat          = on_beat,
-                                                           .beat_self     = p,
-                                                           .trace_events  = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
+                                                           .joined          = &p->joined_source,
+                                                           .progress        = on_progress,
+                                                           .progress_self   = p,
+                                                           .beat            = on_beat,
+                                                           .beat_self       = p,
+                                                           .checkpoint      = on_checkpoint,
+                                                           .checkpoint_self = p,
+                                                           .trace_events    = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
   weir_status status              = WEIR_OK;
   if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
     p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;

@@ -116,6 +116,7 @@ static void writes_zarr(void **state) {
                      .gap_last = 120 * t};
     assert_int_equal(weir__sink_zarr_commit.apply(&a), WEIR_OK);
     assert_true(result == 100.0 * (double)t);
+    assert_int_equal(weir__zarr_flush(zarr), WEIR_OK);
     assert_int_equal(weir__zarr_committed(zarr), t + 1);
   }
   assert_int_equal(access(path_of("s.zarr/u/0.3.1"), F_OK), 0);

@@ -192,8 +192,9 @@ static void cut_back(void **state) {
 
 static weir_status commit_gap(weir__zarr *zarr, int64_t index, int64_t step, const char *why, int64_t more,
                               int64_t last) {
-  weir__zarr_level level = {.index = index, .step = step, .gaps = true, .why = why, .more = more, .last = last};
-  return weir__zarr_commit(zarr, &level);
+  weir__zarr_level level  = {.index = index, .step = step, .gaps = true, .why = why, .more = more, .last = last};
+  weir_status      status = weir__zarr_commit(zarr, &level);
+  return status < 0 ? status : weir__zarr_flush(zarr);
 }
 
 static void expect_attributes(const char *name, const char *list) {
@@ -250,6 +251,34 @@ static void missing_steps(void **state) {
     weir__zarr_destroy(&zarr);
     expect_attributes("g.zarr/.zattrs", cut == 0 ? all : cut == 1 ? first : "");
   }
+}
+
+/* A level without values waits for one with values, for a flush, or until many do. */
+static void missing_steps_wait(void **state) {
+  weir__zarr      *zarr = NULL;
+  weir__zarr_level gap  = {.gaps = true, .why = "no room"};
+  (void)state;
+  assert_int_equal(weir__zarr_create(path_of("late.zarr"), NULL, WEIR__ZARR_NEW, &zarr), WEIR_OK);
+  for (gap.index = 0; gap.index < 255; gap.index++) {
+    gap.step = gap.index;
+    assert_int_equal(weir__zarr_commit(zarr, &gap), WEIR_OK);
+    assert_int_equal(weir__zarr_committed(zarr), 0);
+  }
+  gap.step = gap.index;
+  assert_int_equal(weir__zarr_commit(zarr, &gap), WEIR_OK); /* the 256th */
+  assert_int_equal(weir__zarr_committed(zarr), 256);
+  gap.step = gap.index = 256;
+  assert_int_equal(weir__zarr_commit(zarr, &gap), WEIR_OK);
+  assert_int_equal(weir__zarr_committed(zarr), 256);
+  assert_int_equal(commit(zarr, 257, 257, 1, false), WEIR_OK);
+  assert_int_equal(weir__zarr_committed(zarr), 258);
+  expect_attributes("late.zarr/.zattrs", GAP(0, 256, 257, "no room", 0, 257));
+  gap.step = gap.index = 258;
+  assert_int_equal(weir__zarr_commit(zarr, &gap), WEIR_OK);
+  assert_int_equal(weir__zarr_committed(zarr), 258);
+  assert_int_equal(weir__zarr_flush(zarr), WEIR_OK);
+  assert_int_equal(weir__zarr_committed(zarr), 259);
+  weir__zarr_destroy(&zarr);
 }
 
 /* Metadata of a store with every other of `levels` time levels missing. */
@@ -347,9 +376,14 @@ static void without_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(refuses),      cmocka_unit_test(default_chunks),
-                                     cmocka_unit_test(many_writers), cmocka_unit_test(cut_back),
-                                     cmocka_unit_test(damaged),      cmocka_unit_test(missing_steps),
-                                     cmocka_unit_test(many_gaps),    cmocka_unit_test(without_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(refuses),
+                                     cmocka_unit_test(default_chunks),
+                                     cmocka_unit_test(many_writers),
+                                     cmocka_unit_test(cut_back),
+                                     cmocka_unit_test(damaged),
+                                     cmocka_unit_test(missing_steps),
+                                     cmocka_unit_test(missing_steps_wait),
+                                     cmocka_unit_test(many_gaps),
+                                     cmocka_unit_test(without_memory)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
