@@ -168,7 +168,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   s->last       = arrival->last;
   s->arrived_ns = weir__clock_ns();
   w->last_time  = arrival->time;
-  w->last_step  = arrival->step;
+  w->last_step  = arrival->more ? arrival->last : arrival->step;
   if (!w->begun) w->first_step = arrival->step;
   for (uint32_t r = 1; r < WEIR__TURNS; r++) s->turn[r] = (uint32_t)(s->ordinal % r);
   for (int i = 0; i < w->graph->nodes; i++) {
