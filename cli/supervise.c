@@ -101,8 +101,7 @@ static void tell_end(const supervision *s, const weir__run_status *status, char 
   const weir__job *job     = &s->worker_job;
   char             who[32] = "a worker"; /* an MPI launcher does not say which */
   if (s->workers == 1 || s->gone >= 0) snprintf(who, sizeof who, "worker %d", s->gone < 0 ? 0 : s->gone);
-  if (s->silent)
-    snprintf(out, 1200, "%s did not say for %g s that it lives and was killed", who, s->recipe->heartbeat_s);
+  if (s->silent) snprintf(out, 1200, "%s did not say for %g s that it lives and was killed", who, s->silent_s);
   else if (status->message[0]) snprintf(out, 1200, "the workers failed: %s", status->message);
   else if (job->status > 128) snprintf(out, 1200, "%s was killed (signal %d)", who, job->status - 128);
   else snprintf(out, 1200, "%s ended early (exit status %d)", who, job->status);
@@ -253,7 +252,7 @@ static void follow(supervision *s) {
 static void watch_workers(supervision *s) {
   int gone = s->gone < 0 && s->workers > 1 && s->workers <= NAMED_MAX ? weir__watch_gone(s->watch) : -1;
   if (gone >= 0) s->gone = gone;
-  int silent = weir__watch_silent(s->watch, weir__clock_ns());
+  int silent = weir__watch_silent(s->watch, weir__clock_ns(), &s->silent_s);
   if (silent < 0) return;
   s->gone   = silent;
   s->silent = true;

@@ -24,6 +24,7 @@ typedef struct supervision {
   int64_t       steps_ns;       /* clock: when the progress was looked at */
   int           gone;           /* number of a worker whose process went before its job ended; -1 */
   bool          silent;         /* one was killed for its silence: `gone` */
+  double        silent_s;       /* so long */
   bool          again;          /* the simulation died and is started again, with the workers */
   bool          workers_over;   /* no further job of them is started, */
   bool          workers_lost;   /* though the run was not done: why was said already */

@@ -6,7 +6,10 @@
 #include <signal.h>
 #include <string.h>
 
-enum { LOOK_S = 1 /* between two looks at the records, which are written once a second */ };
+enum {
+  LOOK_S = 1, /* between two looks at the records, which are written once a second */
+  STARTS = 5  /* so many times the heartbeat a worker may take until it has a record: MPI starts it meanwhile */
+};
 /* A look that comes much later was late because this process was stopped, or the whole machine: then the workers may
  * have been as well. */
 static const double LATE_S = 2;
@@ -42,10 +45,14 @@ void weir__watch_destroy(weir__watch **watch) {
   *watch = NULL;
 }
 
-/* The record of a worker of the present job, which has begun and not ended. */
-static bool running(const weir__watch *w, int rank, weir__live_record *record) {
-  return weir__live_read(w->directory, rank, record) == WEIR_OK && record->pid != w->pulse[rank].before &&
-         (record->phase == WEIR__PHASE_WAITING || record->phase == WEIR__PHASE_RUNNING);
+/* The record of a worker of the present job. */
+static bool started(const weir__watch *w, int rank, weir__live_record *record) {
+  return weir__live_read(w->directory, rank, record) == WEIR_OK && record->pid != w->pulse[rank].before;
+}
+
+/* Which has not ended. */
+static bool runs(const weir__live_record *record) {
+  return record->phase == WEIR__PHASE_WAITING || record->phase == WEIR__PHASE_RUNNING;
 }
 
 void weir__watch_begin(weir__watch *w) {
@@ -55,7 +62,7 @@ void weir__watch_begin(weir__watch *w) {
     w->pulse[i] = (pulse){.before = weir__live_read(w->directory, i, &record) == WEIR_OK ? record.pid : 0};
 }
 
-int weir__watch_silent(weir__watch *w, int64_t now_ns) {
+int weir__watch_silent(weir__watch *w, int64_t now_ns, double *seconds) {
   weir__live_record record;
   int               silent = -1;
   double            passed = (double)(now_ns - w->looked_ns) * 1e-9;
@@ -63,15 +70,15 @@ int weir__watch_silent(weir__watch *w, int64_t now_ns) {
   if (!w->looked_ns || passed > LATE_S) passed = 0;
   w->looked_ns = now_ns;
   for (int i = 0; i < w->workers; i++) {
-    pulse *p = &w->pulse[i];
-    if (!running(w, i, &record)) {
-      p->silent_s = 0;
-      continue;
-    }
-    p->silent_s = p->pid == record.pid && p->beat == record.beat ? p->silent_s + passed : 0;
-    p->pid      = record.pid;
-    p->beat     = record.beat;
-    if (silent < 0 && p->silent_s >= w->heartbeat_s) silent = i;
+    pulse *p     = &w->pulse[i];
+    bool   there = started(w, i, &record), same = !there || (p->pid == record.pid && p->beat == record.beat);
+    double limit = there ? w->heartbeat_s : STARTS * w->heartbeat_s;
+    p->silent_s  = same && (!there || runs(&record)) ? p->silent_s + passed : 0;
+    p->pid       = there ? record.pid : 0;
+    p->beat      = there ? record.beat : 0;
+    if (silent >= 0 || p->silent_s < limit) continue;
+    silent   = i;
+    *seconds = limit;
   }
   return silent;
 }
@@ -82,7 +89,7 @@ int weir__watch_gone(const weir__watch *w) {
   int               gone = -1;
   weir__channel_host(host);
   for (int i = 0; i < w->workers; i++) {
-    if (!running(w, i, &record) || strncmp(record.host, host, sizeof record.host - 1)) continue;
+    if (!started(w, i, &record) || !runs(&record) || strncmp(record.host, host, sizeof record.host - 1)) continue;
     if (!kill((pid_t)record.pid, 0) || errno != ESRCH) continue;
     if (gone >= 0) return -1;
     gone = i;

@@ -105,8 +105,17 @@ def kill_worker_twice(run, rng):
 def stop_worker(run, rng):
     """a worker is stopped (SIGSTOP): the heartbeat finds it"""
     run.start()
-    if run.until(rng.uniform(0.02, 0.9)):  # before the first step: cli/test_recovery
+    if run.until(moment(rng)):
         strike(run, rng, "workers", signal.SIGSTOP)
+    whole(run)
+
+
+@kind(least_workers=2)
+def stop_all_workers(run, rng):
+    """all workers are stopped at once: the heartbeat finds them"""
+    run.start()
+    if run.until(moment(rng)):
+        strike(run, rng, "workers", signal.SIGSTOP, everybody=True)
     whole(run)
 
 
