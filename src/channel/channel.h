@@ -182,7 +182,8 @@ typedef struct weir__channel_terms {
  * WEIR_ERR_STATE: demands were posted already by a worker that lives (a mistake in who serves whom), or other ones. */
 weir_status weir__channel_demand_post(weir__channel *channel, const weir__channel_demand *demand,
                                       const weir__channel_terms *terms);
-/* Has no worker posted demands yet? */
+/* Has no worker let the process begin its first step yet? None has posted demands; or one died before it moved the
+ * horizon of a process that is steered. */
 bool weir__channel_fresh(const weir__channel *channel);
 /* Was the channel taken over from a worker that died? Then the doorbell rings at every arrival. */
 bool weir__channel_taken_over(const weir__channel *channel);
@@ -273,9 +274,10 @@ weir_status weir__channel_feedback_write(weir__channel *channel, int feedback_pi
 
 /* Fields that were written for the steps from `sequence` on, for another simulation that begins with that one: so many
  * bytes, filled while nobody writes; and written again, for the steps from sequence number 0 on, once it is mapped.
- * WEIR_ERR_INPUT: `bytes` are of other pieces. */
+ * WEIR_ERR_INPUT: `bytes` are of other pieces, which `check` tells as soon as the demands are posted. */
 size_t      weir__channel_feedback_bytes(const weir__channel *channel);
 void        weir__channel_feedback_keep(const weir__channel *channel, uint64_t sequence, char *bytes);
+weir_status weir__channel_feedback_check(const weir__channel *channel, const char *bytes);
 weir_status weir__channel_feedback_repeat(weir__channel *channel, const char *bytes);
 
 /* The newest step from after which the process said that the simulation can go on; WEIR__CHANNEL_UNSAVED: none. */

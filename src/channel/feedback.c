@@ -32,6 +32,7 @@
 #include "core/clock.h"
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { VALUE = 1, NONE = 2, READING = 4, TAG_SHIFT = 3, TRIES = 16, BEYOND_LAG = WEIR__FEEDBACK_BEYOND_LAG };
@@ -181,20 +182,48 @@ weir_status weir__channel_feedback_write(weir__channel *self, int piece, uint64_
 
 /* ---- the worker's side: what another simulation has to get again ---- */
 
-/* Of each piece and each of the steps ahead: what there is (VALUE, NONE or 0), then room for the elements. */
+/* What is kept of a piece: what it is, then, of each of the steps ahead, what there is (VALUE, NONE or 0) and room for
+ * the elements. */
+typedef struct kept_piece {
+  char        field[WEIR__CHANNEL_NAME_MAX + 1];
+  int64_t     ahead; /* steps */
+  weir_region region;
+} kept_piece;
+
+static kept_piece describe_piece(const weir__channel *self, int piece) {
+  const weir__channel_piece_of *of   = &self->definitions.feedback_piece[piece];
+  kept_piece                    kept = {.ahead = self->layout.feedback[piece].depth - BEYOND_LAG, .region = of->region};
+  snprintf(kept.field, sizeof kept.field, "%s", self->definitions.feedback[of->field].name);
+  return kept;
+}
+
+static size_t kept_stride(const weir__layout_feedback *back) { /* numbers are aligned */
+  return sizeof(uint64_t) + (back->bytes + sizeof(uint64_t) - 1) / sizeof(uint64_t) * sizeof(uint64_t);
+}
+
+static size_t kept_bytes(const weir__layout_feedback *back) {
+  return sizeof(kept_piece) + (size_t)(back->depth - BEYOND_LAG) * kept_stride(back);
+}
+
+static int kept_pieces(const weir__channel *self) {
+  return self->layout.feedback ? self->definitions.feedback_pieces : 0;
+}
+
 size_t weir__channel_feedback_bytes(const weir__channel *self) {
   size_t bytes = 0;
-  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
-    const weir__layout_feedback *back = &self->layout.feedback[k];
-    if (back->given) bytes += (size_t)(back->depth - BEYOND_LAG) * (sizeof(uint64_t) + back->bytes);
-  }
+  for (int k = 0; k < kept_pieces(self); k++)
+    if (self->layout.feedback[k].given) bytes += kept_bytes(&self->layout.feedback[k]);
   return bytes;
 }
 
 void weir__channel_feedback_keep(const weir__channel *self, uint64_t sequence, char *bytes) {
-  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
+  for (int k = 0; k < kept_pieces(self); k++) {
     const weir__layout_feedback *back = &self->layout.feedback[k];
-    for (int ahead = 0; back->given && ahead < back->depth - BEYOND_LAG; ahead++) {
+    if (!back->given) continue;
+    kept_piece kept = describe_piece(self, k);
+    memcpy(bytes, &kept, sizeof kept);
+    bytes += sizeof kept;
+    for (int64_t ahead = 0; ahead < kept.ahead; ahead++) {
       uint64_t is = 0;
       for (int b = 0; self->data && b < back->depth && !is; b++) {
         weir__feedback_buffer *buffer = buffer_at(self->data, back, (uint64_t)b);
@@ -203,26 +232,42 @@ void weir__channel_feedback_keep(const weir__channel *self, uint64_t sequence, c
         if (is == VALUE && back->bytes) memcpy(bytes + sizeof is, weir__at(buffer, sizeof *buffer), back->bytes);
       }
       memcpy(bytes, &is, sizeof is);
-      bytes += sizeof is + back->bytes;
+      bytes += kept_stride(back);
     }
   }
 }
 
+weir_status weir__channel_feedback_check(const weir__channel *self, const char *bytes) {
+  for (int k = 0; k < kept_pieces(self); k++) {
+    kept_piece kept, mine = describe_piece(self, k);
+    if (!self->layout.feedback[k].given) continue;
+    memcpy(&kept, bytes, sizeof kept);
+    if (strncmp(kept.field, mine.field, sizeof kept.field) || kept.ahead != mine.ahead ||
+        !weir__region_equal(&kept.region, &mine.region))
+      return WEIR_FAIL(WEIR_ERR_INPUT,
+                       "stream '%s', rank %d, feedback field '%s': what was kept for the steps to come is of other "
+                       "pieces; the simulation must lie over its processes as before",
+                       self->definitions.stream, self->definitions.rank, mine.field);
+    bytes += kept_bytes(&self->layout.feedback[k]);
+  }
+  return WEIR_OK;
+}
+
 weir_status weir__channel_feedback_repeat(weir__channel *self, const char *bytes) {
-  for (int k = 0; self->layout.feedback && k < self->definitions.feedback_pieces; k++) {
+  WEIR_TRY(weir__channel_feedback_check(self, bytes));
+  for (int k = 0; k < kept_pieces(self); k++) {
     const weir__layout_feedback  *back = &self->layout.feedback[k];
     const weir__channel_piece_of *of   = &self->definitions.feedback_piece[k];
-    for (int ahead = 0; back->given && ahead < back->depth - BEYOND_LAG; ahead++) {
+    if (!back->given) continue;
+    bytes += sizeof(kept_piece);
+    for (int ahead = 0; ahead < back->depth - BEYOND_LAG; ahead++) {
       uint64_t  is;
       weir_view view = weir__view_dense((char *)(uintptr_t)bytes + sizeof is,
                                         &self->definitions.feedback[of->field].type, &of->region);
       memcpy(&is, bytes, sizeof is);
-      if (is > NONE)
-        return WEIR_FAIL(WEIR_ERR_INPUT, "feedback field '%s': what was kept for the steps to come is of other pieces",
-                         self->definitions.feedback[of->field].name);
       view.missing = is == NONE;
       if (is) WEIR_TRY(weir__channel_feedback_write(self, k, (uint64_t)ahead, &view));
-      bytes += sizeof is + back->bytes;
+      bytes += kept_stride(back);
     }
   }
   return WEIR_OK;

@@ -131,9 +131,10 @@ typedef struct weir__control {
   weir__ledger ledger; /* by all processes of the node and their workers, if this is the first process there */
 } weir__control;
 
-/* One writer, so a plain sum; atomic because the worker reads it at any time. */
 /* All but the size of the segments. */
-void               weir__control_stats(const weir__control *control, weir__channel_stats *stats);
+void weir__control_stats(const weir__control *control, weir__channel_stats *stats);
+
+/* One writer, so a plain sum; atomic because the worker reads it at any time. */
 static inline void weir__control_blocked(weir__control *control, int64_t blocked_ns) {
   int64_t total = atomic_load_explicit(&control->blocked_ns, memory_order_relaxed);
   atomic_store_explicit(&control->blocked_ns, total + blocked_ns, memory_order_relaxed);

@@ -222,7 +222,10 @@ out:
 }
 
 bool weir__channel_fresh(const weir__channel *channel) {
-  return weir__answer_state(atomic_load_explicit(&channel->control->answer, memory_order_acquire)) == WEIR__ANSWER_NONE;
+  const weir__control *control = channel->control;
+  uint32_t             state   = weir__answer_state(atomic_load_explicit(&control->answer, memory_order_acquire));
+  return state == WEIR__ANSWER_NONE ||
+         (control->terms.steering && !atomic_load_explicit(&control->horizon, memory_order_relaxed));
 }
 
 int64_t weir__channel_saved(const weir__channel *channel) {

@@ -118,7 +118,8 @@ static weir_status put_all(const weir__worker *w, file *f, const weir__checkpoin
     weir_status status = weir__alloc_zeroed(rest, 0, &bytes);
     if (status < 0) return status;
     weir__worker_steer_save(w, bytes);
-    weir__intake_back_save(w->intake, w->retired_sequence, bytes + h->steer_bytes);
+    /* nothing may have retired yet in this worker's life when it comes to a mark */
+    weir__intake_back_save(w->intake, w->holds ? w->held.sequence : w->retired_sequence, bytes + h->steer_bytes);
     weir__intake_lost_save(w->intake, bytes + h->steer_bytes + h->back_bytes);
     status = put(f, bytes, rest, path);
     weir__free(bytes);
@@ -144,7 +145,7 @@ static weir_status write_file(const weir__worker *w, uint64_t *size) {
   weir__checkpoint_header h = weir__checkpoint_describe(w);
   file                    f = {.crc = (uint32_t)crc32(0, NULL, 0)};
   weir__checkpoint_path(w->options.checkpoint_directory, h.rank, h.ordinal, "", path);
-  weir__checkpoint_path(w->options.checkpoint_directory, h.rank, h.ordinal, ".part-", part);
+  weir__checkpoint_path(w->options.checkpoint_directory, h.rank, h.ordinal, WEIR__CHECKPOINT_PART, part);
   f.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (f.fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", part, strerror(errno));
   weir__text  failures = {0};

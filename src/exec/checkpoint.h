@@ -34,7 +34,7 @@ typedef struct weir__checkpoint_header {
   uint64_t   magic, identity; /* of the recipe and what was settled with it */
   int32_t    rank, size;
   int64_t    ordinal, step, interval;
-  int64_t    first_step; /* number of the step with ordinal 0 */
+  int64_t    first_step; /* number of the step with ordinal 0; INT64_MIN: it is still to come, and `step` too */
   uint64_t   decided;    /* changes that were posted so far */
   double     time;
   weir__mark mark[WEIR__MARKS]; /* the newest last */
@@ -43,6 +43,7 @@ typedef struct weir__checkpoint_header {
 weir__checkpoint_header weir__checkpoint_describe(const weir__worker *w);
 uint64_t                weir__checkpoint_bytes(const weir__checkpoint_header *header); /* of the whole file */
 void weir__checkpoint_path(const char *directory, int rank, int64_t ordinal, const char *before, char path[PATH_MAX]);
+#define WEIR__CHECKPOINT_PART ".part-" /* begins the name of a file that is not whole yet */
 /* Is this cell in the file? */
 static inline bool weir__checkpoint_keeps(const weir__cell *cell) {
   return cell->keep && cell->base && cell->message < 0 && cell->slot_piece < 0;

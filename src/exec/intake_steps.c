@@ -171,24 +171,25 @@ void weir__intake_back_save(const weir__intake *in, uint64_t sequence, char *byt
 }
 
 weir_status weir__intake_back_load(weir__intake *in, const char *bytes, size_t size) {
+  const char *next = bytes;
   if (size != weir__intake_back_bytes(in))
     return WEIR_FAIL(WEIR_ERR_INPUT, "the simulation asks for other fields than before, or lies otherwise over its "
                                      "processes: it cannot get again what was computed for it");
   if (!size) return WEIR_OK;
+  for (int i = 0; i < in->channels; i++) {
+    WEIR_TRY(weir__channel_feedback_check(in->channel[i], next));
+    next += weir__channel_feedback_bytes(in->channel[i]);
+  }
   WEIR_TRY(weir__alloc_zeroed(size, 0, &in->back));
   memcpy(in->back, bytes, size);
   return WEIR_OK;
 }
 
 weir_status weir__intake_back_give(weir__intake *in) {
-  enum { LOOK_MS = 10 };
-  const char *bytes  = in->back;
-  weir_status status = WEIR_OK;
-  uint32_t    seen   = 0;
-  while (in->back && !in->mapped && !in->ended) {
-    status = map_all(in);
-    if (status == WEIR_ERR_TIMEOUT) weir__doorbell_wait(in->doorbell, &seen, LOOK_MS * 1000000);
-    else if (status < 0) return status;
+  const char *bytes = in->back;
+  if (in->back && !in->mapped && !in->ended) {
+    weir_status status = map_all(in);
+    if (status < 0) return status;
     in->ended = status == WEIR_END;
   }
   for (int i = 0; i < in->channels && in->mapped && in->back; i++) {
@@ -348,6 +349,8 @@ static void note_lost(weir__intake *in, const weir__arrival *arrival) {
 }
 
 void weir__intake_gap(weir__intake *in, int64_t from, int64_t to, int64_t count) {
+  for (size_t i = 0; i < in->losts; i++) /* it was noted before that checkpoint */
+    if (in->lost_step[i].from == from && in->lost_step[i].to == to) return;
   if (weir__grow(&in->lost_step, in->losts + 1, &in->lost_capacity, sizeof *in->lost_step) < 0) return;
   in->lost_step[in->losts++] = (weir__lost){.from  = from,
                                             .to    = to,
@@ -461,15 +464,15 @@ void weir__intake_acknowledge(weir__intake *in, uint64_t before) {
 int weir__intake_slots(const weir__intake *in) { return in->channels ? in->slots : 0; }
 
 weir_status weir__intake_begins(weir__intake *in, weir__beginning *begins) {
-  int64_t say[2] = {0, INT64_MIN}; /* is any fresh; minus the smallest first step */
-  for (int i = 0; i < in->channels && !in->rewound; i++) {
+  int64_t say[2] = {0, INT64_MIN}; /* is any fresh; the smallest first step, in the opposite order */
+  for (int i = 0; i < in->channels; i++) {
     int64_t first = weir__channel_definitions_of(in->channel[i])->first_step;
-    say[0] |= in->hosted || weir__channel_fresh(in->channel[i]);
-    if (-first > say[1]) say[1] = -first;
+    say[0] |= !in->rewound && (in->hosted || weir__channel_fresh(in->channel[i]));
+    if (~first > say[1]) say[1] = ~first;
   }
   WEIR_TRY(weir__comm_max(in->comm, say, 2));
   begins->fresh = say[0];
-  begins->step  = begins->fresh ? -say[1] : INT64_MIN;
+  begins->step  = ~say[1];
   return WEIR_OK;
 }
 

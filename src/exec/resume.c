@@ -76,13 +76,19 @@ static int64_t ordinal_of(const char *name, int rank) {
   return ordinal;
 }
 
-/* Remove this worker's files of later steps than these: of a past that is done again. */
-static void remove_later(const char *directory, int rank, int64_t ordinal) {
+/* Remove this worker's files but those of this checkpoint and of the marks before it: later ones are of a past that is
+ * done again, earlier ones of a job that was killed before it removed them. NULL: all. */
+static void remove_others(const char *directory, int rank, const weir__checkpoint_header *h) {
   DIR *dir = opendir(directory);
   if (!dir) return;
   for (struct dirent *entry; (entry = readdir(dir));) {
-    char path[PATH_MAX];
-    if (ordinal_of(entry->d_name, rank) <= ordinal) continue;
+    char    path[PATH_MAX];
+    size_t  before  = strlen(WEIR__CHECKPOINT_PART);
+    bool    part    = !strncmp(entry->d_name, WEIR__CHECKPOINT_PART, before);
+    int64_t ordinal = ordinal_of(entry->d_name + (part ? before : 0), rank);
+    bool    needed  = h && !part && ordinal == h->ordinal;
+    for (int m = 0; h && !part && m < WEIR__MARKS; m++) needed |= ordinal < h->ordinal && ordinal == h->mark[m].ordinal;
+    if (ordinal < 0 || needed) continue;
     snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
     unlink(path);
   }
@@ -153,7 +159,7 @@ weir_status weir__checkpoint_find(weir__comm *comm, const weir__worker_options *
                   begins->step);
   if (status < 0 || ordinal < 0) {
     weir__checkpoint_forget(at);
-    if (status >= 0) remove_later(options->checkpoint_directory, weir__comm_rank(comm), -1);
+    if (status >= 0) remove_others(options->checkpoint_directory, weir__comm_rank(comm), NULL);
     return status < 0 ? status : WEIR_END;
   }
   weir__checkpoint_header h;
@@ -195,7 +201,7 @@ bool weir__checkpoint_saved(const char *directory, int64_t *saved) {
     if (fd < 0) continue;
     bool read_all = read(fd, &h, sizeof h) == (ssize_t)sizeof h && h.magic == WEIR__CHECKPOINT_MAGIC;
     close(fd);
-    if (!read_all || !is_complete(directory, ordinal, h.size)) continue;
+    if (!read_all || h.size < 1 || !is_complete(directory, ordinal, h.size)) continue;
     for (int m = 0; m < WEIR__MARKS; m++) {
       if (h.mark[m].ordinal < 0 || (found && h.mark[m].saved <= *saved)) continue;
       if (h.mark[m].ordinal != ordinal && !is_complete(directory, h.mark[m].ordinal, h.size)) continue;
@@ -239,7 +245,6 @@ static weir_status take(weir__worker *w, const weir__resume *at) {
   w->last_step          = h.step;
   w->last_time          = h.time;
   w->stats.steps        = h.ordinal;
-  weir__keeper_restore(w, &h);
   return WEIR_OK;
 }
 
@@ -248,6 +253,7 @@ static weir_status take(weir__worker *w, const weir__resume *at) {
 static void note_gap(weir__worker *w, const weir__resume *at) {
   const weir__graph *graph = w->graph;
   int64_t            from = INT64_MAX, to = INT64_MIN, count = 0;
+  if (!at->ordinal) return; /* it begins where it begins */
   for (int t = 0; t < graph->triggers; t++) {
     const weir__trigger *trigger = &graph->trigger[t];
     if (!trigger->period) continue;
@@ -264,14 +270,17 @@ static void note_gap(weir__worker *w, const weir__resume *at) {
 }
 
 weir_status weir__worker_restore(weir__worker *w, const weir__resume *at) {
-  weir_status status = take(w, at);
-  if (status >= 0 && at->begins.fresh) {
-    status = weir__worker_steer_repeat(w);
-    note_gap(w, at);
-  }
-  if (status >= 0) weir__worker_arm(w);
-  if (status >= 0 && w->intake) weir__intake_skip(w->intake, at->step, weir__worker_steer_ahead(w));
-  status = weir__comm_agree(w->comm, status);
-  if (status >= 0) remove_later(w->options.checkpoint_directory, w->plan->rank, at->ordinal);
-  return status;
+  weir__checkpoint_header h;
+  weir_status             status = take(w, at);
+  if (status >= 0 && at->begins.fresh) status = weir__worker_steer_repeat(w);
+  WEIR_TRY(weir__comm_agree(w->comm, status));
+  note_gap(w, at);
+  weir__worker_arm(w);
+  if (w->intake) weir__intake_skip(w->intake, at->step, weir__worker_steer_ahead(w));
+  /* where a job was killed that wrote this checkpoint once more, for a mark, not all have that mark */
+  memcpy(&h, at->bytes, sizeof h);
+  WEIR_TRY(weir__comm_broadcast(w->comm, h.mark, sizeof h.mark, 0));
+  weir__keeper_restore(w, &h);
+  remove_others(w->options.checkpoint_directory, w->plan->rank, &h);
+  return WEIR_OK;
 }

@@ -80,13 +80,13 @@ struct weir__worker {
   bool                 holds;            /* ... where there is one */
   bool                 marks;            /* a step that was lost whole had a mark: `saved` */
   int64_t              saved;            /* of that mark; or what was agreed on at the end: see weir__keeper_last */
-  int64_t              first_step;       /* number of the one with ordinal 0 */
+  int64_t              first_step;       /* number of the one with ordinal 0; INT64_MIN: it has not begun */
   int64_t              whole_rounds;     /* of `wholes` */
   struct weir__keeper *keeper;           /* of checkpoints; NULL: none are made */
   bool                 left;             /* hosted: another one could not go on, and all leave together */
   bool                 acknowledges;     /* steps when they retire, though there is a keeper: it could not go on */
   uint64_t             retired_sequence; /* of the channels: after the last step retired */
-  int64_t              last_step;        /* number of the step begun last */
+  int64_t              last_step;        /* number of the step begun last; INT64_MIN: none */
   double               last_time;
   struct weir__relay  *relay;
   struct weir__steer  *steer;
@@ -180,8 +180,9 @@ void weir__intake_gap(weir__intake *intake, int64_t from, int64_t to, int64_t co
 /* The newest state that all processes here have saved, when every step they published was read; INT64_MAX: there are no
  * processes; INT64_MIN: none. */
 int64_t weir__intake_saved(const weir__intake *intake);
-/* What a checkpoint keeps of fields on their way back, for the steps from `sequence` on; NULL: nothing. Loaded into a
- * simulation that was started again: given to it by `give`, which waits until it can take them. */
+/* What a checkpoint keeps of fields on their way back, for the steps from `sequence` on; NULL: nothing. Loaded for a
+ * simulation that was started again, and given to it: WEIR_ERR_TIMEOUT, without a message, while it cannot take them.
+ */
 size_t      weir__intake_back_bytes(const weir__intake *intake);
 void        weir__intake_back_save(const weir__intake *intake, uint64_t sequence, char *bytes);
 weir_status weir__intake_back_load(weir__intake *intake, const char *bytes, size_t size);

@@ -128,28 +128,47 @@ static void post(weir__worker *w, uint64_t sequence, weir__channel_change_kind k
 /* Bytes, not values: NaN must not differ from itself. */
 static bool same(const double *a, const double *b, int n) { return !memcmp(a, b, (size_t)n * sizeof *a); }
 
+static bool parameter_changes(const weir__decisions *d, int i, const double *now, const double *before) {
+  return d->parameter[i] >= 0 && !same(now + i, before + i, 1);
+}
+
+static bool trigger_changes(const weir__decisions *d, int i, const double *now, const double *before) {
+  int at = d->parameters + 3 * i;
+  return !same(now + at, before + at, 3);
+}
+
 static void post_changes(weir__worker *w, uint64_t sequence, const double *now, const double *before) {
   const weir__decisions *d = decisions(w);
   for (int i = 0; i < d->parameters; i++)
-    if (d->parameter[i] >= 0 && !same(now + i, before + i, 1))
-      post(w, sequence, WEIR__CHANGE_PARAMETER, d->parameter[i], now + i, 1);
-  for (int i = 0; i < d->triggers; i++) {
-    int at = d->parameters + 3 * i;
-    if (!same(now + at, before + at, 3)) post(w, sequence, WEIR__CHANGE_TRIGGER, d->trigger[i], now + at, 3);
-  }
+    if (parameter_changes(d, i, now, before)) post(w, sequence, WEIR__CHANGE_PARAMETER, d->parameter[i], now + i, 1);
+  for (int i = 0; i < d->triggers; i++)
+    if (trigger_changes(d, i, now, before))
+      post(w, sequence, WEIR__CHANGE_TRIGGER, d->trigger[i], now + d->parameters + 3 * i, 3);
 }
 
-/* It begins as a first one does: with the values it declares. */
+static uint64_t count_changes(const weir__worker *w, const double *now, const double *before) {
+  const weir__decisions *d     = decisions(w);
+  uint64_t               count = 0;
+  for (int i = 0; i < d->parameters; i++) count += parameter_changes(d, i, now, before);
+  for (int i = 0; i < d->triggers; i++) count += trigger_changes(d, i, now, before);
+  return count;
+}
+
+/* It begins as a first one does: with the values it declares. What differs from them was posted by then, so there are
+ * numbers enough below that of the next change: the workers after this one count on from there as well, whether they
+ * repeat this or not. */
 weir_status weir__worker_steer_repeat(weir__worker *w) {
   weir__steer *self = w->steer;
   if (!self || !self->count) return WEIR_OK;
-  int64_t       delay  = decisions(w)->delay;
+  int64_t       delay = decisions(w)->delay, first = w->begun - delay;
   const double *before = self->start;
-  for (int64_t n = 0; n < delay; n++) {
-    const double *now = weir__worker_decisions(w, w->begun + n - delay);
-    post_changes(w, (uint64_t)n, now, before);
-    before = now;
-  }
+  uint64_t      count  = 0;
+  for (int64_t n = 0; n < delay; before = weir__worker_decisions(w, first + n++))
+    count += count_changes(w, weir__worker_decisions(w, first + n), before);
+  self->number -= count < self->number ? count : self->number;
+  before = self->start;
+  for (int64_t n = 0; n < delay; before = weir__worker_decisions(w, first + n++))
+    post_changes(w, (uint64_t)n, weir__worker_decisions(w, first + n), before);
   weir_status status = (weir_status)atomic_load(&self->status);
   return status < 0 ? WEIR_FAIL(status, "%s", self->message) : WEIR_OK;
 }

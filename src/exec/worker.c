@@ -181,7 +181,18 @@ static weir_status hosted_turn(weir__worker *w, bool *some) {
   return w->left ? WEIR_FAIL(WEIR_ERR_GONE, "the analysis failed in another process") : WEIR_OK;
 }
 
-weir_status weir__worker_give_back(weir__worker *w) { return w->intake ? weir__intake_back_give(w->intake) : WEIR_OK; }
+weir_status weir__worker_give_back(weir__worker *w) {
+  enum { LOOK_NS = 10000000 };
+  uint32_t seen = 0;
+  if (!w->intake) return WEIR_OK;
+  for (;;) {
+    weir_status status  = weir__intake_back_give(w->intake);
+    int64_t     timeout = LOOK_NS;
+    if (status != WEIR_ERR_TIMEOUT) return status;
+    weir__worker_beat(w, true, &timeout);
+    weir__doorbell_wait(weir__intake_doorbell(w->intake), &seen, timeout);
+  }
+}
 
 void weir__worker_enter(weir__worker *w) { weir__worker_steer_begin(w); }
 
@@ -351,6 +362,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   w->ended = w->end = w->limit = -1;
   if (w->options.end_at > 0) w->limit = w->options.end_at;
   w->last_time = NAN;
+  w->last_step = w->first_step = INT64_MIN;
   if (w->options.steps_in_flight < 1) w->options.steps_in_flight = WEIR__STEPS_IN_FLIGHT;
   w->acknowledges = intake && weir__intake_hosted(intake); /* nothing of a step is left when its process dies */
   WEIR_TRY_GOTO(out, compile(w));

@@ -138,7 +138,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
 typedef struct weir__beginning {
   bool    fresh;   /* no worker has served it yet */
   bool    steered; /* the recipe decides and computes for it */
-  int64_t step;    /* its first one, published or not; of a fresh one */
+  int64_t step;    /* its first one, published or not */
 } weir__beginning;
 /* Collective. What all processes of the intake say; `steered` is left as it is. */
 weir_status weir__intake_begins(weir__intake *intake, weir__beginning *begins);

@@ -34,7 +34,9 @@ weir_status weir__zarr_gaps_add(weir__zarr *zarr, const weir__zarr_level *level)
 }
 
 void weir__zarr_gaps_cut(weir__zarr *zarr, int64_t levels, int64_t step) {
-  zarr->stale = true;
+  zarr->stale  = true;
+  zarr->listed = 0;
+  weir__text_clear(&zarr->list);
   while (zarr->gaps && zarr->gap[zarr->gaps - 1].index >= levels) zarr->gaps--;
   if (!zarr->gaps) return;
   weir__zarr_gap *last = &zarr->gap[zarr->gaps - 1];

@@ -50,7 +50,7 @@ static void live_until_then(ends *e, bool displaced) {
 static char *keep(const ends *e, size_t *size) {
   *size       = weir__channel_feedback_bytes(e->p.channel);
   char *bytes = malloc(*size);
-  assert_int_equal(*size, DEEP * (sizeof(uint64_t) + N * sizeof(double)) + sizeof(uint64_t) + sizeof(float));
+  assert_true(*size >= DEEP * (sizeof(uint64_t) + N * sizeof(double)) + sizeof(uint64_t) + sizeof(float));
   memset(bytes, 0x55, *size);
   weir__channel_feedback_keep(e->p.channel, FROM, bytes);
   return bytes;

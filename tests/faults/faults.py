@@ -180,10 +180,23 @@ def kill_simulation_and_worker(run, rng):
 
 @kind("steps", "steered")
 def restart_simulation(run, rng):
-    """a process of the simulation is killed; `restart:` of the recipe starts it again from its own checkpoint"""
+    """a process of the simulation is killed; `restart:` of the recipe starts it again, from its own file or anew"""
     run.start()
     if run.until(rng.uniform(0.1, 0.9)) and os.path.exists(run.path("kept.last")):
         strike(run, rng, "simulation")
+    whole(run)
+
+
+@kind("steps", "steered")
+def restart_simulation_and_kill_workers(run, rng):
+    """the same, and the workers that begin again with it are killed, too, mostly before they have made a checkpoint"""
+    run.start()
+    if run.until(rng.uniform(0.1, 0.9)) and os.path.exists(run.path("kept.last")):
+        before = run.until_processes("workers")
+        strike(run, rng, "simulation")
+        run.until_processes("workers", but=before)
+        time.sleep(rng.uniform(0.0, 0.4))
+        strike(run, rng, "workers", everybody=True)
     whole(run)
 
 
@@ -274,10 +287,13 @@ def exhaust_retries(run, rng):
 
 # what differs in the recipe: one of these
 EVERY_STEP = {"checkpoint": "every: 1 step"}  # the run ends right at a checkpoint
+GOES_ON = '\n    restart: "{command} restart"'  # else it begins anew
 RECIPES = {
     "kill_simulation": [{}, EVERY_STEP],
     "kill_simulation_and_worker": [{}, EVERY_STEP],
-    "restart_simulation": [{"restart": "\n    restart: yes"}, {"restart": "\n    restart: yes", **EVERY_STEP}],
+    "restart_simulation": [{"restart": "\n    restart: yes"}, {"restart": GOES_ON}, {"restart": GOES_ON, **EVERY_STEP}],
+    "restart_simulation_and_kill_workers": [
+        {"restart": GOES_ON, "checkpoint": "every: 60 steps", "policy": "when_full: block, timeout: 2 min, slots: 128"}],
     "kill_supervisor_and_worker": [{"policy": "when_full: block, timeout: 3 s, slots: 8"}],
     "exhaust_retries": [{"retries": 2, "backoff": "0.1"}],
 }
