@@ -290,6 +290,27 @@ static weir_status check_same(const weir__intake *in, int i, int64_t step, int k
                    weir__channel_definitions_of(in->channel[i])->rank, (long long)in->record[i].step);
 }
 
+static const char *mark_text(int64_t saved, char text[40]) {
+  if (saved == WEIR__CHANNEL_UNSAVED) return "not";
+  snprintf(text, 40, "for step %lld", (long long)saved);
+  return text;
+}
+
+/* Workers see each other's marks as they write the checkpoint; those of processes that one worker serves it sees here.
+ */
+static weir_status check_marks(const weir__intake *in, int64_t step) {
+  char a[40], b[40];
+  for (int i = 1; i < in->channels; i++)
+    if (in->record[i].saved != in->record[0].saved)
+      return WEIR_FAIL(WEIR_ERR_INPUT,
+                       "stream %s: its processes called weir_stream_checkpoint between different steps (before step "
+                       "%lld: process %d %s, process %d %s)",
+                       in->stream, (long long)step, weir__channel_definitions_of(in->channel[0])->rank,
+                       mark_text(in->record[0].saved, a), weir__channel_definitions_of(in->channel[i])->rank,
+                       mark_text(in->record[i].saved, b));
+  return WEIR_OK;
+}
+
 static weir_gap gap_of(const weir__channel_record *r) {
   if (!r->tombstone) return WEIR_GAP_NONE;
   return r->dropped ? WEIR_GAP_NO_ROOM : WEIR_GAP_NOT_PUBLISHED;
@@ -322,7 +343,7 @@ static weir_status gather(weir__intake *in, weir__arrival *arrival) {
     if (in->record[i].step != arrival->step) return check_same(in, i, arrival->step, knows);
     arrival->fired |= in->record[i].fired;
   }
-  return WEIR_OK;
+  return arrival->torn ? WEIR_OK : check_marks(in, arrival->step);
 }
 
 /* ---- what was lost ---- */
