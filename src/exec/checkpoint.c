@@ -355,7 +355,7 @@ weir_status weir__keeper_settle(weir__worker *w, int64_t rounds) {
 weir_status weir__keeper_last(weir__worker *w, int64_t saved) {
   weir__keeper *k = w->keeper;
   if (!k || k->next == INT64_MAX) return WEIR_OK;
-  bool marks = saved >= w->last_step && weir__keeper_mark(w, saved);
+  bool marks = saved != INT64_MIN && saved >= w->last_step && weir__keeper_mark(w, saved);
   /* on all workers or none: the rounds are settled */
   if (marks || k->written != w->begun) WEIR_TRY(checkpoint(w));
   k->next = INT64_MAX - 1;

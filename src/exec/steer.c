@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Below it there is room for the numbers of changes that are repeated. */
+static const uint64_t FIRST_NUMBER = UINT64_C(1) << 32;
+
 typedef struct weir__steer {
   int             count;   /* decisions of a step; 0: nothing is steered */
   int64_t         delay;   /* from a step to the first one that is not open any more: of decisions and of fields */
@@ -53,8 +56,9 @@ weir_status weir__worker_steer_create(weir__worker *w) {
   weir__steer           *self;
   if (!steered(w)) return WEIR_OK;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  w->steer    = self;
-  self->delay = INT64_MAX;
+  w->steer     = self;
+  self->delay  = INT64_MAX;
+  self->number = FIRST_NUMBER;
   atomic_init(&self->stop_at, -1);
   if (d->node >= 0) {
     self->count = (int)w->graph->node[d->node].type[0].dim[0].size;
@@ -84,7 +88,7 @@ void weir__worker_steer_begin(weir__worker *w) {
   if (w->intake) weir__intake_horizon(w->intake, w->retired_sequence + (uint64_t)self->delay);
 }
 
-uint64_t weir__worker_steer_changes(const weir__worker *w) { return w->steer ? w->steer->number : 0; }
+uint64_t weir__worker_steer_changes(const weir__worker *w) { return w->steer ? w->steer->number - FIRST_NUMBER : 0; }
 
 int64_t weir__worker_steer_ahead(const weir__worker *w) { return w->steer ? w->steer->delay : 0; }
 
@@ -154,9 +158,8 @@ static uint64_t count_changes(const weir__worker *w, const double *now, const do
   return count;
 }
 
-/* It begins as a first one does: with the values it declares. What differs from them was posted by then, so there are
- * numbers enough below that of the next change: the workers after this one count on from there as well, whether they
- * repeat this or not. */
+/* It begins as a first one does: with the values it declares. What differs from them has numbers below that of the next
+ * change: the workers after this one count on from there as well, whether they repeat this or not. */
 weir_status weir__worker_steer_repeat(weir__worker *w) {
   weir__steer *self = w->steer;
   if (!self || !self->count) return WEIR_OK;
@@ -165,7 +168,7 @@ weir_status weir__worker_steer_repeat(weir__worker *w) {
   uint64_t      count  = 0;
   for (int64_t n = 0; n < delay; before = weir__worker_decisions(w, first + n++))
     count += count_changes(w, weir__worker_decisions(w, first + n), before);
-  self->number -= count < self->number ? count : self->number;
+  self->number -= count;
   before = self->start;
   for (int64_t n = 0; n < delay; before = weir__worker_decisions(w, first + n++))
     post_changes(w, (uint64_t)n, weir__worker_decisions(w, first + n), before);
