@@ -9,7 +9,6 @@
 #include "core/clock.h"
 #include "exec/checkpoint.h"
 #include "exec/steer.h"
-#include <math.h>
 #include <sched.h>
 #include <string.h>
 
