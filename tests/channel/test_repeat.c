@@ -132,6 +132,13 @@ static void other_bytes_are_refused(void **state) {
   memset(bytes, 0x55, size);
   assert_int_equal(weir__channel_feedback_repeat(e.p.channel, bytes), WEIR_ERR_INPUT);
   assert_non_null(strstr(weir_error_last(), "feedback field 'nudge'"));
+  weir__channel_feedback_keep(e.p.channel, 0, bytes);
+  assert_int_equal(weir__channel_feedback_check(e.p.channel, bytes), WEIR_OK);
+  weir_region *region = (weir_region *)(uintptr_t)&e.p.channel->definitions.feedback_piece[NUDGE].region;
+  region->start[0]++; /* as many elements, but others */
+  assert_int_equal(weir__channel_feedback_check(e.p.channel, bytes), WEIR_ERR_INPUT);
+  assert_int_equal(weir__channel_feedback_repeat(e.p.channel, bytes), WEIR_ERR_INPUT);
+  region->start[0]--;
   begin(&e, 0, true);
   expect_field(&e, WEIR_END);
   free(bytes);
