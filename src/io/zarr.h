@@ -106,6 +106,8 @@ weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level);
 /* By the worker that commits, with no commit under way: let readers see what waits. Before the end, and a checkpoint.
  */
 weir_status weir__zarr_flush(weir__zarr *zarr);
+/* Flush and free; NULL is fine. WEIR_ERR_IO: what waited is not visible, and no commit has said so. */
+weir_status weir__zarr_close(weir__zarr **zarr);
 
 int64_t weir__zarr_committed(const weir__zarr *zarr); /* time levels that readers see */
 

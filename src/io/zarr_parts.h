@@ -55,6 +55,7 @@ struct weir__zarr {
   bool                  stale;   /* .zattrs is not there yet, or has other gaps */
   weir__zarr_level     *waiting; /* indices from `committed` on whose commit failed, in order */
   size_t                waiting_count, waiting_capacity;
+  bool                  told;  /* the last commit that tried to show them has failed */
   weir__zarr_array    **array; /* time, step, then coordinates and fields as they came */
   size_t                arrays, array_capacity;
   weir__zarr_dimension *dimension;

@@ -261,13 +261,22 @@ weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level) {
   WEIR_TRY(add_waiting(zarr, level));
   /* where nothing is there but the reason, it is not urgent: the steps that are missing must not make more so */
   if (level->why && zarr->waiting_count < WAITING_MOST) return WEIR_OK;
-  return weir__zarr_flush(zarr);
+  weir_status status = weir__zarr_flush(zarr);
+  zarr->told         = status < 0;
+  return status;
 }
 
 weir_status weir__zarr_flush(weir__zarr *zarr) {
   if (!zarr->waiting_count) return WEIR_OK;
   WEIR_TRY(write_times(zarr, zarr->waiting, zarr->waiting_count));
   return publish_waiting(zarr, zarr->waiting[zarr->waiting_count - 1].index + 1);
+}
+
+weir_status weir__zarr_close(weir__zarr **zarr) {
+  weir_status status = *zarr ? weir__zarr_flush(*zarr) : WEIR_OK;
+  if (status < 0 && (*zarr)->told) status = WEIR_OK;
+  weir__zarr_destroy(zarr);
+  return status;
 }
 
 /* ---- cutting back ---- */

@@ -345,11 +345,9 @@ weir_status weir__outputs_close(weir__outputs **outputs) {
   weir_status    status = WEIR_OK;
   if (!self) return WEIR_OK;
   for (int i = 0; i < self->outputs; i++) {
-    weir_status flushed = self->output[i].zarr ? weir__zarr_flush(self->output[i].zarr) : WEIR_OK;
-    if (status >= 0) status = flushed;
-    weir__zarr_destroy(&self->output[i].zarr);
-    weir_status closed = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
-    if (status >= 0) status = closed;
+    weir_status of_store = weir__zarr_close(&self->output[i].zarr);
+    weir_status of_table = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
+    if (status >= 0) status = of_store < 0 ? of_store : of_table;
   }
   weir__arena_clear(&self->arena);
   weir__free(self);

@@ -399,14 +399,15 @@ static weir_status run_steps(process *p) {
   weir_status ran = weir__worker_run(p->worker);
   if (ran >= 0 && !p->hosted && weir__live_vouch(p->live) < 0)
     (void)0; /* what follows must be done within the time of the heartbeat */
-  bool own           = ran < 0 && !weir__worker_left(p->worker);
-  ran                = weir__comm_agree(p->comm, own ? ran : WEIR_OK);
+  bool own = ran < 0 && !weir__worker_left(p->worker);
+  ran      = weir__comm_agree(p->comm, own ? ran : WEIR_OK);
+  if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last()); /* what closing may fail with comes after */
   weir_status closed = weir__outputs_close(&p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
   p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
   if (p->again) return WEIR_OK;
   if (ran >= 0) ran = write_trace(p);
-  if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last());
+  if (ran < 0 && !message[0]) snprintf(message, sizeof message, "%s", weir_error_last());
   WEIR_TRY(see_finished(p, ran));
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
   if (ran < 0) return WEIR_FAIL(ran, "%s", message);

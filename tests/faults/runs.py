@@ -147,14 +147,17 @@ class Setting:
                 run.start()
                 if run.wait() != 0:
                     raise Fault(f"the undisturbed run failed: {run.log()}")
-                self.references[simulation] = (outputs(run.folder), run.told(), time.monotonic() - run.began)
+                self.references[simulation] = (outputs(run.folder, LOG), run.told(), time.monotonic() - run.began)
             return self.references[simulation]
 
 
-def outputs(folder):
-    """A hash of each file of the outputs."""
+LOG = "faults.run/decisions.log"
+
+
+def outputs(folder, *more):
+    """A hash of each file of the outputs, and `more`."""
     files = {}
-    for top in ("level.csv", "fields.zarr", "faults.run/decisions.log"):
+    for top in ("level.csv", "fields.zarr", *more):
         path = os.path.join(folder, top)
         names = [path] if os.path.isfile(path) else [os.path.join(d, f) for d, _, fs in os.walk(path) for f in fs]
         for name in names:
@@ -276,7 +279,7 @@ class Run:
         return told
 
     def expect_outputs(self):
-        have, whole = outputs(self.folder), self.setting.reference(self.simulation)[0]
+        have, whole = outputs(self.folder, LOG), self.setting.reference(self.simulation)[0]
         wrong = sorted(name for name in set(have) | set(whole) if have.get(name) != whole.get(name))
         if wrong:
             kinds = [("missing " if n not in have else "more " if n not in whole else "differs ") + n for n in wrong[:8]]

@@ -12,7 +12,7 @@ import numpy
 import zarr
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from runs import Fault, Run, Setting, outputs  # noqa: E402
+from runs import LOG, Fault, Run, Setting, outputs  # noqa: E402
 
 
 class Disk:
@@ -100,7 +100,7 @@ def run_disk(setting, name, size, fills, ranks, workers):
         status = run.wait()
         told = run.expect_simulation()
         have, whole = outputs(run.folder), dict(setting.reference("steps")[0])
-        whole.pop("faults.run/decisions.log", None)  # on the small disk
+        whole.pop(LOG, None)  # on the small disk
         if have != whole:
             raise Fault(f"outputs on another disk differ\n{run.log()}")
         run.expect(status, [0, 1] if fills else [0])  # 1: the report could not be written
