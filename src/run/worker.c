@@ -1,15 +1,8 @@
 /* Life of a worker process. Everything before the first step is the same on all workers, but that worker 0 makes the
  * outputs; all agree after each part, so that one failure ends all with one message. */
-#include "run/worker.h"
-#include "channel/channel.h"
+#include "run/process.h"
 #include "core/clock.h"
-#include "exec/worker.h"
-#include "run/directory.h"
 #include "run/figures.h"
-#include "run/files.h"
-#include "run/joined.h"
-#include "run/live.h"
-#include "run/outputs.h"
 #include "run/report.h"
 #include <errno.h>
 #include <math.h>
@@ -19,44 +12,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { POLL_NS = 20000000, STATUS_NS = 200000000 };
+enum { STATUS_NS = 200000000 };
 
-typedef struct weir__process {
-  const char         *directory;
-  bool                hosted; /* in a process of the simulation, */
-  int                 rank;   /* which is this one */
-  weir_status         last;   /* hosted: of the call before; its message is that of `status` */
-  weir__arena         own;    /* hosted: the directory's name */
-  const volatile int *stop;
-  weir__comm         *comm;
-  weir__recipe       *recipe;
-  weir__run_settings  settings;
-  weir__operator_set  operators;
-  weir__files        *files;
-  weir__source        source; /* of the files; the worker borrows it */
-  weir__joined       *joined; /* files beside the leading stream */
-  weir__joined_source joined_source;
-  weir__intake       *intake;
-  int64_t             processes; /* of the simulation */
-  weir__arena         arena;     /* of the schema's list */
-  weir__recipe_schema schema;
-  weir__graph        *graph;
-  weir__outputs      *outputs;
-  weir__steering     *steering; /* NULL: nothing is steered */
-  weir__worker       *worker;
-  /* recovery */
-  weir__comm          *life;    /* of one worker, from a checkpoint to its end */
-  weir__worker_options options; /* of it */
-  weir__resume         resume;  /* where it goes on */
-  bool                 resumed; /* it does */
-  bool                 again;   /* another one follows */
-  weir__run_status     status;
-  weir__live          *live;
-  char                 stream[WEIR__CHANNEL_NAME_MAX + 1]; /* its name */
-  int64_t              start_ns, status_ns;                /* clock */
-  int64_t              file_time_ns;                       /* of run.json: files changed later are ours */
-  bool                 finished; /* to the end of the streams, though something failed on the way */
-} process;
+typedef weir__process process;
 
 int weir__exit_status(weir_status status) {
   if (status >= 0) return 0;
@@ -93,111 +51,6 @@ static void on_beat(void *self) {
 }
 
 static void on_checkpoint(void *self) { weir__outputs_flush(((process *)self)->outputs); }
-
-/* ---- the stream ---- */
-
-/* A stream without a name in the recipe is the one that the simulation opens. Collective. */
-static weir_status find_stream(const process *p, char name[WEIR__CHANNEL_NAME_MAX + 1]) {
-  int64_t deadline = weir__clock_ns() + (int64_t)(p->recipe->stream.attach_s * 1e9);
-  for (;;) {
-    char      **names  = NULL;
-    int         count  = 0;
-    weir_status status = weir__channel_streams(p->directory, NULL, &names, &count);
-    if (status >= 0 && count > 1)
-      status = WEIR_FAIL(WEIR_ERR_INPUT,
-                         "%s: the simulation opens several streams (%s, %s); name one in streams:", p->recipe->file,
-                         names[0], names[1]);
-    if (count) snprintf(name, WEIR__CHANNEL_NAME_MAX + 1, "%s", names[0]);
-    weir__free(names);
-    WEIR_TRY(weir__comm_agree(p->comm, status));
-    int64_t say[2] = {count ? weir__comm_size(p->comm) - weir__comm_rank(p->comm) : 0, weir__clock_ns() > deadline};
-    WEIR_TRY(weir__comm_max(p->comm, say, 2));
-    if (say[0])
-      return weir__comm_broadcast(p->comm, name, WEIR__CHANNEL_NAME_MAX + 1, weir__comm_size(p->comm) - (int)say[0]);
-    if (say[1])
-      return WEIR_FAIL(WEIR_ERR_TIMEOUT, "no simulation opened a stream within %g s (is WEIR_RUN set for it?)",
-                       p->recipe->stream.attach_s);
-    nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-  }
-}
-
-/* Collective. */
-static weir_status count_processes(process *p, const char *stream) {
-  weir__channel_entry *list   = NULL;
-  int                  count  = 0;
-  weir_status          status = weir__channel_list(p->directory, stream, NULL, &list, &count);
-  p->processes                = status >= 0 && count ? list[0].size : 1;
-  weir__free(list);
-  WEIR_TRY(weir__comm_agree(p->comm, status));
-  return weir__comm_max(p->comm, &p->processes, 1);
-}
-
-/* The stream of a hosted worker is the one that was begun here. */
-static weir_status check_name(const process *p) {
-  const char *wanted = p->recipe->stream.name;
-  char      **names  = NULL;
-  int         count  = 0;
-  weir_status status = WEIR_OK;
-  if (wanted && strcmp(wanted, p->stream))
-    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: its stream is %s, and the simulation begins %s", p->recipe->file, wanted,
-                     p->stream);
-  if (!wanted) status = weir__channel_streams(p->directory, NULL, &names, &count);
-  if (status >= 0 && count > 1)
-    status = WEIR_FAIL(WEIR_ERR_INPUT,
-                       "%s: the simulation opens several streams (%s, %s); name one in streams:", p->recipe->file,
-                       names[0], names[1]);
-  weir__free(names);
-  return status;
-}
-
-/* Processes of the job beyond the workers asked for are forwarders: the first ones. */
-static int forwarders(const process *p) {
-  int beyond = weir__comm_size(p->comm) - p->settings.workers;
-  return p->recipe->stream.placement == WEIR__PLACEMENT_TRANSIT && beyond > 0 ? beyond : 0;
-}
-
-static weir_status open_intake(process *p) {
-  char *name = p->stream;
-  if (p->hosted) WEIR_TRY(weir__comm_agree(p->comm, check_name(p)));
-  else if (p->recipe->stream.name) snprintf(name, sizeof p->stream, "%s", p->recipe->stream.name);
-  else WEIR_TRY(find_stream(p, name));
-  weir__intake_options options = {p->recipe->stream.attach_s, forwarders(p), p->hosted, p->rank};
-  WEIR_TRY(weir__intake_open(p->comm, p->directory, name, &options, &p->intake));
-  WEIR_TRY(count_processes(p, name));
-  const weir__intake_field *from;
-  weir__recipe_expected    *field;
-  int                       count = weir__intake_fields(p->intake, &from);
-  WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)count * sizeof *field, &field));
-  for (int i = 0; i < count; i++)
-    field[i] = (weir__recipe_expected){.name = from[i].name, .type = from[i].type, .is_static = from[i].is_static};
-  for (int i = 0; i < count && p->recipe->stream.as_published; i++)
-    WEIR_TRY(weir__intake_grid(p->intake, i, &p->arena, &field[i].grid));
-  p->schema = (weir__recipe_schema){.time_units = weir__intake_time_units(p->intake),
-                                    .calendar   = weir__intake_calendar(p->intake),
-                                    .field      = field,
-                                    .fields     = count};
-  const weir__channel_parameter *declared;
-  weir__recipe_parameter        *parameter;
-  p->schema.parameters = weir__intake_parameters(p->intake, &declared);
-  WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)p->schema.parameters * sizeof *parameter, &parameter));
-  for (int i = 0; i < p->schema.parameters; i++)
-    parameter[i] = (weir__recipe_parameter){
-        .name = declared[i].name, .value = declared[i].value, .least = declared[i].least, .most = declared[i].most};
-  p->schema.parameter = parameter;
-  return weir__recipe_expected_check(p->recipe, &p->schema);
-}
-
-/* What is wrong with files is said before anything waits for the simulation. */
-static weir_status open_streams(process *p) {
-  weir_status status = weir__joined_open(p->recipe, &p->joined);
-  WEIR_TRY(weir__comm_agree(p->comm, status));
-  if (p->recipe->stream.is_files) {
-    status = weir__files_open(&p->recipe->stream, &p->files);
-    if (status >= 0) p->schema = *weir__files_schema(p->files);
-  } else status = open_intake(p);
-  if (status >= 0) status = weir__joined_settle(p->joined, &p->schema);
-  return weir__comm_agree(p->comm, status);
-}
 
 static weir_status write_schema(const process *p) {
   weir__text  text   = {0};
@@ -267,29 +120,30 @@ static weir_status spill_options(process *p, weir__text *path) {
 }
 
 static weir_status settle_options(process *p) {
-  const weir__recipe_stream *s    = &p->recipe->stream;
-  weir__text                 path = {0};
-  p->options                      = (weir__worker_options){.threads          = p->recipe->threads,
-                                                           .steps_in_flight  = p->recipe->steps_in_flight,
-                                                           .slots            = s->slots,
-                                                           .pin              = p->recipe->pin,
-                                                           .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
-                                                           .holes            = s->holes,
-                                                           .policy           = s->policy,
-                                                           .fallback         = s->fallback,
-                                                           /* where workers cannot go back to a step that only some have begun */
-                                                           .agree_steps = s->policy == WEIR__POLICY_DROP_NEWEST ||
-                                                                          s->policy == WEIR__POLICY_DROP_OLDEST ||
-                                                                          s->fallback == WEIR__FALLBACK_DROP || p->recipe->no_checkpoint,
-                                                           .joined          = &p->joined_source,
-                                                           .progress        = on_progress,
-                                                           .progress_self   = p,
-                                                           .beat            = on_beat,
-                                                           .beat_self       = p,
-                                                           .checkpoint      = on_checkpoint,
-                                                           .checkpoint_self = p,
-                                                           .trace_events    = p->recipe->trace ? WEIR__TRACE_EVENTS : 0};
-  weir_status status              = WEIR_OK;
+  const weir__recipe_stream *s      = &p->recipe->stream;
+  weir__text                 path   = {0};
+  weir_status                status = WEIR_OK;
+  bool                       drops  = s->policy == WEIR__POLICY_DROP_NEWEST || s->policy == WEIR__POLICY_DROP_OLDEST ||
+               s->fallback == WEIR__FALLBACK_DROP;
+  p->options = (weir__worker_options){
+      .threads          = p->recipe->threads,
+      .steps_in_flight  = p->recipe->steps_in_flight,
+      .slots            = s->slots,
+      .pin              = p->recipe->pin,
+      .block_timeout_ns = (int64_t)(s->timeout_s * 1e9),
+      .holes            = s->holes,
+      .policy           = s->policy,
+      .fallback         = s->fallback,
+      .agree_steps     = drops || p->recipe->no_checkpoint, /* nobody can go back to a step that only some have begun */
+      .joined          = &p->joined_source,
+      .progress        = on_progress,
+      .progress_self   = p,
+      .beat            = on_beat,
+      .beat_self       = p,
+      .checkpoint      = on_checkpoint,
+      .checkpoint_self = p,
+      .trace_events    = p->recipe->trace ? WEIR__TRACE_EVENTS : 0,
+  };
   if (p->hosted) { /* steps are done when they come, one after the other, by the process itself */
     p->options.threads     = p->recipe->threads > 0 ? p->recipe->threads : 0;
     p->options.pin         = false; /* its thread is not ours to bind */
@@ -297,7 +151,7 @@ static weir_status settle_options(process *p) {
     p->options.fallback    = WEIR__FALLBACK_STOP;
     p->options.agree_steps = true;
   }
-  p->options.forwarders = forwarders(p);
+  p->options.forwarders = weir__process_forwarders(p);
   if (!p->recipe->no_checkpoint) status = recovery_options(p, &path);
   if (status >= 0 && p->options.policy == WEIR__POLICY_SPILL) status = spill_options(p, &path);
   weir__text_clear(&path);
@@ -454,7 +308,7 @@ static weir_status prepare(process *p) {
   WEIR_TRY(open_run(p));
   WEIR_TRY(weir__comm_agree(p->comm, open_live(p)));
   tell(p, WEIR__PHASE_WAITING);
-  WEIR_TRY(open_streams(p));
+  WEIR_TRY(weir__process_open_streams(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);
   WEIR_TRY(weir__comm_agree(p->comm, first(p) ? write_schema(p) : WEIR_OK));
   weir_status status = weir__operator_set_load(p->recipe->operator_file, p->recipe->operator_files, &p->operators);
