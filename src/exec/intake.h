@@ -36,4 +36,10 @@ struct weir__intake {
 };
 
 enum { WEIR__DOOR = 0 };
+
+/* The data of all processes can be seen. WEIR_ERR_TIMEOUT (no message): not yet; WEIR_END: one has gone. */
+weir_status weir__intake_map(weir__intake *intake);
+/* The terms of each field that the simulation may ask for. WEIR_ERR_INPUT: the recipe has one that it never asks for.
+ */
+weir_status weir__intake_feedback_terms(weir__intake *intake, const weir__graph *graph, weir__channel_feedback **terms);
 #endif
