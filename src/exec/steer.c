@@ -81,10 +81,20 @@ void weir__worker_steer_destroy(weir__worker *w) {
   w->steer = NULL;
 }
 
+/* How long after the step that decided it the run ends: as soon as no worker can be further. */
+static int64_t stop_notice(const weir__worker *w) {
+  return decisions(w)->delay > w->plan->flight ? decisions(w)->delay : w->plan->flight;
+}
+
 void weir__worker_steer_begin(weir__worker *w) {
   weir__steer *self = w->steer;
   if (!self) return;
   atomic_store(&self->decided, w->begun);
+  /* decided before the checkpoint: the rows go further back than the notice is long */
+  int64_t first = w->begun > self->rows ? w->begun - self->rows : 0;
+  for (int64_t n = first; self->count && n < w->begun && atomic_load(&self->stop_at) < 0; n++)
+    if (self->row[(n % self->rows) * self->count + self->count - 1] != 0)
+      atomic_store(&self->stop_at, n + stop_notice(w));
   if (w->intake) weir__intake_horizon(w->intake, w->retired_sequence + (uint64_t)self->delay);
 }
 
@@ -183,9 +193,8 @@ void weir__worker_decided(weir__worker *w, weir__step *s, const double *vector, 
     double       *now    = row_of(self, s->ordinal);
     memcpy(now, vector ? vector : before, (size_t)self->count * sizeof *now); /* missing: nothing was decided */
     post_changes(w, s->sequence + (uint64_t)decisions(w)->delay, now, before);
-    int64_t notice = decisions(w)->delay > w->plan->flight ? decisions(w)->delay : w->plan->flight;
     if (count && now[count - 1] != 0 && atomic_load(&self->stop_at) < 0)
-      atomic_store(&self->stop_at, s->ordinal + notice);
+      atomic_store(&self->stop_at, s->ordinal + stop_notice(w));
   }
   atomic_store(&self->decided, s->ordinal + 1);
   if (w->intake) weir__intake_horizon(w->intake, s->sequence + s->more + 1 + (uint64_t)self->delay);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # weir-test: label=long timeout=3000
-"""224 trials, 16 of each kind, on up to 4 workers and 3 processes of the simulation; prints the table of
+"""240 trials, 16 of each kind, on up to 4 workers and 3 processes of the simulation; prints the table of
 docs/reliability.md."""
 import os
 import sys
