@@ -21,7 +21,7 @@ def stopped(setting, name, workers, kills):
         run.until((DECIDED + DELAY / 4) / 400)
         send(run.until_processes("workers")[:1], signal.SIGKILL)
     run.expect(run.wait(), [0])
-    if kills and "was killed" not in run.log():
+    if kills and "restarted from" not in run.log():
         raise Fault(f"no worker was killed\n{run.log()}")
     return outputs(run.folder, LOG), run
 
