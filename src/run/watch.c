@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-  LOOK_S = 1, /* between two looks at the records, which are written once a second */
-  STARTS = 5  /* so many times the heartbeat a worker may take until it has a record: MPI starts it meanwhile */
+  LOOK_S    = 1, /* between two looks at the records, which are written once a second */
+  MPI_TAKES = 5  /* so many times the heartbeat a worker may take to have a record, and to go when it has ended */
 };
 /* A look that comes much later was late because this process was stopped, or the whole machine: then the workers may
  * have been as well. */
@@ -72,8 +72,8 @@ int weir__watch_silent(weir__watch *w, int64_t now_ns, double *seconds) {
   for (int i = 0; i < w->workers; i++) {
     pulse *p     = &w->pulse[i];
     bool   there = started(w, i, &record), same = !there || (p->pid == record.pid && p->beat == record.beat);
-    double limit = there ? w->heartbeat_s : STARTS * w->heartbeat_s;
-    p->silent_s  = same && (!there || runs(&record)) ? p->silent_s + passed : 0;
+    double limit = there && runs(&record) ? w->heartbeat_s : MPI_TAKES * w->heartbeat_s;
+    p->silent_s  = same ? p->silent_s + passed : 0;
     p->pid       = there ? record.pid : 0;
     p->beat      = there ? record.beat : 0;
     if (silent >= 0 || p->silent_s < limit) continue;

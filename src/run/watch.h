@@ -10,8 +10,9 @@ typedef struct weir__watch weir__watch;
 weir_status weir__watch_create(const char *directory, int workers, double heartbeat_s, weir__watch **watch);
 /* A job of workers was started: what earlier ones left says nothing about it. */
 void weir__watch_begin(weir__watch *watch);
-/* Now and then: the first worker whose beat has not changed for the time given, or that has not begun in five times as
- * long, by this process's own clock, as far as this process was running itself, and how many seconds that is; -1: none.
+/* Now and then, while the job lives: the first worker whose beat has not changed for the time given, or that has not
+ * begun, or has ended and not gone, in five times as long, by this process's own clock, as far as this process was
+ * running itself, and how many seconds that is; -1: none.
  */
 int weir__watch_silent(weir__watch *watch, int64_t now_ns, double *seconds);
 /* The worker of this host whose record says that it runs and whose process has gone; -1: none or several. */

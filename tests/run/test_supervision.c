@@ -233,10 +233,13 @@ static void silence_is_noticed(void **state) {
   for (int i = 0; i < 25; i++) assert_int_equal(weir__watch_silent(watch, now += S, &seconds), -1);
   assert_int_equal(weir__watch_silent(watch, now += S, &seconds), 0);
   assert_true(seconds == 25);
-  for (int i = 0; i < 2; i++) {
-    weir__live_phase(live[i], WEIR__PHASE_DONE);
-    weir__live_close(&live[i]);
-  }
+  weir__watch_destroy(&watch);
+  assert_int_equal(weir__watch_create(directory.path, 2, 5, &watch), WEIR_OK);
+  for (int i = 0; i < 2; i++) weir__live_phase(live[i], WEIR__PHASE_DONE);
+  assert_int_equal(weir__watch_silent(watch, now += S, &seconds), -1);
+  for (int i = 0; i < 24; i++) assert_int_equal(weir__watch_silent(watch, now += S, &seconds), -1);
+  assert_int_equal(weir__watch_silent(watch, now += S, &seconds), 0); /* ended, but its process does not go */
+  for (int i = 0; i < 2; i++) weir__live_close(&live[i]);
   weir__watch_destroy(&watch);
   weir__run_directory_leave(&directory, true);
 }
