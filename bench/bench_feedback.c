@@ -15,7 +15,6 @@
 #include "core/threads.h"
 #include "harness.h"
 #include <signal.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,17 +232,6 @@ static const char *const recipes[KINDS] = {"run: feedback\n"
                                            "    every: 1\n"
                                            "checkpoint: no\n" OUTPUT};
 
-/* A file in place of anonymous memory: the processes of the simulation are no children of who looks at it. */
-static board *board_open(const char *path) {
-  int   fd     = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  void *memory = MAP_FAILED;
-  if (fd >= 0 && !ftruncate(fd, sizeof(board)))
-    memory = mmap(NULL, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot make %s", path), "board");
-  close(fd);
-  return memory;
-}
-
 static weir_status receive(weir_stream *stream, kind of, double *value) {
   weir_target target = {.data = value, .dtype = WEIR_F64};
   return of == RULE ? weir_parameter_get(stream, "p", value) : weir_get(stream, "back", &target);
@@ -278,7 +266,7 @@ static void simulate_engine(board *b, int rank, int size, kind of) {
 }
 
 static int simulation(const char *path, int size, kind of) {
-  board *b      = board_open(path);
+  board *b      = bench_board(path, sizeof(board));
   int    failed = 0, result;
   pid_t  child[MOST];
   for (int r = 0; r < size; r++) {
@@ -302,7 +290,7 @@ static void engine_trips(const char *folder, const char *weir, int size, kind of
   if (!recipe || fputs(recipes[of], recipe) < 0 || fclose(recipe))
     bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot write %s", path), "recipe");
   snprintf(path, sizeof path, "%s/board-%s-%d", folder, kinds[of], size);
-  board *b = board_open(path);
+  board *b = bench_board(path, sizeof(board));
   if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) snprintf(self, sizeof self, "bench_feedback");
   snprintf(command, sizeof command,
            "cd '%s' && '%s' run %s.yaml --threads 0 -- '%s' simulate '%s' %d %d >out.txt 2>&1 || { cat out.txt >&2; "

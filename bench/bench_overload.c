@@ -3,14 +3,13 @@
  *
  * `weir run` is started as people do; this program is the simulation too: two processes in step with each other, which
  * compute for about 1 ms in each step and sleep for 4 ms, as if they had more cores. The analysis sleeps as well
- * (slow_operator.c): so what the simulation feels is its own waiting and copying, on a busy machine too. Cases take
- * turns within each round; ratios to the simulation alone are medians of those within a round.
+ * (tests/faults/operators.c): so what the simulation feels is its own waiting and copying, on a busy machine too. Cases
+ * take turns within each round; ratios to the simulation alone are medians of those within a round.
  *
  *   bench_overload WEIR OPERATORS.so
  *   bench_overload simulate BOARD POINTS SWEEPS STEPS     what `weir run` starts */
 #include "exec/worker.h"
 #include "harness.h"
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -39,16 +38,6 @@ typedef struct board {
 
 static void sweep(double *u, int64_t n) {
   for (int64_t i = 1; i < n - 1; i++) u[i] += 0.25 * (u[i - 1] - 2 * u[i] + u[i + 1]);
-}
-
-static board *board_open(const char *path) {
-  int   fd     = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  void *memory = MAP_FAILED;
-  if (fd >= 0 && !ftruncate(fd, sizeof(board)))
-    memory = mmap(NULL, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot make %s", path), "board");
-  close(fd);
-  return memory;
 }
 
 static weir_stream *describe(int rank, int64_t points) {
@@ -94,7 +83,7 @@ static void simulate(board *b, int rank, int64_t points, int sweeps, int steps) 
 }
 
 static int simulation(const char *path, int64_t points, int sweeps, int steps) {
-  board                *b      = board_open(path);
+  board                *b      = bench_board(path, sizeof(board));
   int                   failed = 0, result;
   pid_t                 child[PROCESSES];
   pthread_barrierattr_t shared;
@@ -188,7 +177,7 @@ static outcome run_once(const bench *k, policy p, int points, double ms, int ste
   outcome o = {0};
   snprintf(path, sizeof path, "%s/board", k->folder);
   unlink(path);
-  board *b = board_open(path);
+  board *b = bench_board(path, sizeof(board));
   if (p != ALONE) {
     write_recipe(k, p, ms);
     snprintf(first, sizeof first, "'%s' run %s.yaml --threads 0 --", k->weir, names[p]);

@@ -1,4 +1,5 @@
 #include "harness.h"
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <sched.h>
@@ -141,6 +142,15 @@ double bench_time_ns(void (*body)(void *), void *self, int repeats) {
 void *bench_shared(size_t bytes) {
   void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_MEMORY, "no %zu bytes of shared memory", bytes), "mmap");
+  return memory;
+}
+
+void *bench_board(const char *path, size_t bytes) {
+  int   fd     = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  void *memory = MAP_FAILED;
+  if (fd >= 0 && !ftruncate(fd, (off_t)bytes)) memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) bench_check(WEIR_FAIL(WEIR_ERR_IO, "cannot make %s", path), "board");
+  close(fd);
   return memory;
 }
 

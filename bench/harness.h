@@ -44,6 +44,9 @@ double bench_time_ns(void (*body)(void *), void *self, int repeats);
 void       *bench_shared(size_t bytes); /* zeros, shared with children forked later */
 const char *bench_folder(void);         /* made by mkdtemp, removed by bench_folder_remove */
 void        bench_folder_remove(void);
+/* Memory of so many bytes, zeros at first, shared by all processes that name this file: also with those of a
+ * simulation, which are no children of who looks at it. */
+void *bench_board(const char *path, size_t bytes);
 
 /* End the program with the library's message when `status` is a failure. */
 void bench_check(weir_status status, const char *what);
