@@ -61,31 +61,30 @@ def strike(run, rng, which, number=signal.SIGKILL, everybody=False, but=()):
     return victims
 
 
+def struck(run, rng, which, number=signal.SIGKILL, everybody=False):
+    """A whole run in which a part is struck once, at some moment."""
+    run.start()
+    if run.until(moment(rng)):
+        strike(run, rng, which, number, everybody)
+    whole(run)
+
+
 @kind()
 def kill_worker(run, rng):
     """a worker is killed"""
-    run.start()
-    if run.until(moment(rng)):
-        strike(run, rng, "workers")
-    whole(run)
+    struck(run, rng, "workers")
 
 
 @kind()
 def kill_all_workers(run, rng):
     """all workers are killed at once"""
-    run.start()
-    if run.until(moment(rng)):
-        strike(run, rng, "workers", everybody=True)
-    whole(run)
+    struck(run, rng, "workers", everybody=True)
 
 
 @kind(least_workers=2)
 def kill_launcher(run, rng):
     """the MPI launcher of the workers is killed"""
-    run.start()
-    if run.until(moment(rng)):
-        strike(run, rng, "launcher")
-    whole(run)
+    struck(run, rng, "launcher")
 
 
 @kind()
@@ -104,19 +103,13 @@ def kill_worker_twice(run, rng):
 @kind()
 def stop_worker(run, rng):
     """a worker is stopped (SIGSTOP): the heartbeat finds it"""
-    run.start()
-    if run.until(moment(rng)):
-        strike(run, rng, "workers", signal.SIGSTOP)
-    whole(run)
+    struck(run, rng, "workers", signal.SIGSTOP)
 
 
 @kind(least_workers=2)
 def stop_all_workers(run, rng):
     """all workers are stopped at once: the heartbeat finds them"""
-    run.start()
-    if run.until(moment(rng)):
-        strike(run, rng, "workers", signal.SIGSTOP, everybody=True)
-    whole(run)
+    struck(run, rng, "workers", signal.SIGSTOP, everybody=True)
 
 
 @kind()
