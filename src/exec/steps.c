@@ -240,10 +240,9 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
       WEIR_TRY(tell_end(w, w->begun));
       return stop(w);
     }
-    bool waits = arrival.marks && weir__keeper_mark(w, arrival.saved);
-    w->held    = arrival;
-    w->holds   = waits;
-    if (!waits) WEIR_TRY(begin(w, &arrival));
+    w->holds = arrival.marks && weir__keeper_mark(w, arrival.saved);
+    if (w->holds) w->held = arrival;
+    else WEIR_TRY(begin(w, &arrival));
   }
   return WEIR_OK;
 }
