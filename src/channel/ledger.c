@@ -19,7 +19,8 @@
  * acknowledged in all channels of the node, which the workers write here after they have released it there. When the
  * oldest are to be dropped: also as long as no worker has begun to read that step, once all processes have come to all
  * that is queued. (Else a process far ahead would drop steps as soon as the last of the others came to them, or before;
- * none would be whole for long enough to be read.)
+ * none would be whole for long enough to be read.) A process whose log is all but full does not count as having come:
+ * the step that replaces one needs an entry there, too, and that of the dropped one is free only when acknowledged.
  * So the places say all that is to be known of a step that was decided: it was left out or dropped if it has none.
  *
  * How a step is decided
@@ -190,7 +191,7 @@ int weir__ledger_take(weir__ledger_view *view, uint64_t sequence, bool room) {
     uint64_t word = place_word(sequence, PROPOSED);
     swap(&ledger->place[proposed], &word, 0);
   }
-  if (place == WEIR__PLACE_NONE || !view->oldest) return place;
+  if (place == WEIR__PLACE_NONE || !view->oldest || !room) return place;
   return amend(view, place, sequence, one_taker_more) ? place : WEIR__PLACE_NONE;
 }
 

@@ -150,15 +150,20 @@ static int drop_oldest(weir__ring *ring) {
   return WEIR__PLACE_NONE;
 }
 
-/* The log must take every step that has a place, and a tombstone behind each: in time tombstones become one. */
+/* The log must take every step that can be given a place, and a tombstone behind each: in time tombstones become one.
+ */
 static uint64_t reserve(const weir__ring *ring) { return 2 * (uint64_t)ring->layout->slots + 2; }
+
+/* May this process decide for a step, and that one be dropped later for another? Then what is reserved must be left. */
+static bool has_room(const weir__ring *ring) {
+  return free_entries(ring) >= (ring->ledger.oldest ? reserve(ring) + 1 : 2);
+}
 
 /* The place that all processes of the node give the step. It is free here, too: in all channels its last step was
  * acknowledged before it was given away, or is dropped. Otherwise that step began before there was this ledger. */
 static int try_alike(weir__ring *ring, uint64_t sequence) {
   refresh(ring);
-  bool room     = free_entries(ring) >= (ring->ledger.oldest ? reserve(ring) : 2);
-  int  place    = weir__ledger_take(&ring->ledger, sequence, room);
+  int place     = weir__ledger_take(&ring->ledger, sequence, has_room(ring));
   ring->pressed = place == WEIR__PLACE_NONE;
   if (place == WEIR__PLACE_NONE) return WEIR__PLACE_NONE;
   refresh(ring);

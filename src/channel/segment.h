@@ -274,7 +274,7 @@ typedef struct weir__ledger_view {
 weir_status weir__ledger_open(weir__ledger_view *view, int64_t pid, int fd);
 void        weir__ledger_close(weir__ledger_view *view);
 /* The place of a step, alike in all processes; WEIR__PLACE_NONE: it is left out. Whoever comes first decides; without
- * `room` of his own: against it. Never waits. */
+ * `room` of his own: against it, and a step that another has decided is not dropped later. Never waits. */
 int weir__ledger_take(weir__ledger_view *view, uint64_t sequence, bool room);
 /* By the worker, before it reads the step in any channel: it is not dropped any more; false: it was. */
 bool weir__ledger_read(const weir__ledger_view *view, uint64_t sequence);

@@ -446,7 +446,10 @@ static int analyse(race *r) {
   double until = now_s() + 5;
   while ((status = weir__channel_attach(r->s->run, "pair", 0, &channel)) == WEIR_ERR_GONE && now_s() < until)
     rest_ms(1);
-  if (status == WEIR_ERR_GONE) return NOBODY;
+  if (status == WEIR_ERR_GONE) {
+    weir__doorbell_destroy(&bell);
+    return NOBODY;
+  }
   CHILD_CHECK(!status);
   terms.feedback = r->t.feedback;
   terms.doorbell = bell;

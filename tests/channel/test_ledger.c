@@ -131,6 +131,38 @@ static void the_oldest_are_dropped_everywhere(void **state) {
   duo_close(&d);
 }
 
+/* Read all there is; what there is of the steps after `from`, in a word. */
+static void read_all(duo *d, int p, int64_t from, char word[10]) {
+  weir__channel_record record;
+  memset(word, 0, 10);
+  while (weir__channel_next(d->channel[p], &record) == WEIR__CHANNEL_STEP)
+    for (uint64_t q = record.sequence; q <= record.sequence + record.more; q++)
+      if ((int64_t)q > from) word[(int64_t)q - from - 1] = record.tombstone ? '-' : 's';
+}
+
+/* A process whose log is full of tombstones, which the worker has passed in the channel of the other one: nothing is
+ * dropped for the sake of steps that it has no entries for. */
+static void a_log_all_but_full_drops_nothing(void **state) {
+  (void)state;
+  duo  d;
+  char word[2][10];
+  duo_open(&d, WEIR__POLICY_DROP_OLDEST, 2, false);
+  int64_t far = 2 * (int64_t)d.channel[0]->layout.log_entries;
+  for (int p = 0; p < 2; p++) put(&d, p, 0, 1);
+  for (int p = 0; p < 2; p++) expect(&d, p, 0, "ss");
+  put(&d, 0, 2, far);
+  read_all(&d, 0, far, word[0]);
+  weir__channel_acknowledge(d.channel[0], (uint64_t)far);
+  put(&d, 1, 2, far);
+  weir__channel_acknowledge(d.channel[1], 2);
+  for (int64_t step = far + 1; step <= far + 9; step++)
+    for (int p = 0; p < 2; p++) put(&d, p, step, step);
+  for (int p = 0; p < 2; p++) read_all(&d, p, far, word[p]);
+  assert_string_equal(word[0], "ss-------");
+  assert_string_equal(word[1], "ss-------");
+  duo_close(&d);
+}
+
 /* The next worker finds the ledger as the dead one left it. */
 static void a_ledger_outlives_workers(void **state) {
   (void)state;
@@ -261,6 +293,7 @@ int main(void) {
       cmocka_unit_test(the_first_decides),
       cmocka_unit_test(without_a_ledger_each_decides),
       cmocka_unit_test(the_oldest_are_dropped_everywhere),
+      cmocka_unit_test(a_log_all_but_full_drops_nothing),
       cmocka_unit_test(a_ledger_outlives_workers),
       cmocka_unit_test(all_leave_out_the_same),
       cmocka_unit_test(far_apart),
