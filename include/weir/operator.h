@@ -10,7 +10,7 @@ extern "C" {
 /** Version of this record; a shared object made for another one is refused with a message. */
 #define WEIR_OPERATOR_API 1u
 
-enum { WEIR_INPUTS_MAX = 16, WEIR_OUTPUTS_MAX = 4 };
+enum { WEIR_INPUTS_MAX = 16, WEIR_OUTPUTS_MAX = 12, WEIR_LIST_MAX = 8 };
 
 /* ---- parameters ---- */
 
@@ -21,6 +21,7 @@ typedef enum weir_param_kind {
   WEIR_PARAM_CHOICE, /**< int: index of the word in `choices` */
   WEIR_PARAM_AXES,   /**< weir_axes: one dimension name or a list [y, x] */
   WEIR_PARAM_TEXT,   /**< const char *: a quoted text */
+  WEIR_PARAM_LIST,   /**< weir_list: one number or a list [64, 32] */
 } weir_param_kind;
 
 /** Dimension names as the user wrote them; resolved against an input by weir_axes_resolve(). */
@@ -29,6 +30,12 @@ typedef struct weir_axes {
   const char *name[WEIR_RANK_MAX];
 } weir_axes;
 
+/** Numbers; each within the parameter's range. */
+typedef struct weir_list {
+  int    count; /**< 0: not given */
+  double value[WEIR_LIST_MAX];
+} weir_list;
+
 /** One typed parameter; lists end with a record whose name is NULL. */
 typedef struct weir_param {
   const char        *name;
@@ -36,7 +43,7 @@ typedef struct weir_param {
   size_t             offset;      /**< of the member in the operator's parameter struct */
   bool               required;    /**< otherwise the fallback is used */
   double             fallback;    /**< REAL, INT, BOOL (0/1), CHOICE (index) */
-  double             least, most; /**< legal range of REAL and INT, both included; both 0: any */
+  double             least, most; /**< legal range of REAL, INT and each number of a LIST, both included; both 0: any */
   const char        *units;       /**< NULL: none */
   const char *const *choices;     /**< words, ended by NULL */
   const char        *help;        /**< one line */
@@ -60,6 +67,8 @@ typedef struct weir_infer {
   int from_axis[WEIR_OUTPUTS_MAX][WEIR_RANK_MAX];      /**< the axis of in[0] along which this axis of the result is
                                      split alike; -1: not split. Preset: the same axis. A reduction's
                                      result must keep the extent of each axis it names here. */
+  int64_t block[WEIR_RANK_MAX];   /**< axes with from_axis -1: results are cut into pieces of so many elements, which
+                                     are computed apart; 0: one piece. Preset 0 */
   unsigned wrap[WEIR_INPUTS_MAX]; /**< bit a: a region wanted outside axis a wraps around; otherwise it is cut off.
                                      Preset 0 */
   int64_t lag[WEIR_INPUTS_MAX];   /**< how many published steps back the input is wanted; 0: this step. Preset 0 */
@@ -117,8 +126,11 @@ typedef struct weir_expand {
 } weir_expand;
 
 struct weir_operator;
-/** Add `op` with `params` (complete, copied) on the first results of `inputs` handles (-1: an optional one not given).
- */
+enum { WEIR_EXPAND_HANDLES = 1 << 24 };
+/** Result number `output` of what was added, as an input of what is added next: a handle itself is its first result. */
+static inline int weir_expand_output(int handle, int output) { return handle + output * WEIR_EXPAND_HANDLES; }
+/** Add `op` with `params` (complete, copied) on the results that `inputs` are handles of (-1: an optional one not
+ * given). */
 WEIR_API weir_status weir_expand_add(weir_expand *expand, const struct weir_operator *op, const void *params,
                                      const int *inputs, int count, int *handle);
 /** Optional input `input` of `handle`, not given so far, is result 0 of `from` `lag` steps earlier (at least 1): a

@@ -166,15 +166,33 @@ static weir_status words_of(weir__builder *b, const weir__scope *scope, const we
   return WEIR_OK;
 }
 
+/* A list of constants; anything else is left for others to complain about. */
+static weir_status numbers_of(const weir__scope *scope, const weir__ast *ast, const weir_operator *op,
+                              const weir_param *param, weir__argument *value) {
+  char text[WEIR__QUOTE_MAX];
+  if (ast->kind != WEIR__AST_LIST) return WEIR_OK;
+  if (ast->children > WEIR_LIST_MAX)
+    return weir__expression_fail(scope->source, ast->at, "'%s' has %d items: expected at most %d",
+                                 quote(scope, ast, text), ast->children, WEIR_LIST_MAX);
+  for (int i = 0; i < ast->children; i++)
+    if (!weir__constant(scope, ast->child[i], &value->list[i]))
+      return weir__expression_fail(scope->source, ast->child[i]->at, "parameter %s of %s: '%s' is no number",
+                                   param->name, op->name, quote(scope, ast->child[i], text));
+  value->numbers = ast->children;
+  return WEIR_OK;
+}
+
 static weir_status set_param(weir__builder *b, const weir__scope *scope, const weir__ast *ast, const arguments *a,
                              const weir_param *param, void *params) {
   weir__argument value   = {0};
   bool           numeric = param->kind == WEIR_PARAM_REAL || param->kind == WEIR_PARAM_INT;
+  bool           listed  = param->kind == WEIR_PARAM_LIST;
   char           text[WEIR__QUOTE_MAX];
   bool           reduces = a->op->inputs == 1 && (!strcmp(a->op->name, "max") || !strcmp(a->op->name, "min"));
   resolve(&scope, &ast);
   if (!ast) return WEIR_OK;
-  value.is_number = (numeric || param->kind == WEIR_PARAM_BOOL || ast->kind == WEIR__AST_NUMBER ||
+  if (listed) WEIR_TRY(numbers_of(scope, ast, a->op, param, &value));
+  value.is_number = (numeric || listed || param->kind == WEIR_PARAM_BOOL || ast->kind == WEIR__AST_NUMBER ||
                      ast->kind == WEIR__AST_OPERATION) &&
                     weir__constant(scope, ast, &value.number);
   bool wordy = ast->kind == WEIR__AST_NAME || ast->kind == WEIR__AST_TEXT || ast->kind == WEIR__AST_LIST;
@@ -184,7 +202,7 @@ static weir_status set_param(weir__builder *b, const weir__scope *scope, const w
                                  !reduces                ? ""
                                  : a->op->name[1] == 'a' ? " (maximum(a, b) compares fields)"
                                                          : " (minimum(a, b) compares fields)");
-  if (!value.is_number) WEIR_TRY(words_of(b, scope, ast, &value));
+  if (!value.is_number && !value.numbers) WEIR_TRY(words_of(b, scope, ast, &value));
   if (reduces && wordy && ast->kind == WEIR__AST_NAME && param->kind == WEIR_PARAM_AXES) {
     weir__edge unused;
     if (weir__graph_find(b->graph, ast->word, &unused))
@@ -216,6 +234,13 @@ static bool same_params(const weir_operator *op, const char *p, const char *q) {
       memcpy(&t, y, sizeof t);
       if (s != t && (!s || !t || strcmp(s, t))) return false;
       break;
+    case WEIR_PARAM_LIST: {
+      weir_list v, w;
+      memcpy(&v, x, sizeof v);
+      memcpy(&w, y, sizeof w);
+      if (v.count != w.count || memcmp(v.value, w.value, (size_t)v.count * sizeof *v.value)) return false;
+      break;
+    }
     case WEIR_PARAM_AXES: {
       weir_axes v, w;
       memcpy(&v, x, sizeof v);

@@ -146,7 +146,9 @@ static weir_status derived_grid(weir__graph *graph, const weir__node *node, cons
   for (int k = 0; k < type->rank; k++) {
     int               a    = infer->from_axis[0][k];
     const weir__grid *from = node->inputs && node->input[0].node >= 0 ? &graph->node[node->input[0].node].grid : NULL;
-    if (!from || a < 0) {
+    if (a < 0 && infer->block[k] > 0) {
+      WEIR_TRY(weir__grid_cut_size(&graph->arena, type->dim[k].size, infer->block[k], &g.chunks[k], &g.edge[k]));
+    } else if (!from || a < 0) {
       WEIR_TRY(weir__grid_cut_pieces(&graph->arena, type->dim[k].size, 1, &g.chunks[k], &g.edge[k]));
     } else if (from->edge[a][from->chunks[a]] == type->dim[k].size) {
       g.chunks[k] = from->chunks[a];
@@ -224,6 +226,9 @@ static weir_status check_results(weir__graph *graph, const weir__node *n, const 
     if (from >= 0 && (!n->inputs || !n->in_type[0] || from >= n->in_type[0]->rank))
       return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s: axis %d of the result comes from axis %d, which is none",
                        n->op->name, a, from);
+    if (infer->block[a] < 0 || (infer->block[a] && (from >= 0 || n->op->partial_size)))
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s: axis %s cannot be cut into blocks of %lld", n->op->name,
+                       infer->out[0].dim[a].name, (long long)infer->block[a]);
     if (n->op->partial_size && from >= 0 && infer->out[0].dim[a].size != n->in_type[0]->dim[from].size)
       return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s: a reduction must keep the extent of axis %s", n->op->name,
                        infer->out[0].dim[a].name);
@@ -249,6 +254,11 @@ static weir_status check_inputs(const weir__graph *graph, const weir_operator *o
 
 /* ---- operators made of operators ---- */
 
+static int        handle_of(weir__edge edge) { return edge.node < 0 ? -1 : weir_expand_output(edge.node, edge.output); }
+static weir__edge edge_of(int handle) {
+  return handle < 0 ? (weir__edge){-1, 0} : (weir__edge){handle % WEIR_EXPAND_HANDLES, handle / WEIR_EXPAND_HANDLES};
+}
+
 typedef struct expansion {
   weir__graph *graph;
   weir__place  place;
@@ -262,7 +272,7 @@ weir_status weir_expand_add(weir_expand *expand, const weir_operator *op, const 
   weir__edge edge[WEIR_INPUTS_MAX];
   if (count > WEIR_INPUTS_MAX)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "operator %s: %d inputs are too many", op->name, count);
-  for (int i = 0; i < count; i++) edge[i] = (weir__edge){inputs[i], 0};
+  for (int i = 0; i < count; i++) edge[i] = edge_of(inputs[i]);
   return weir__graph_add_operator(e->graph, op, params, edge, count, NULL, e->place, NULL, handle);
 }
 
@@ -278,7 +288,7 @@ weir_status weir__graph_close_loop(weir__graph *graph, int at, int input, weir__
 
 weir_status weir_expand_loop(weir_expand *expand, int handle, int input, int from, int64_t lag) {
   expansion *e = expand->engine;
-  return weir__graph_close_loop(e->graph, handle, input, (weir__edge){from, 0}, lag);
+  return weir__graph_close_loop(e->graph, handle, input, edge_of(from), lag);
 }
 
 weir_status weir_expand_result(weir_expand *expand, int result, int handle, int output) {
@@ -322,13 +332,8 @@ static weir_status expand_operator(weir__graph *graph, const weir_operator *op, 
     return WEIR_FAIL(WEIR_ERR_INPUT, "field %s is defined twice", name);
   for (int i = 0; i < inputs; i++) {
     in[i]      = NULL;
-    x.input[i] = input[i].node;
-    if (input[i].node < 0) continue;
-    WEIR_TRY(stable_type(graph, input[i], &in[i]));
-    if (input[i].output)
-      return WEIR_FAIL(WEIR_ERR_INPUT,
-                       "operator %s takes the first result of an operator only; give the field a name of its own",
-                       op->name);
+    x.input[i] = handle_of(input[i]);
+    if (input[i].node >= 0) WEIR_TRY(stable_type(graph, input[i], &in[i]));
   }
   WEIR_TRY(op->expand(&x));
   if (e.results != (op->outputs ? op->outputs : 1))
@@ -387,8 +392,26 @@ void weir__params_default(const weir_operator *op, void *params) {
     case WEIR_PARAM_CHOICE: memcpy(at, &(int){(int)p->fallback}, sizeof(int)); break;
     case WEIR_PARAM_AXES: memset(at, 0, sizeof(weir_axes)); break;
     case WEIR_PARAM_TEXT: memset(at, 0, sizeof(const char *)); break;
+    case WEIR_PARAM_LIST: memset(at, 0, sizeof(weir_list)); break;
     }
   }
+}
+
+static weir_status check_range(const weir_operator *op, const weir_param *p, double x) {
+  if ((p->least == 0 && p->most == 0) || (x >= p->least && x <= p->most)) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s is %g, expected %g to %g%s%s", p->name, op->name, x, p->least,
+                   p->most, p->units ? " " : "", p->units ? p->units : "");
+}
+
+static weir_status set_list(const weir_operator *op, char *at, const weir_param *p, const weir__argument *value) {
+  weir_list list = {.count = value->is_number ? 1 : value->numbers};
+  memcpy(list.value, value->is_number ? &value->number : value->list, (size_t)list.count * sizeof *list.value);
+  if (!list.count)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected a number or a list of numbers, such as [64, 32]",
+                     p->name, op->name);
+  for (int i = 0; i < list.count; i++) WEIR_TRY(check_range(op, p, list.value[i]));
+  memcpy(at, &list, sizeof list);
+  return WEIR_OK;
 }
 
 static weir_status set_number(const weir_operator *op, char *at, const weir_param *p, const weir__argument *value) {
@@ -396,9 +419,7 @@ static weir_status set_number(const weir_operator *op, char *at, const weir_para
     return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s: expected a number%s%s, got \"%s\"", p->name, op->name,
                      p->units ? " in " : "", p->units ? p->units : "", value->words ? value->word[0] : "");
   double x = value->number;
-  if ((p->least != 0 || p->most != 0) && !(x >= p->least && x <= p->most))
-    return WEIR_FAIL(WEIR_ERR_INPUT, "parameter %s of %s is %g, expected %g to %g%s%s", p->name, op->name, x, p->least,
-                     p->most, p->units ? " " : "", p->units ? p->units : "");
+  WEIR_TRY(check_range(op, p, x));
   if (p->kind == WEIR_PARAM_REAL) {
     memcpy(at, &x, sizeof x);
     return WEIR_OK;
@@ -434,6 +455,7 @@ weir_status weir__params_set(const weir_operator *op, void *params, const weir_p
   switch (p->kind) {
   case WEIR_PARAM_REAL:
   case WEIR_PARAM_INT: return set_number(op, at, p, value);
+  case WEIR_PARAM_LIST: return set_list(op, at, p, value);
   case WEIR_PARAM_BOOL:
   case WEIR_PARAM_CHOICE: return set_word(op, at, p, value);
   case WEIR_PARAM_TEXT:
@@ -509,14 +531,14 @@ static bool spread(weir__graph *graph, int i, bool *every) {
   bool changed = false;
   for (int k = 0; k < node->inputs; k++) {
     if (node->input[k].node < 0) continue;
-    weir__node *from  = &graph->node[node->input[k].node];
+    weir__node *from = &graph->node[node->input[k].node];
     bool        all  = (node->always && node->op->state_size) || node->lag[k] > 0 ||
                (from->always && from->op && from->op->state_size);
     uint64_t wanted = from->triggers;
     if (!node->own_pace) wanted |= all ? ~(uint64_t)0 : node->triggers;
     else if (node->lag[k]) wanted = ~(uint64_t)0;
     *every |= all && !node->own_pace;
-    int64_t  kept   = from->history > node->lag[k] ? from->history : node->lag[k];
+    int64_t kept = from->history > node->lag[k] ? from->history : node->lag[k];
     changed |= wanted != from->triggers || kept != from->history;
     from->triggers = wanted;
     from->history  = kept;

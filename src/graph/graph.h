@@ -51,11 +51,11 @@ typedef struct weir__node {
   bool                   always;   /* keeps state: computed in every step */
   bool                   own_pace; /* takes what there is: does not ask its inputs for more than others want of them,
                                       nor the simulation for steps (that is what rules are decided with) */
-  int64_t                history;  /* how many earlier steps of its results are kept for consumers */
-  weir__on_failure       on_failure;
-  bool                   check_finite; /* a result that is Inf or NaN is a failure */
-  const char            *owner;        /* the field it is a part of, or the path of the output; NULL: none but itself */
-  bool                   writes;       /* `owner` is an output */
+  int64_t          history;        /* how many earlier steps of its results are kept for consumers */
+  weir__on_failure on_failure;
+  bool             check_finite; /* a result that is Inf or NaN is a failure */
+  const char      *owner;        /* the field it is a part of, or the path of the output; NULL: none but itself */
+  bool             writes;       /* `owner` is an output */
 } weir__node;
 
 /* A condition on (step, time) that every worker and the simulation can evaluate alike. */
@@ -88,12 +88,12 @@ enum { WEIR__TRIGGERS_MAX = 64 };
  *
  * A decision of step n takes effect at the n + `delay`-th published step, everywhere. */
 typedef struct weir__decisions {
-  int        node;  /* -1: nothing is steered */
-  int64_t    delay; /* at least 1 */
-  int        parameters, triggers;
-  const int *parameter; /* number in the definitions of the stream; -1: a parameter of the recipe alone */
-  const int *trigger;   /* numbers of the graph's triggers */
-  const double *initial; /* of the parameters, before any decision */
+  int           node;  /* -1: nothing is steered */
+  int64_t       delay; /* at least 1 */
+  int           parameters, triggers;
+  const int    *parameter; /* number in the definitions of the stream; -1: a parameter of the recipe alone */
+  const int    *trigger;   /* numbers of the graph's triggers */
+  const double *initial;   /* of the parameters, before any decision */
 } weir__decisions;
 
 /* A result that the simulation gets back. */
@@ -127,7 +127,7 @@ typedef struct weir__graph {
   weir__trigger               trigger[WEIR__TRIGGERS_MAX];
   int                         triggers;
   uint64_t                    steered_triggers; /* bit t: trigger t may change, so nothing else shares it */
-  const weir__chunk_size     *chunk_size; /* borrowed */
+  const weir__chunk_size     *chunk_size;       /* borrowed */
   int                         chunk_sizes;
   const char                 *time_units; /* for the units of dt; NULL: unknown */
   weir__decisions             decisions;
@@ -187,6 +187,8 @@ void weir__params_default(const weir_operator *op, void *params);
 typedef struct weir__argument {
   bool        is_number;
   double      number;
+  int         numbers; /* of a list [64, 32]; 0: none */
+  double      list[WEIR_LIST_MAX];
   int         words; /* 1 for a word or quoted text; more for a list [y, x]; 0 for a number */
   const char *word[WEIR_RANK_MAX];
 } weir__argument;

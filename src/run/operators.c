@@ -13,7 +13,8 @@ static const char symbol[] = "weir_operators";
 static weir_status check_param(const weir_operator *op, const weir_param *p, const char *where) {
   static const size_t sizes[] = {[WEIR_PARAM_REAL] = sizeof(double),    [WEIR_PARAM_INT] = sizeof(int64_t),
                                  [WEIR_PARAM_BOOL] = sizeof(bool),      [WEIR_PARAM_CHOICE] = sizeof(int),
-                                 [WEIR_PARAM_AXES] = sizeof(weir_axes), [WEIR_PARAM_TEXT] = sizeof(const char *)};
+                                 [WEIR_PARAM_AXES] = sizeof(weir_axes), [WEIR_PARAM_TEXT] = sizeof(const char *),
+                                 [WEIR_PARAM_LIST] = sizeof(weir_list)};
   if (!weir__recipe_is_name(p->name))
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s: operator %s: \"%s\" is no name for a parameter", where, op->name, p->name);
   if ((unsigned)p->kind >= sizeof sizes / sizeof *sizes)

@@ -64,7 +64,7 @@ static void add_call(weir__text *text, const weir_operator *op) {
   for (const weir_param *p = op->params; p && p->name; p++) {
     if (p->required) continue;
     weir__text_add(text, "%s%s=", first ? "" : ", ", p->name);
-    if (p->kind == WEIR_PARAM_AXES) weir__text_add(text, "[...]");
+    if (p->kind == WEIR_PARAM_AXES || p->kind == WEIR_PARAM_LIST) weir__text_add(text, "[...]");
     else if (p->kind == WEIR_PARAM_TEXT) weir__text_add(text, "\"...\"");
     else add_value(text, p, p->fallback);
     first = false;
@@ -83,17 +83,18 @@ static void add_kind(weir__text *text, const weir_param *p) {
     break;
   case WEIR_PARAM_AXES: weir__text_add(text, "dimension or list of dimensions"); break;
   case WEIR_PARAM_TEXT: weir__text_add(text, "text in quotes"); break;
+  case WEIR_PARAM_LIST: weir__text_add(text, "number or list of numbers"); break;
   }
   if (p->units) weir__text_add(text, " in %s", p->units);
-  if ((p->kind == WEIR_PARAM_REAL || p->kind == WEIR_PARAM_INT) && (p->least != 0 || p->most != 0))
-    weir__text_add(text, ", %g to %g", p->least, p->most);
+  bool numeric = p->kind == WEIR_PARAM_REAL || p->kind == WEIR_PARAM_INT || p->kind == WEIR_PARAM_LIST;
+  if (numeric && (p->least != 0 || p->most != 0)) weir__text_add(text, ", %g to %g", p->least, p->most);
 }
 
 static void add_param(weir__text *text, const weir_param *p) {
   weir__text_add(text, "  %s: ", p->name);
   add_kind(text, p);
   if (p->required) weir__text_add(text, "; must be given");
-  else if (p->kind != WEIR_PARAM_TEXT && p->kind != WEIR_PARAM_AXES) {
+  else if (p->kind != WEIR_PARAM_TEXT && p->kind != WEIR_PARAM_AXES && p->kind != WEIR_PARAM_LIST) {
     weir__text_add(text, "; default ");
     add_value(text, p, p->fallback);
   }

@@ -12,6 +12,7 @@ typedef struct language_params {
   int         choice;
   weir_axes   axes;
   const char *text;
+  weir_list   list;
 } language_params;
 
 static weir_status language_apply(const weir_apply *a) {
@@ -58,6 +59,7 @@ static const weir_param language_smooth_params[] = {
     {.name = "mode", .kind = WEIR_PARAM_CHOICE, .offset = offsetof(language_params, choice), .choices = language_modes},
     {.name = "twice", .kind = WEIR_PARAM_BOOL, .offset = offsetof(language_params, flag)},
     {.name = "label", .kind = WEIR_PARAM_TEXT, .offset = offsetof(language_params, text)},
+    {.name = "sizes", .kind = WEIR_PARAM_LIST, .offset = offsetof(language_params, list), .least = 1, .most = 99},
     {0}};
 static const weir_param language_scaled_params[] = {
     {.name = "factor", .kind = WEIR_PARAM_REAL, .offset = offsetof(language_params, real), .fallback = 3},

@@ -123,6 +123,11 @@ static void test_parameters(void **state) {
   const language_params *p = define("s1", "smooth(a, 2, mode=valid, twice=yes, label=\"a b\")")->params;
   assert_true(p->real == 2 && p->choice == 1 && p->flag);
   assert_string_equal(p->text, "a b");
+  p = define("s3", "smooth(a, 1, sizes=[2 * 8, 8, 99])")->params;
+  assert_int_equal(p->list.count, 3);
+  assert_true(p->list.value[0] == 16 && p->list.value[1] == 8 && p->list.value[2] == 99);
+  p = define("s4", "smooth(a, 1, sizes=7)")->params;
+  assert_true(p->list.count == 1 && p->list.value[0] == 7);
   p = define("s2", "smooth(a, 0.5, \"same\", 1)")->params;
   assert_true(p->real == 0.5 && p->choice == 0 && p->flag);
   const weir__node *node = define("m", "mean(a, weights=2*row, axes=[y, \"x\"])");
@@ -321,9 +326,15 @@ static void test_arguments(void **state) {
   expect_error("lag(\"u\", 1)", "15: input f of lag is \"u\": expected a field");
   expect_error("ddx([u, v])", "15: input f of ddx is [u, v]: expected a field");
   expect_error("smooth(u)",
-               "11: smooth needs parameter 'width' (in cells): expected smooth(f, width, mode, twice, label)");
+               "11: smooth needs parameter 'width' (in cells): expected smooth(f, width, mode, twice, label, sizes)");
   expect_error("smooth(u, 1, mode=vaild)", "29: parameter mode of smooth: expected one of same, valid, got \"vaild\"");
   expect_error("smooth(u, 1, twice=2)", "30: parameter twice of smooth: expected one of no, yes, false, true, off, on");
+  expect_error("smooth(u, 1, sizes=[8, 0])", "30: parameter sizes of smooth is 0, expected 1 to 99");
+  expect_error("smooth(u, 1, sizes=[8, x])", "34: parameter sizes of smooth: 'x' is no number");
+  expect_error("smooth(u, 1, sizes=wide)",
+               "30: parameter sizes of smooth: expected a number or a list of numbers, such as [64, 32]");
+  expect_error("smooth(u, 1, sizes=[1, 1, 1, 1, 1, 1, 1, 1, 1])",
+               "30: '[1, 1, 1, 1, 1, 1, 1, 1, 1]' has 9 items: expected at most 8");
   expect_error("smooth(u, 1, label=3)", "30: parameter label of smooth: expected a text");
   expect_error("smooth(u, 1, mode=u + v)", "29: parameter mode of smooth is 'u + v': expected a word");
   expect_error("mean(u, axes=1)", "24: parameter axes of mean: expected a dimension name or a list such as [y, x]");
