@@ -182,7 +182,7 @@ out:
 }
 
 weir_status weir__plot_field(const char *path, const weir__plot_options *options, const weir_field_type *type,
-                             const weir_view *view, int64_t step, double time) {
+                             const weir_view *view, const weir__plot_vectors *vectors, int64_t step, double time) {
   static const weir__plot_options defaults = {0};
   int                             axis[2] = {0, 0}, found = 0;
   if (!options) options = &defaults;
@@ -194,7 +194,7 @@ weir_status weir__plot_field(const char *path, const weir__plot_options *options
     if (found < 2) axis[found] = a;
     found++;
   }
-  if (found == 2) return weir__plot_map(path, options, type, view, axis[0], axis[1], step, time);
+  if (found == 2) return weir__plot_map(path, options, type, view, axis[0], axis[1], vectors, step, time);
   if (found == 1) return weir__plot_line(path, options, type, view, axis[0], step, time);
   return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: `%s` has %d dimensions; 1 or 2 can be drawn", path,
                    options->name ? options->name : "", found);
@@ -203,7 +203,7 @@ weir_status weir__plot_field(const char *path, const weir__plot_options *options
 /* ---- series ---- */
 
 /* Halve the number of points: each pair becomes the range of both. */
-static void merge_pairs(weir__series *s) {
+static void merge_pairs(weir__plot_history *s) {
   for (int64_t i = 0; i < s->count / 2; i++) {
     s->time[i]  = s->time[2 * i];
     s->least[i] = fmin(s->least[2 * i], s->least[2 * i + 1]); /* fmin and fmax leave NaN out */
@@ -214,7 +214,7 @@ static void merge_pairs(weir__series *s) {
   s->filled = s->merged;
 }
 
-void weir__series_add(weir__series *series, double time, double value) {
+void weir__plot_history_add(weir__plot_history *series, double time, double value) {
   if (!series->merged) series->merged = 1;
   if (series->count && series->filled < series->merged) {
     int64_t last        = series->count - 1;
@@ -223,7 +223,7 @@ void weir__series_add(weir__series *series, double time, double value) {
     series->filled++;
     return;
   }
-  if (series->count == WEIR__SERIES_POINTS) merge_pairs(series);
+  if (series->count == WEIR__PLOT_POINTS) merge_pairs(series);
   series->time[series->count]  = time;
   series->least[series->count] = value;
   series->most[series->count]  = value;
@@ -232,7 +232,7 @@ void weir__series_add(weir__series *series, double time, double value) {
 }
 
 weir_status weir__plot_series(const char *path, const weir__plot_options *options, const char *units,
-                              const weir__series *series, int64_t step, double time) {
+                              const weir__plot_history *series, int64_t step, double time) {
   static const weir__plot_options defaults = {0};
   if (!options) options = &defaults;
   return draw_figure(path, options,

@@ -25,27 +25,34 @@ typedef struct weir__plot_options {
   weir__plot_scale scale; /* of a line plot; auto: double logarithmic over a dimension named k (spectra), else linear */
 } weir__plot_options;
 
+/* Arrows over a map: components along its axes, on a grid of their own (or that of the map). {0}: none. */
+typedef struct weir__plot_vectors {
+  const weir_field_type *type;     /* of both */
+  const weir_view       *along[2]; /* x, y */
+} weir__plot_vectors;
+
 /* Draw a field to a PNG file (temporary name, rename): a map of a 2-D field, a line of a 1-D one; axes of one element
  * do not count. The view is the whole field, or a part of it. Missing values are grey in maps and gaps in lines. The
- * vertical axis of a map points up. WEIR_ERR_ARGUMENT: more than two dimensions, or none; WEIR_ERR_IO. */
+ * vertical axis of a map points up; of one in pixels it points down, as people look at images. `vectors` may be NULL.
+ * WEIR_ERR_ARGUMENT: more than two dimensions, or none; WEIR_ERR_IO. */
 weir_status weir__plot_field(const char *path, const weir__plot_options *options, const weir_field_type *type,
-                             const weir_view *view, int64_t step, double time);
+                             const weir_view *view, const weir__plot_vectors *vectors, int64_t step, double time);
 
 /* Can a field of this type be drawn? Its dimensions longer than 1; a scalar (0) is drawn as a series. */
 int weir__plot_dimensions(const weir_field_type *type);
 
 /* A scalar over time in bounded memory: plain bytes, all zeros is empty. When full, neighbours are merged into their
  * range. */
-enum { WEIR__SERIES_POINTS = 2048 };
-typedef struct weir__series {
+enum { WEIR__PLOT_POINTS = 2048 };
+typedef struct weir__plot_history {
   int64_t count;  /* points in use */
   int64_t merged; /* values per point: a power of two; 0 means 1 */
   int64_t filled; /* values in the last point */
-  double  time[WEIR__SERIES_POINTS], least[WEIR__SERIES_POINTS], most[WEIR__SERIES_POINTS];
-} weir__series;
-void        weir__series_add(weir__series *series, double time, double value);
+  double  time[WEIR__PLOT_POINTS], least[WEIR__PLOT_POINTS], most[WEIR__PLOT_POINTS];
+} weir__plot_history;
+void        weir__plot_history_add(weir__plot_history *series, double time, double value);
 weir_status weir__plot_series(const char *path, const weir__plot_options *options, const char *units,
-                              const weir__series *series, int64_t step, double time);
+                              const weir__plot_history *series, int64_t step, double time);
 
 /* The path of a picture from a pattern: {step} or {step:06} (at least six digits) is replaced by the step.
  * WEIR_ERR_INPUT: other braces, or too long. */

@@ -88,6 +88,7 @@ static void make_table(const range *r, uint32_t table[256]) {
 /* An axis of the map: cell i reaches from edge[i] to edge[i + 1] in coordinates, which run upward after `flip`. */
 typedef struct cells {
   int64_t count;
+  bool    down;          /* drawn with the smallest coordinate on top */
   bool    flip, indexed; /* indexed: the coordinates go up and down, so cells are drawn by number */
   double *edge;          /* ascending; in drawing order */
 } cells;
@@ -194,7 +195,8 @@ static weir_status draw_raster(weir__figure *figure, const raster *r, const rang
   WEIR_TRY_GOTO(out, locate(&r->y, rows, &y));
   make_table(values, table);
   for (int j = 0; j < rows; j++) {
-    uint32_t *line = (uint32_t *)(void *)(data + (size_t)(rows - 1 - j) * (size_t)pitch); /* upward */
+    int       to   = r->y.down ? j : rows - 1 - j;
+    uint32_t *line = (uint32_t *)(void *)(data + (size_t)to * (size_t)pitch);
     for (int i = 0; i < columns; i++) line[i] = pixel(sample(r, &y[2 * j], &x[2 * i]), values, table);
   }
   cairo_surface_mark_dirty(image);
@@ -282,7 +284,8 @@ static void frame_size(double ratio, bool keep, double *width, double *height) {
 }
 
 weir_status weir__plot_map(const char *path, const weir__plot_options *options, const weir_field_type *type,
-                           const weir_view *view, int y_axis, int x_axis, int64_t step, double time) {
+                           const weir_view *view, int y_axis, int x_axis, const weir__plot_vectors *vectors,
+                           int64_t step, double time) {
   weir_status  status = WEIR_OK;
   double      *values = NULL, width, height;
   raster       r      = {.smooth = options->smooth, .x_stride = 1, .y_stride = 1};
@@ -303,9 +306,11 @@ weir_status weir__plot_map(const char *path, const weir__plot_options *options, 
   bool       keep         = same_scale(dy, dx) && !r.x.indexed && !r.y.indexed;
   frame_size((y.high - y.low) / (x.high - x.low), keep, &width, &height);
   double left = 62, top = 28, bottom_room = 36, bar_room = 84;
+  r.y.down = dy->units && !strncmp(dy->units, "pixel", 5);
   x.from = left, x.to = left + width, y.from = top + height, y.to = top;
   double tip = 10;
   bar.from = y.from - (shown.below ? tip : 0), bar.to = y.to + (shown.above ? tip : 0);
+  if (r.y.down) y.from = top, y.to = top + height;
   const char *x_units = r.x.indexed ? NULL : weir__axis_units(&x, dx->units),
              *y_units = r.y.indexed ? NULL : weir__axis_units(&y, dy->units);
   if (keep && x.unit != y.unit) x.unit = y.unit = 0, x_units = dx->units, y_units = dy->units;
@@ -317,6 +322,7 @@ weir_status weir__plot_map(const char *path, const weir__plot_options *options, 
   weir__axis_title(&bar, options->name ? options->name : "", type->units, bar_title);
   WEIR_TRY_GOTO(out, weir__figure_create(left + width + 12 + bar_room, top + height + bottom_room, &figure));
   status = draw_raster(&figure, &r, &shown, left, top, width, height);
+  if (status >= 0 && vectors && vectors->type) status = weir__plot_arrows(&figure, vectors, &x, &y, top + height + 30);
   weir__axes_draw(&figure, &x, &y, x_title, y_title, false);
   draw_bar(&figure, &shown, &bar, left + width + 12, bar_title);
   weir__title_draw(&figure, options, left, left + width, top - 8, step, time);

@@ -61,7 +61,11 @@ weir_status weir__plot_values(const weir_view *view, double **values);
 double weir__plot_coordinate(const weir_field_type *type, const weir_view *view, int axis, double index);
 
 weir_status weir__plot_map(const char *path, const weir__plot_options *options, const weir_field_type *type,
-                           const weir_view *view, int y_axis, int x_axis, int64_t step, double time);
+                           const weir_view *view, int y_axis, int x_axis, const weir__plot_vectors *vectors,
+                           int64_t step, double time);
+/* Arrows within the frame of two axes, and one to compare them with at the right end above, whose width is returned. */
+weir_status weir__plot_arrows(weir__figure *figure, const weir__plot_vectors *vectors, const weir__axis *x,
+                              const weir__axis *y, double baseline);
 weir_status weir__plot_line(const char *path, const weir__plot_options *options, const weir_field_type *type,
                             const weir_view *view, int axis, int64_t step, double time);
 #endif

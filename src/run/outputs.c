@@ -2,7 +2,7 @@
 #include "io/sinks.h"
 #include <string.h>
 
-enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX };
+enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX, SINK_PLOT_MAX = 3 };
 
 /* A field of an output, resolved. */
 typedef struct item {
@@ -154,6 +154,9 @@ static weir_status resolve_plot(const weir__outputs *self, const output *out) {
   int dimensions = weir__plot_dimensions(item_type(self, &out->item[0]));
   if (!dimensions && (out->recipe->steered || out->recipe->inactive))
     return PLACE_FAIL(out->recipe->place, "the picture of a series cannot be steered; write its numbers to a table");
+  if (dimensions != 2 && out->recipe->fields > 1)
+    return PLACE_FAIL(out->recipe->place, "vectors are drawn over a map, and %s has %d dimensions",
+                      out->recipe->field[0].text, dimensions);
   if (dimensions <= 2) return WEIR_OK;
   return PLACE_FAIL(out->recipe->field[0].place, "%s has %d dimensions and cannot be drawn; reduce it to 2, 1 or none",
                     out->recipe->field[0].text, dimensions);
@@ -289,8 +292,10 @@ static weir_status add_plot(weir__outputs *self, output *out, int *node) {
                                         .smooth     = r->smooth,
                                         .scale      = (weir__plot_scale)r->scale};
   if (weir__plot_dimensions(item_type(self, &out->item[0]))) {
-    weir__sink_plot_params params = {.path = r->path.text, .options = options};
-    return add_node(self, &weir__sink_plot, &params, &out->item[0].edge, 1, out, node);
+    weir__sink_plot_params params              = {.path = r->path.text, .options = options};
+    weir__edge             edge[SINK_PLOT_MAX] = {{0}};
+    for (int i = 0; i < r->fields; i++) edge[i] = out->item[i].edge;
+    return add_node(self, &weir__sink_plot, &params, edge, r->fields, out, node);
   }
   weir__sink_plot_series_params params = {r->path.text, options, self->graph->trigger[out->trigger]};
   return add_node(self, &weir__sink_plot_series, &params, &out->item[0].edge, 1, out, node);

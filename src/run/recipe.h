@@ -31,7 +31,7 @@ typedef struct weir__recipe_output {
   weir__recipe_text        called;   /* `name:`, which rules know it by; text NULL: none */
   bool                     inactive; /* not written until a rule starts it */
   bool                     steered;  /* a rule starts, stops or changes it */
-  const weir__recipe_text *field;    /* names or expressions; one for a plot */
+  const weir__recipe_text *field;    /* names or expressions; one for a plot, or three with vectors */
   const char *const       *name;     /* of each field in the output */
   int                      fields;
   weir__every              every;

@@ -12,6 +12,7 @@ enum { LEVEL_MAX = 22 };
 typedef struct reading {
   weir__recipe        *recipe;
   weir__recipe_output *out;
+  const weir__yaml    *shown[3]; /* plot: field, and the components of vectors */
 } reading;
 
 /* ---- names of fields in an output ---- */
@@ -40,7 +41,7 @@ static weir_status keep_fields(reading *r, const weir__yaml *const *item, int co
   for (int i = 0; i < count; i++) {
     field[i] = weir__recipe_text_of(item[i]);
     WEIR_TRY(name_field(&r->recipe->arena, item[i]->text, &name[i]));
-    for (int k = 0; k < i; k++)
+    for (int k = 0; k < i && r->out->kind != WEIR__OUTPUT_PLOT; k++)
       if (!strcmp(name[i], name[k])) return WEIR__YAML_FAIL(item[i], "%s is given twice in this output", name[i]);
   }
   r->out->field  = field;
@@ -69,7 +70,20 @@ static weir_status read_fields(void *context, const weir__yaml *value) {
 static weir_status read_field(void *context, const weir__yaml *value) {
   const char *text;
   WEIR_TRY(weir__yaml_to_text(value, "field", &text));
-  return keep_fields(context, &value, 1);
+  ((reading *)context)->shown[0] = value;
+  return WEIR_OK;
+}
+
+static weir_status read_vectors(void *context, const weir__yaml *value) {
+  reading    *r = context;
+  const char *text;
+  if (value->kind != WEIR__YAML_LIST || value->count != 2)
+    return WEIR__YAML_FAIL(value, "vectors: expected two fields, [along x, along y]");
+  for (int i = 0; i < 2; i++) {
+    WEIR_TRY(weir__yaml_to_text(value->item[i], "vectors", &text));
+    r->shown[1 + i] = value->item[i];
+  }
+  return WEIR_OK;
 }
 
 weir_status weir__recipe_read_every(const weir__yaml *value, weir__every *every) {
@@ -186,19 +200,14 @@ static weir_status read_csv(void *context, const weir__yaml *value) {
 }
 
 static weir_status read_plot(void *context, const weir__yaml *value) {
-  static const weir__yaml_key keys[] = {{"path", read_path},
-                                        {"field", read_field},
-                                        {"every", read_every},
-                                        {"name", read_name},
-                                        {"active", read_active},
-                                        {"range", read_range},
-                                        {"colormap", read_colormap},
-                                        {"scale", read_scale},
-                                        {"clip", read_clip},
-                                        {"smooth", read_smooth},
-                                        {0}};
-  ((reading *)context)->out->kind    = WEIR__OUTPUT_PLOT;
-  return weir__yaml_read(value, "plot", keys, context);
+  static const weir__yaml_key keys[] = {{"path", read_path},   {"field", read_field},       {"vectors", read_vectors},
+                                        {"every", read_every}, {"name", read_name},         {"active", read_active},
+                                        {"range", read_range}, {"colormap", read_colormap}, {"scale", read_scale},
+                                        {"clip", read_clip},   {"smooth", read_smooth},     {0}};
+  reading                    *r      = context;
+  r->out->kind                       = WEIR__OUTPUT_PLOT;
+  WEIR_TRY(weir__yaml_read(value, "plot", keys, context));
+  return r->shown[0] ? keep_fields(r, r->shown, r->shown[1] ? 3 : 1) : WEIR_OK;
 }
 
 /* {step}, {step:06} and {name}: nothing else in braces, and something that tells the pictures apart. {name} is

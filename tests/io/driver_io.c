@@ -182,7 +182,7 @@ static void plot(const char *folder, const char *name, weir__plot_options option
   options.time_units = "s";
   if (!options.name) options.name = name;
   snprintf(path, sizeof path, "%s/%s.png", folder, name);
-  CHECK(weir__plot_field(path, &options, type, &view, 1200, 864000));
+  CHECK(weir__plot_field(path, &options, type, &view, NULL, 1200, 864000));
 }
 
 static int draw(const char *folder) {
@@ -244,9 +244,9 @@ static int draw(const char *folder) {
   plot(folder, "section", (weir__plot_options){.name = "rho"}, &hovmoeller, f);
   for (int i = 0; i < 120; i++) f[i] = 3;
   plot(folder, "constant", (weir__plot_options){0}, &hovmoeller, f);
-  static weir__series series;
+  static weir__plot_history series;
   for (int i = 0; i < 5000; i++)
-    weir__series_add(&series, 3600.0 * i, 0.05 * (1 - exp(-i / 900.0)) + 0.002 * sin(i * 0.02) + (i % 7) * 1e-4);
+    weir__plot_history_add(&series, 3600.0 * i, 0.05 * (1 - exp(-i / 900.0)) + 0.002 * sin(i * 0.02) + (i % 7) * 1e-4);
   char path[512];
   snprintf(path, sizeof path, "%s/series.png", folder);
   CHECK(weir__plot_series(path, &(weir__plot_options){.name = "ke_mean", .time_units = "s"}, "m2 s-2", &series, 4999,

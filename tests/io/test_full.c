@@ -113,11 +113,11 @@ static void a_picture_is_whole_or_absent(void **state) {
   char            path[400];
   snprintf(path, sizeof path, "%s", path_of("u.png"));
   limit(100);
-  failed(weir__plot_field(path, NULL, &type, &view, 1, 0.5), "u.png: File too large");
+  failed(weir__plot_field(path, NULL, &type, &view, NULL, 1, 0.5), "u.png: File too large");
   limit(0);
   assert_int_equal(access(path, F_OK), -1);
   no_temporary_files();
-  assert_int_equal(weir__plot_field(path, NULL, &type, &view, 1, 0.5), WEIR_OK);
+  assert_int_equal(weir__plot_field(path, NULL, &type, &view, NULL, 1, 0.5), WEIR_OK);
   assert_int_equal(access(path, F_OK), 0);
 }
 

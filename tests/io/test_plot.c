@@ -112,7 +112,7 @@ static void map_pixels(void **state) {
   weir_region     whole = weir__region_whole(&type);
   weir_view       view  = weir__view_dense(data, &type, &whole);
   (void)state;
-  assert_int_equal(weir__plot_field(path_of("deep/folder/map.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("deep/folder/map.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   cairo_surface_t *image = load("deep/folder/map.png");
   assert_int_equal(cairo_image_surface_get_width(image), 2 * (62 + 340 + 12 + 84));
   assert_int_equal(cairo_image_surface_get_height(image), 2 * (28 + 340 + 36));
@@ -127,7 +127,7 @@ static void map_pixels(void **state) {
   /* both signs: the diverging map, with a symmetric range; an axis that falls is turned over */
   data[0] = -1, data[3] = 0.5;
   type.dim[0].spacing = -1;
-  assert_int_equal(weir__plot_field(path_of("map.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("map.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   image = load("map.png");
   weir__colour_diverging(0.25, wanted);
   expect_colour(image, left, high, wanted);
@@ -139,16 +139,61 @@ static void map_pixels(void **state) {
   /* coordinates that go up and down, or stand still: drawn by number */
   double same[]      = {3, 3};
   type.dim[2].values = same;
-  assert_int_equal(weir__plot_field(path_of("map.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("map.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   type.dim[2].values = NULL;
   /* a fixed range */
   weir__plot_options options = {.low = 0, .high = 0.5, .name = "u"};
-  assert_int_equal(weir__plot_field(path_of("map.png"), &options, &type, &view, 1, NAN), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("map.png"), &options, &type, &view, NULL, 1, NAN), WEIR_OK);
   image = load("map.png");
   weir__colour_sequential(0, wanted);
   expect_colour(image, left, high, wanted);
   weir__colour_sequential(1, wanted);
   expect_colour(image, left, low, wanted);
+  cairo_surface_destroy(image);
+}
+
+/* The sum of the colours of the darkest pixel around a point. */
+static int darkest(cairo_surface_t *image, double x, double y) {
+  int least = 3 * 255, rgb[3];
+  for (int k = 0; k < 9; k++) {
+    pixel_at(image, x + 0.5 * (k % 3 - 1), y + 0.5 * (k / 3 - 1), rgb);
+    least = rgb[0] + rgb[1] + rgb[2] < least ? rgb[0] + rgb[1] + rgb[2] : least;
+  }
+  return least;
+}
+
+/* One arrow in each of two cells side by side, of equal length, to the right and along y: across the middle of its cell
+ * it is dark where it runs, and not where the other one would. Maps in pixels have their first row on top. */
+static void arrows_over_a_map(void **state) {
+  weir_field_type type   = {.dtype = WEIR_F64,
+                            .rank  = 2,
+                            .dim   = {{.name = "y", .size = 2, .spacing = 1, .units = "pixel"},
+                                      {.name = "x", .size = 2, .spacing = 1, .units = "pixel"}}};
+  double          data[] = {1, 1, 0, 0}, u[] = {2, 0, NAN, 0}, v[] = {0, 2, 0, 0}, wanted[3];
+  weir_region     whole = weir__region_whole(&type);
+  weir_view       view = weir__view_dense(data, &type, &whole), x = weir__view_dense(u, &type, &whole),
+            y                = weir__view_dense(v, &type, &whole);
+  weir__plot_vectors vectors = {&type, {&x, &y}};
+  (void)state;
+  assert_int_equal(weir__plot_field(path_of("arrows.png"), NULL, &type, &view, &vectors, 1, 2), WEIR_OK);
+  cairo_surface_t *image = load("arrows.png");
+  double           left = 62 + 85, right = 62 + 255, first = 28 + 85, second = 28 + 255;
+  weir__colour_sequential(1, wanted);
+  expect_colour(image, left - 60, first - 40, wanted); /* row 0 on top */
+  weir__colour_sequential(0, wanted);
+  expect_colour(image, right - 60, second, wanted);     /* no arrow: it is missing or 0 */
+  assert_true(darkest(image, left + 40, first) < 350);  /* along x ... */
+  assert_true(darkest(image, right, first + 40) < 350); /* ... and y */
+  weir__colour_sequential(1, wanted);
+  expect_colour(image, left, first + 40, wanted);
+  expect_colour(image, right + 40, first, wanted);
+  /* heads: beside the shaft's end at the far side only */
+  int with = 0, without = 0;
+  for (double away = 70; away < 84; away += 0.5) {
+    with += darkest(image, left + 100 + away - 70, first + 1.6) < 350;
+    without += darkest(image, left - 80 + away - 70, first + 1.6) < 350;
+  }
+  assert_true(with > without);
   cairo_surface_destroy(image);
 }
 
@@ -163,7 +208,7 @@ static void fine_field(void **state) {
   assert_int_equal(weir__alloc_zeroed(N * N, 0, &data), WEIR_OK);
   for (int i = 0; i < N * N; i++) data[i] = (uint8_t)(((i / N + i % N) & 1) * 200);
   weir_view view = weir__view_dense(data, &type, &whole);
-  assert_int_equal(weir__plot_field(path_of("fine.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("fine.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   weir__free(data);
   cairo_surface_t *image = load("fine.png");
   weir__colour_sequential(0.5, wanted);
@@ -196,7 +241,7 @@ static void lines(void **state) {
   weir_view       view  = weir__view_dense(data, &type, &whole);
   (void)state;
   for (int i = 0; i < 100; i++) data[i] = pow(i, -2); /* k = 0 has no logarithm: left out */
-  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   /* on double logarithmic axes it is straight: through the middle of the frame */
   double           blue[3];
   cairo_surface_t *image = load("k.png");
@@ -206,10 +251,10 @@ static void lines(void **state) {
   int all = ink("k.png");
   assert_true(all > 500);
   for (int i = 0; i < 100; i++) data[i] = NAN; /* nothing to draw: still a picture */
-  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
   assert_int_equal(ink("k.png"), 0);
   view.missing = true;
-  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+  assert_int_equal(weir__plot_field(path_of("k.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
 }
 
 static void refuses(void **state) {
@@ -221,10 +266,10 @@ static void refuses(void **state) {
   weir_view       view    = weir__view_dense(data, &type, &whole);
   char            out[32];
   (void)state;
-  assert_int_equal(weir__plot_field(path_of("no.png"), NULL, &type, &view, 1, 2), WEIR_ERR_ARGUMENT);
+  assert_int_equal(weir__plot_field(path_of("no.png"), NULL, &type, &view, NULL, 1, 2), WEIR_ERR_ARGUMENT);
   assert_non_null(strstr(weir_error_last(), "3 dimensions"));
   view.count[0] = 1;
-  assert_int_equal(weir__plot_field("/proc/none/no.png", NULL, &type, &view, 1, 2), WEIR_ERR_IO);
+  assert_int_equal(weir__plot_field("/proc/none/no.png", NULL, &type, &view, NULL, 1, 2), WEIR_ERR_IO);
   assert_int_equal(weir__plot_path("u_{step:06}.png", 42, out, sizeof out), WEIR_OK);
   assert_string_equal(out, "u_000042.png");
   assert_int_equal(weir__plot_path("{step}/{step:03}", -7, out, sizeof out), WEIR_OK);
@@ -240,10 +285,10 @@ static void refuses(void **state) {
 /* ---- series ---- */
 
 static void series(void **state) {
-  static weir__series s; /* static: zeros, and too large for the stack of some systems */
+  static weir__plot_history s; /* static: zeros, and too large for the stack of some systems */
   (void)state;
-  for (int i = 0; i < 100000; i++) weir__series_add(&s, i, i == 77777 ? 5 : i % 2 ? 1 : -1);
-  assert_true(s.count > WEIR__SERIES_POINTS / 2 - 1 && s.count <= WEIR__SERIES_POINTS);
+  for (int i = 0; i < 100000; i++) weir__plot_history_add(&s, i, i == 77777 ? 5 : i % 2 ? 1 : -1);
+  assert_true(s.count > WEIR__PLOT_POINTS / 2 - 1 && s.count <= WEIR__PLOT_POINTS);
   int64_t values = (s.count - 1) * s.merged + s.filled;
   assert_int_equal(values, 100000);
   double most = 0;
@@ -267,7 +312,7 @@ static void repeats(void **state) {
   size_t          nbytes[2];
   (void)state;
   for (int i = 0; i < 2; i++) {
-    assert_int_equal(weir__plot_field(path_of("r.png"), NULL, &type, &view, 1, 2), WEIR_OK);
+    assert_int_equal(weir__plot_field(path_of("r.png"), NULL, &type, &view, NULL, 1, 2), WEIR_OK);
     assert_int_equal(weir__file_read(-100, path_of("r.png"), "r.png", &bytes[i], &nbytes[i]), WEIR_OK);
   }
   assert_int_equal(nbytes[0], nbytes[1]);
@@ -277,9 +322,13 @@ static void repeats(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(colours_are_even), cmocka_unit_test(map_pixels),
-                                     cmocka_unit_test(fine_field),       cmocka_unit_test(lines),
-                                     cmocka_unit_test(refuses),          cmocka_unit_test(series),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(colours_are_even),
+                                     cmocka_unit_test(arrows_over_a_map),
+                                     cmocka_unit_test(map_pixels),
+                                     cmocka_unit_test(fine_field),
+                                     cmocka_unit_test(lines),
+                                     cmocka_unit_test(refuses),
+                                     cmocka_unit_test(series),
                                      cmocka_unit_test(repeats)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -178,7 +178,7 @@ static void writes_rows_and_pictures(void **state) {
   snprintf(pattern, sizeof pattern, "%s/mean_{step}.png", folder);
   weir__sink_plot_series_params params = {.path = pattern, .when = {.period = 4}};
   weir_region                   none   = {.rank = 0};
-  weir__series                 *series;
+  weir__plot_history           *series;
   size_t                        size = weir__sink_plot_series.state_size(&params, one_in, &none);
   assert_int_equal(weir__alloc_zeroed(size, 64, &series), WEIR_OK);
   for (int64_t step = 0; step < 6; step++) {
