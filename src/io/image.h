@@ -10,7 +10,7 @@
 typedef struct weir__image_raw {
   int64_t    offset, height, width; /* bytes before the first element; pixels */
   int64_t    stride;                /* bytes from one row to the next; 0: no gap */
-  int64_t    frame;                 /* bytes from one page to the next; 0: no gap */
+  int64_t    frame;                 /* bytes from one page to the next; 0: no gap, and nothing behind the last */
   weir_dtype dtype;                 /* uint8, uint16, float32 */
   bool       big_endian;
   int        bits; /* of uint16 that are used: 10, 12, 14, 16; 0: all */
