@@ -1,0 +1,32 @@
+/* Interpolating cubic B-splines on rows of float32 (Unser 1999, IEEE Signal Process. Mag. 16(6), 22-38,
+ * doi 10.1109/79.799930): s(x) = sum_k c_k B3(x - k) with s(k) the given samples.
+ *
+ * c_(k-1) + 4 c_k + c_(k+1) = 6 s_k is solved by one sweep up and one down. Away from the ends that is the recursive
+ * filter with the pole sqrt(3) - 2: whatever is k samples away weighs 0.268^k. At both ends the spline is natural
+ * (c_-1 = 2 c_0 - c_1), so that what is linear is reproduced up to the edge; a block cut from more samples is as good
+ * as the whole where it is WEIR__SPLINE_REACH samples away from the cut (0.268^12 = 1.4e-7). */
+#ifndef WEIR_OPERATORS_SPLINE_H
+#define WEIR_OPERATORS_SPLINE_H
+#include <stdint.h>
+
+enum { WEIR__SPLINE_REACH = 12, WEIR__SPLINE_BEFORE = 1, WEIR__SPLINE_AFTER = 2 };
+
+/* Samples to coefficients, in place: along columns (of all `columns` of a block), or along rows. `stride`: floats from
+ * one row to the next. */
+void weir__spline_columns(float *block, int64_t rows, int64_t columns, int64_t stride);
+void weir__spline_rows(float *block, int64_t rows, int64_t columns, int64_t stride);
+
+/* Coefficients beyond the ends, WEIR__SPLINE_BEFORE and WEIR__SPLINE_AFTER of them: rows above and below a block, or
+ * elements before and behind each row. */
+void weir__spline_extend_columns(float *block, int64_t rows, int64_t columns, int64_t stride);
+void weir__spline_extend_rows(float *block, int64_t rows, int64_t columns, int64_t stride);
+
+/* What c_(i-1) .. c_(i+2) weigh at i + t. */
+static inline void weir__spline_weights(float t, float weight[4]) {
+  float r   = 1 - t;
+  weight[0] = r * r * r / 6;
+  weight[1] = (4 + t * t * (3 * t - 6)) / 6;
+  weight[2] = (4 + r * r * (3 * r - 6)) / 6;
+  weight[3] = t * t * t / 6;
+}
+#endif

@@ -1,0 +1,232 @@
+/* Splines and the deformation of images: against samples, formulas, and strips against the whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "operators/piv/piv.h"
+#include "operators/piv/spline.h"
+
+static uint64_t state = 1;
+static double   chance(void) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(state >> 11) * 0x1p-53;
+}
+
+static float *random_image(int64_t height, int64_t width) {
+  float *image = malloc((size_t)(height * width) * sizeof *image);
+  for (int64_t i = 0; i < height * width; i++) image[i] = (float)floor(256 * chance());
+  return image;
+}
+
+/* Deform a whole image; scratch and result of exactly the size asked for. */
+static float *deform(const float *image, int64_t height, int64_t width, const weir__piv_predictor *p, double share) {
+  weir__piv_strip strip   = {image, 0, height, width};
+  float          *out     = malloc((size_t)(height * width) * sizeof *out);
+  void           *scratch = malloc(weir__piv_deform_scratch(&p->grid, height, height, width));
+  weir__piv_deform(&strip, height, p, share, 0, height, out, scratch);
+  free(scratch);
+  return out;
+}
+
+static weir__piv_predictor uniform(const float *dy, const float *dx) {
+  return (weir__piv_predictor){.grid = {.count = {1, 1}, .window = {8, 8}, .step = {4, 4}}, .dy = dy, .dx = dx};
+}
+
+static int64_t held(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
+
+static void test_whole_pixels(void **unused) {
+  static const int64_t size[][2]  = {{40, 37}, {1, 20}, {20, 1}, {2, 2}, {3, 50}, {1, 1}};
+  static const int     shift[][2] = {{0, 0}, {1, -2}, {-3, 5}, {60, 0}, {0, -60}, {1000000, 1000000}};
+  (void)unused;
+  for (size_t s = 0; s < 6; s++)
+    for (size_t k = 0; k < 6; k++) {
+      int64_t             h = size[s][0], w = size[s][1];
+      float               dy = 2 * (float)shift[k][0], dx = 2 * (float)shift[k][1];
+      weir__piv_predictor p = uniform(&dy, &dx);
+      float *image = random_image(h, w), *plus = deform(image, h, w, &p, 0.5), *minus = deform(image, h, w, &p, -0.5);
+      for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) {
+          float there = image[held(y + shift[k][0], h) * w + held(x + shift[k][1], w)];
+          float back  = image[held(y - shift[k][0], h) * w + held(x - shift[k][1], w)];
+          assert_true(fabsf(plus[y * w + x] - there) < 2.5e-4f);
+          assert_true(fabsf(minus[y * w + x] - back) < 2.5e-4f);
+        }
+      free(image), free(plus), free(minus);
+    }
+}
+
+/* What is linear stays exact up to the edge; waves as well as a cubic spline can: the error falls with the fourth power
+ * of the step, (pi^4 / 45)(step / wavelength)^4 and a little more (Unser 1999). */
+static void test_between_pixels(void **unused) {
+  enum { H = 64, W = 80 };
+  static float image[H * W];
+  (void)unused;
+  for (int wavelength = 0; wavelength <= 32; wavelength = wavelength ? 2 * wavelength : 8) {
+    float               dy = 0.74f, dx = -1.38f;
+    weir__piv_predictor p = uniform(&dy, &dx);
+    double              k = wavelength ? 6.283185307179586 / wavelength : 0, worst = 0;
+    for (int y = 0; y < H; y++)
+      for (int x = 0; x < W; x++) image[y * W + x] = (float)(k > 0 ? sin(k * x) * cos(k * y) : 1 + 0.25 * x - 0.5 * y);
+    float *out = deform(image, H, W, &p, 0.5);
+    for (int y = 0; y < H; y++)
+      for (int x = 0; x < W; x++) {
+        double u = x + 0.5 * (double)dx, v = y + 0.5 * (double)dy;
+        if (k > 0 && (y < 14 || x < 14 || y > H - 15 || x > W - 15)) continue;
+        if (u < 0 || v > H - 1) continue;
+        worst = fmax(worst, fabs((double)out[y * W + x] - (k > 0 ? sin(k * u) * cos(k * v) : 1 + 0.25 * u - 0.5 * v)));
+      }
+    double limit = k > 0 ? 2 * 2.2 * pow(1.0 / wavelength, 4) * 2 + 1e-6 : 2e-5;
+    if (worst > limit) fail_msg("wavelength %d: error %g, expected at most %g", wavelength, worst, limit);
+    free(out);
+  }
+}
+
+static float *wavy(const weir__piv_grid *grid, double size, double phase) {
+  float *v = malloc((size_t)(grid->count[0] * grid->count[1]) * sizeof *v);
+  for (int64_t y = 0; y < grid->count[0]; y++)
+    for (int64_t x = 0; x < grid->count[1]; x++)
+      v[y * grid->count[1] + x] =
+          (float)(size * sin(0.7 * (double)y + phase) * cos(0.5 * (double)x - phase) + 0.1 * chance());
+  return v;
+}
+
+/* Strips hold nothing but the rows they need, so that a sanitizer sees what reaches further. */
+static void test_strips(void **unused) {
+  enum { H = 300, W = 211 };
+  static const int64_t height[] = {1, 7, 32, 150};
+  (void)unused;
+  for (int size = 0; size <= 40; size += 8) {
+    weir__piv_grid      grid  = {.count = {17, 12}, .window = {32, 32}, .first = {6, 3}, .step = {16, 16}};
+    float              *image = random_image(H, W), *dy = wavy(&grid, size, 0.3), *dx = wavy(&grid, size, 1.1);
+    weir__piv_predictor p     = {grid, dy, dx};
+    float              *whole = deform(image, H, W, &p, 0.5);
+    for (int k = 0; k < 4; k++)
+      for (int64_t y = 0; y < H; y += height[k]) {
+        int64_t n = y + height[k] < H ? height[k] : H - y, y0 = y, rows = n;
+        weir__piv_deform_need(&p, H, &y0, &rows);
+        assert_true(y0 >= 0 && y0 <= y && y0 + rows >= y + n && y0 + rows <= H);
+        float *part = malloc((size_t)(rows * W) * sizeof *part), *out = malloc((size_t)(n * W) * sizeof *out);
+        memcpy(part, image + y0 * W, (size_t)(rows * W) * sizeof *part);
+        void           *scratch = malloc(weir__piv_deform_scratch(&grid, rows, n, W));
+        weir__piv_strip strip   = {part, y0, rows, W};
+        weir__piv_deform(&strip, H, &p, 0.5, y, n, out, scratch);
+        for (int64_t i = 0; i < n * W; i++)
+          if (fabsf(out[i] - whole[y * W + i]) > 1e-5f * 255)
+            fail_msg("size %d, rows %lld from %lld: %g for %g", size, (long long)n, (long long)y, (double)out[i],
+                     (double)whole[y * W + i]);
+        free(part), free(out), free(scratch);
+      }
+    free(image), free(dy), free(dx), free(whole);
+  }
+}
+
+/* No more than half of the displacement and the filter reach, and never beyond the image. */
+static void test_need(void **unused) {
+  float               dy = 7, dx = 90;
+  weir__piv_predictor p  = uniform(&dy, &dx);
+  int64_t             y0 = 100, rows = 10;
+  (void)unused;
+  weir__piv_deform_need(&p, 1000, &y0, &rows);
+  assert_int_equal(y0, 100 - 4 - 2 - WEIR__SPLINE_REACH);
+  assert_int_equal(y0 + rows, 110 + 4 + 2 + WEIR__SPLINE_REACH);
+  y0 = 3, rows = 10;
+  weir__piv_deform_need(&p, 20, &y0, &rows);
+  assert_int_equal(y0, 0);
+  assert_int_equal(rows, 20);
+}
+
+static void row_of(const weir__piv_predictor *p, int64_t y, int64_t columns, float *dy, float *dx) {
+  void *scratch = malloc(weir__piv_predict_scratch(&p->grid));
+  weir__piv_predict(p, y, columns, dy, dx, scratch);
+  free(scratch);
+}
+
+static void test_predictor(void **unused) {
+  enum { W = 200 };
+  weir__piv_grid      grid = {.count = {60, 12}, .window = {15, 31}, .first = {4, 2}, .step = {7, 13}};
+  float              *dy = wavy(&grid, 5, 0.3), *dx = wavy(&grid, 3, 1), v[W], u[W], at[12], across[12];
+  weir__piv_predictor p       = {grid, dy, dx};
+  void               *scratch = malloc(weir__piv_predict_scratch(&grid));
+  (void)unused;
+  for (int64_t r = 0; r < 60; r++) { /* its values at its centres, which are whole pixels */
+    row_of(&p, 4 + 7 * r + 7, W, v, u);
+    weir__piv_predict_centres(&p, &grid, r, at, across, scratch);
+    for (int64_t c = 0; c < 12; c++) {
+      assert_true(fabsf(v[2 + 13 * c + 15] - dy[12 * r + c]) < 1e-5f);
+      assert_true(fabsf(u[2 + 13 * c + 15] - dx[12 * r + c]) < 1e-5f);
+      assert_true(fabsf(at[c] - dy[12 * r + c]) < 1e-5f);
+      assert_true(fabsf(across[c] - dx[12 * r + c]) < 1e-5f);
+    }
+    for (int x = 0; x < 17; x++) assert_true(fabsf(v[x] - v[17]) < 1e-6f);
+    for (int x = 160; x < W; x++) assert_true(fabsf(v[x] - v[160]) < 1e-6f);
+  }
+  for (int64_t r = 0; r < 60; r++) /* linear everywhere inside */
+    for (int64_t c = 0; c < 12; c++) {
+      dy[12 * r + c] = (float)(0.03 * (double)(7 * r) - 0.05 * (double)(13 * c));
+      dx[12 * r + c] = 1;
+    }
+  for (int64_t y = -3; y < 500; y++) {
+    double from = fmin(fmax((double)y - 11, 0), 7 * 59);
+    row_of(&p, y, W, v, u);
+    for (int x = 0; x < W; x++) {
+      double expected = 0.03 * from - 0.05 * fmin(fmax(x - 17, 0), 13 * 11);
+      assert_true(fabs((double)v[x] - expected) < 1e-5);
+      assert_true(fabsf(u[x] - 1) < 1e-6f);
+    }
+  }
+  weir__piv_grid finer = {.count = {80, 30}, .window = {8, 8}, .first = {0, 0}, .step = {5, 6}};
+  float          fine[30], fine_across[30];
+  for (int64_t r = 0; r < 80; r++) { /* centres between pixels */
+    weir__piv_predict_centres(&p, &finer, r, fine, fine_across, scratch);
+    for (int64_t c = 0; c < 30; c++) {
+      double y = fmin(fmax((double)(5 * r) + 3.5 - 11, 0), 7 * 59),
+             x = fmin(fmax((double)(6 * c) + 3.5 - 17, 0), 13 * 11);
+      assert_true(fabs((double)fine[c] - (0.03 * y - 0.05 * x)) < 1e-5);
+    }
+  }
+  free(scratch), free(dy), free(dx);
+}
+
+/* A shear of the image undoes a shear: out(y, x) = image(y, x + share * g * y). */
+static void test_varying(void **unused) {
+  enum { H = 96, W = 120 };
+  weir__piv_grid grid = {.count = {11, 14}, .window = {16, 16}, .first = {0, 0}, .step = {8, 8}};
+  static float   dy[11 * 14], dx[11 * 14], image[H * W];
+  (void)unused;
+  for (int r = 0; r < 11; r++)
+    for (int c = 0; c < 14; c++) dx[14 * r + c] = 0.06f * (8 * (float)r + 7.5f) - 3, dy[14 * r + c] = 0.5f;
+  for (int y = 0; y < H; y++)
+    for (int x = 0; x < W; x++) image[y * W + x] = (float)(100 * sin(0.3 * x + 0.2 * y));
+  weir__piv_predictor p   = {grid, dy, dx};
+  float              *out = deform(image, H, W, &p, -0.5);
+  for (int y = 16; y < 80; y++)
+    for (int x = 16; x < 104; x++) {
+      double u = x - 0.5 * (0.06 * y - 3), v = y - 0.25;
+      assert_true(fabs((double)out[y * W + x] - 100 * sin(0.3 * u + 0.2 * v)) < 100 * 2e-4);
+    }
+  free(out);
+}
+
+/* Rows are filtered eight at a time or alone, and as columns are. */
+static void test_directions(void **unused) {
+  enum { N = 19 };
+  float a[N][N], b[N][N];
+  (void)unused;
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++) b[x][y] = a[y][x] = (float)chance();
+  weir__spline_rows(&a[0][0], N, N, N);
+  weir__spline_columns(&b[0][0], N, N, N);
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++) assert_true(a[y][x] == b[x][y]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_pixels), cmocka_unit_test(test_between_pixels),
+                                     cmocka_unit_test(test_strips),       cmocka_unit_test(test_need),
+                                     cmocka_unit_test(test_predictor),    cmocka_unit_test(test_varying),
+                                     cmocka_unit_test(test_directions)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
