@@ -139,7 +139,8 @@ typedef struct weir__piv_rules {
 
 /* Displacements to be validated and what comes of them, arrays [count[0]][count[1]]. `flag` is 0 for what was measured
  * and passes, else why not; `replaced`: 0 measured, 1 a lower peak, 2 interpolated, 3 none (dy, dx are NaN). Masked
- * vectors are never filled, nor used for others. */
+ * vectors are never filled, nor used for others. The correlation is that of the peak which was taken, the ratio as
+ * measured. */
 typedef struct weir__piv_field {
   weir__piv_grid grid;
   float         *dy, *dx, *correlation, *ratio;
@@ -152,10 +153,11 @@ size_t weir__piv_validate_scratch(const weir__piv_grid *grid);
 void weir__piv_validate(const weir__piv_rules *rules, const weir__piv_vector *vector, const float *before_dy,
                         const float *before_dx, weir__piv_field *field, void *scratch);
 
-/* Values for all vectors without one (NaN) that are not masked, from their neighbours (in rounds, from those with most
- * neighbours on; then the nearest): smooth continuation for a predictor. Masked ones, too, if `all`. */
+/* Values for all vectors without one (NaN) that are not masked, from their neighbours, in rounds: smooth continuation
+ * for a predictor. Masked ones, too, if `all`. Where nothing is known at all: 0. `flag` may be NULL: none is masked.
+ * The scratch is that of weir__piv_validate. */
 void weir__piv_fill(const weir__piv_grid *grid, float *values, const int8_t *flag, bool all, void *scratch);
-/* Values on another grid: bilinear; beyond the outermost centres as there. */
+/* regrid.c: values on another grid: bilinear; beyond the outermost centres as there. */
 void weir__piv_regrid(const weir__piv_grid *from, const float *values, const weir__piv_grid *to, float *out);
 
 /* ---- smooth.c: thin-plate splines ---- */
@@ -167,9 +169,9 @@ weir_status weir__piv_smoother_create(const weir__piv_grid *grid, double smoothi
                                       weir__piv_smoother **smoother);
 void        weir__piv_smoother_destroy(weir__piv_smoother **smoother);
 size_t      weir__piv_smoother_scratch(const weir__piv_smoother *smoother);
-/* dy and dx in place. Vectors whose value differs from the smooth field by more than `threshold` (0: never) are
- * replaced by it and the rest is smoothed again, at most ten times; `outlier` (may be NULL) says which. NaN stay NaN
- * and are left out. */
+/* dy and dx in place. Vectors whose value differs from the smooth field by more than `threshold` (0: never; the length
+ * of both components) are replaced by it and the rest is smoothed again, at most ten times; `outlier` (may be NULL)
+ * says which. NaN stay NaN and are left out. It allocates nothing. */
 weir_status weir__piv_smooth(const weir__piv_smoother *smoother, double threshold, float *dy, float *dx,
                              uint8_t *outlier, void *scratch);
 #endif
