@@ -277,7 +277,8 @@ static weir_status make_list(weir__worker *w) {
     const char       *name  = group_name(node);
     int64_t           steps = 0;
     for (size_t k = 0; k < g->words; k++) steps += __builtin_popcountll(g->steps[k]);
-    f->list[f->count++] = (weir__failure){node, name ? name : node->name, steps, g->step, g->message};
+    f->list[f->count++] =
+        (weir__failure){node, name ? name : node->name, steps, g->step, g->message, g->steps, g->words};
   }
   qsort(f->list, (size_t)f->count, sizeof *f->list, by_step);
   return WEIR_OK;

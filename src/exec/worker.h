@@ -204,6 +204,8 @@ typedef struct weir__failure {
   const char       *name; /* of the field; path of the output */
   int64_t           steps, first_step;
   const char       *message;
+  const uint64_t   *ordinals; /* bit n: it failed at ordinal n; 64 in a word */
+  size_t            words;
 } weir__failure;
 /* Steps that were not whole, from number `from` to `to`: on every worker that serves processes, as it saw them. The
  * list is bounded; `count` of its last entry then counts on. Belongs to the intake. */

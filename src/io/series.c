@@ -150,9 +150,8 @@ static weir_status show_names(weir__series *s) {
     index++;
   }
   if (s->page) weir__text_add(&text, "[0..%" PRId64 "]", s->spread[index].range.most);
-  WEIR_TRY(weir__text_status(&text));
-  s->shown = text.data;
-  return WEIR_OK;
+  s->shown = text.data; /* also when it is cut short */
+  return weir__text_status(&text);
 }
 
 /* ---- named subsets ---- */

@@ -3,7 +3,7 @@
 #include "io/series_parts.h"
 #include <string.h>
 
-enum { LENGTH = 1024, DEPTH = 32 };
+enum { TEXT = 250, LENGTH = 2 * TEXT, DEPTH = 32 };
 
 typedef enum opcode { PUSH, PUSH_I, ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATE } opcode;
 typedef struct operation {
@@ -140,7 +140,7 @@ static weir_status emit(reading *r, opcode code, int64_t number) {
   weir__subset *s = r->self;
   r->stack += code == PUSH || code == PUSH_I ? 1 : code == NEGATE ? 0 : -1;
   if (s->operations == LENGTH || r->stack > DEPTH)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "subset \"%.60s...\" is too long", r->text);
+    return WEIR_FAIL(WEIR_ERR_INPUT, "subset \"%s\" has too much within parentheses", r->text);
   s->operation[s->operations++] = (operation){code, number};
   return WEIR_OK;
 }
@@ -255,6 +255,8 @@ static weir_status read_subset(reading *r) {
 
 weir_status weir__subset_parse(const char *text, weir__subset **subset) {
   weir__subset *self;
+  if (strlen(text) > TEXT)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "subset \"%.40s...\" is longer than %d characters", text, TEXT);
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   reading     r      = {.self = self, .text = text, .at = text};
   weir_status status = read_subset(&r);

@@ -22,7 +22,7 @@ typedef struct looked {
   const char         *from; /* NULL: nothing is known */
   weir__graph        *graph;
   weir__outputs      *outputs;
-  weir__steering        *steer; /* NULL: nothing is steered */
+  weir__steering     *steer; /* NULL: nothing is steered */
 } looked;
 
 /* ---- looking ---- */
@@ -58,8 +58,8 @@ static weir_status look(const weir__recipe *recipe, const char *directory, looke
   WEIR_TRY(find_schema(recipe, directory, l));
   if (!l->from) return WEIR_OK;
   if (l->files || l->schema.time_units) WEIR_TRY(weir__joined_settle(l->joined, &l->schema)); /* else unknown yet */
-  WEIR_TRY(weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph,
-                              &l->steer));
+  WEIR_TRY(
+      weir__recipe_graph(recipe, &l->operators, &l->schema, weir__joined_schemas(l->joined), &l->graph, &l->steer));
   WEIR_TRY(weir__outputs_resolve(recipe, l->graph, &l->outputs));
   const int *trigger;
   WEIR_TRY(weir__outputs_triggers(l->outputs, &trigger));
@@ -257,6 +257,7 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
     weir__text_add(text, "; chunks are the pieces of the simulation, unknown until it runs: shown by the shape alone");
   weir__text_add(text, "\n");
   WEIR_TRY(add_fields(text, l->graph, 0));
+  if (l->files) weir__files_describe(l->files, text);
   for (int i = 0; i < recipe->joins; i++) WEIR_TRY(add_joined(text, recipe, l, i));
   if (recipe->fields) {
     weir__text_add(text, "fields of the recipe\n");

@@ -1,118 +1,60 @@
 #include "run/files.h"
-#include "io/netcdf_read.h"
-#include <glob.h>
-#include <string.h>
+#include "run/images.h"
 
 struct weir__files {
-  weir__arena         arena;
-  weir__netcdf       *reader;
-  weir__recipe_schema schema;
-  const volatile int *stop;
+  const weir__files_kind *kind;
+  void                   *self; /* of the kind */
+  const volatile int     *stop;
 };
 
-/* ---- names ---- */
-
-typedef struct names {
-  glob_t found;
-  bool   any;
-} names;
-
-static weir_status expand(const weir__recipe_text *file, names *n) {
-  bool pattern = strpbrk(file->text, "*?[") != NULL;
-  int  rc      = glob(file->text, (n->any ? GLOB_APPEND : 0) | (pattern ? 0 : GLOB_NOCHECK), NULL, &n->found);
-  n->any       = true;
-  if (rc == GLOB_NOMATCH)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: files: nothing matches %s", file->place.file, file->place.line,
-                     file->place.column, file->text);
-  if (rc == GLOB_NOSPACE) return WEIR_FAIL(WEIR_ERR_MEMORY, "out of memory");
-  if (rc)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: files: %s cannot be read", file->place.file, file->place.line,
-                     file->place.column, file->text);
-  return WEIR_OK;
-}
-
-static weir_status open_reader(const weir__recipe_stream *stream, weir__netcdf **reader, int *count) {
-  names       n      = {0};
-  weir_status status = WEIR_OK;
-  for (int i = 0; status >= 0 && i < stream->files; i++) status = expand(&stream->file[i], &n);
-  if (status >= 0 && n.found.gl_pathc > INT32_MAX) status = WEIR_FAIL(WEIR_ERR_INPUT, "files: too many");
-  if (status >= 0) {
-    status = weir__netcdf_open((const char *const *)n.found.gl_pathv, (int)n.found.gl_pathc, stream->time, reader);
-    if (status < 0)
-      status = weir__error_prefix(status, "%s:%d:%d", stream->file[0].place.file, stream->file[0].place.line,
-                                  stream->file[0].place.column);
-  }
-  *count = status >= 0 ? (int)n.found.gl_pathc : 0;
-  if (n.any) globfree(&n.found);
+weir_status weir__files_open(const weir__recipe_stream *stream, weir__files **files) {
+  weir__files *opened;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *opened, 0, &opened));
+  opened->kind       = stream->images ? &weir__images_kind : &weir__netcdf_kind;
+  weir_status status = opened->kind->open(stream, &opened->self);
+  if (status >= 0) *files = opened;
+  else weir__free(opened);
   return status;
 }
 
-/* ---- the stream ---- */
-
-/* A file without a time dimension is one step; joined to another stream, its fields are static. */
-static weir_status describe(weir__files *self, const weir__recipe_stream *stream, bool one_file) {
-  weir__recipe_expected *field;
-  int                    count    = weir__netcdf_variables(self->reader);
-  bool                   timeless = stream->is_joined && one_file && !weir__netcdf_record(self->reader);
-  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
-  for (int i = 0; i < count; i++) {
-    const weir__netcdf_variable *v = weir__netcdf_variable_at(self->reader, i);
-    field[i]                       = (weir__recipe_expected){.name = v->name, .place = stream->place, .type = v->type};
-    field[i].is_static             = v->is_static || timeless;
-  }
-  self->schema =
-      (weir__recipe_schema){.time_units = weir__netcdf_time_units(self->reader), .calendar = weir__netcdf_calendar(self->reader), .field = field, .fields = count};
-  return WEIR_OK;
-}
-
-weir_status weir__files_open(const weir__recipe_stream *stream, weir__files **files) {
-  weir__files *self;
-  WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  int         count;
-  weir_status status = open_reader(stream, &self->reader, &count);
-  if (status >= 0) status = describe(self, stream, count == 1);
-  if (status < 0) {
-    weir__files_close(&self);
-    return status;
-  }
-  *files = self;
-  return WEIR_OK;
-}
-
 void weir__files_close(weir__files **files) {
-  weir__files *self = *files;
-  if (!self) return;
-  weir__netcdf_close(&self->reader);
-  weir__arena_clear(&self->arena);
-  weir__free(self);
+  if (!*files) return;
+  (*files)->kind->close((*files)->self);
+  weir__free(*files);
   *files = NULL;
 }
 
-const weir__recipe_schema *weir__files_schema(const weir__files *files) { return &files->schema; }
-int64_t                    weir__files_steps(const weir__files *files) { return weir__netcdf_steps(files->reader); }
-
-static weir_status next(void *self, int64_t ordinal, int64_t *step, double *time) {
-  const weir__files *files = self;
-  if (ordinal >= weir__netcdf_steps(files->reader) || (files->stop && *files->stop)) return WEIR_END;
-  return weir__netcdf_step_info(files->reader, ordinal, step, time);
-}
+const weir__recipe_schema *weir__files_schema(const weir__files *files) { return files->kind->schema(files->self); }
+int64_t                    weir__files_steps(const weir__files *files) { return files->kind->steps(files->self); }
 
 weir_status weir__files_level(const weir__files *files, int64_t level, int64_t *step, double *time) {
-  return weir__netcdf_step_info(files->reader, level, step, time);
+  return files->kind->level(files->self, level, step, time);
 }
 
 weir_status weir__files_read(weir__files *files, int field, int64_t level, const weir_view *out) {
-  weir_region region = {.rank = out->rank};
-  memcpy(region.start, out->start, sizeof region.start);
-  memcpy(region.count, out->count, sizeof region.count);
-  return weir__netcdf_read(files->reader, field, level, &region, out);
+  return files->kind->read(files->self, field, level, out);
+}
+
+void weir__files_describe(const weir__files *files, weir__text *text) {
+  if (files->kind->describe) files->kind->describe(files->self, text);
+}
+
+void weir__files_explain(weir__files *files, int field, int64_t level, weir__text *text) {
+  if (files->kind->explain) files->kind->explain(files->self, field, level, text);
+}
+
+static weir_status next(void *self, int64_t ordinal, int64_t *step, double *time) {
+  const weir__files *files = self;
+  if (ordinal >= weir__files_steps(files) || (files->stop && *files->stop)) return WEIR_END;
+  return weir__files_level(files, ordinal, step, time);
 }
 
 static weir_status read_field(void *self, int field, int64_t ordinal, const weir_view *out) {
   return weir__files_read(self, field, ordinal, out);
 }
 
-weir__source weir__files_source(weir__files *files, const volatile int *stop) {
+weir__source weir__files_source(weir__files *files, const volatile int *stop, int steps) {
   files->stop = stop;
+  if (files->kind->expect) files->kind->expect(files->self, steps);
   return (weir__source){.self = files, .next = next, .read = read_field};
 }

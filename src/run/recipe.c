@@ -284,7 +284,7 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
   if (both && weir__yaml_get(root, "stream"))
     return WEIR__YAML_FAIL(both, "stream and streams are both given, expected one of them");
   if (!both && !weir__yaml_get(root, "stream"))
-    return WEIR__YAML_FAIL(root, "stream is missing, expected one with simulation: or files:");
+    return WEIR__YAML_FAIL(root, "stream is missing, expected one with simulation:, files: or images:");
   bool asks = self->outputs > 0; /* for steps of the simulation */
   for (int i = 0; i < self->rules; i++) asks |= self->rule[i].every.text != NULL;
   for (int i = 0; i < self->feedbacks; i++) asks |= self->feedback[i].every.text != NULL;

@@ -4,6 +4,7 @@
 #define WEIR_RUN_RECIPE_H
 #include "channel/channel.h"
 #include "core/text.h"
+#include "io/image.h"
 #include "run/yaml.h"
 #include "steer/steer.h"
 
@@ -87,31 +88,44 @@ typedef struct weir__join {
 typedef enum weir__placement { WEIR__PLACEMENT_NODE, WEIR__PLACEMENT_TRANSIT, WEIR__PLACEMENT_INLINE } weir__placement;
 extern const char *const weir__placements[]; /* their words, then NULL */
 
+/* `images:` of a recipe's stream. */
+typedef struct weir__recipe_images {
+  const char *const       *path; /* a folder, patterns or files */
+  int                      paths;
+  weir__recipe_text        subset;            /* text NULL: one image per step */
+  int64_t                  start, stop, step; /* as in weir__series_terms */
+  double                   dt;                /* seconds from i to i + 1; 0: times are numbers without units */
+  const weir__image_raw   *raw;               /* NULL: files have headers */
+  const weir__recipe_text *name;              /* of the images in a step; NULL: their usual names */
+  int                      names;
+} weir__recipe_images;
+
 typedef struct weir__recipe_stream {
-  const char              *name; /* NULL: whichever the simulation opens */
-  weir__place              place;
-  bool                     is_files;
-  bool                     is_joined; /* to the leading stream */
-  weir__join               join;
-  const weir__recipe_text *file; /* names or patterns, in order */
-  int                      files;
-  const char              *time;            /* files: name of the time dimension; NULL: found by itself */
-  weir__placement          placement;       /* simulation */
-  double                   timeout_s;       /* simulation: how long it waits for a free slot */
-  int                      slots;           /* 0: default */
-  weir__channel_policy     policy;          /* when there is no room for a step */
-  weir__channel_fallback   fallback;        /* of block and spill, after the time-out */
-  uint64_t                 spill_bytes;     /* of each process of the simulation */
-  const char              *spill_directory; /* NULL: the run directory */
-  bool                     restarts;        /* a simulation that died is started again, */
-  weir__recipe_text        restart;         /* with this command; text NULL: the same */
-  double                   attach_s;        /* how long the workers wait for the simulation's definitions */
-  const weir__chunk_size  *chunk;
-  int                      chunks;
-  bool                     as_published; /* the simulation's pieces are the chunks */
-  bool                     holes;
-  bool                     has_expects;
-  weir__recipe_schema      expects;
+  const char                *name; /* NULL: whichever the simulation opens */
+  weir__place                place;
+  bool                       is_files;
+  bool                       is_joined; /* to the leading stream */
+  weir__join                 join;
+  const weir__recipe_text   *file; /* names or patterns, in order */
+  int                        files;
+  const weir__recipe_images *images;          /* is_files, too; NULL: arrays in files */
+  const char                *time;            /* files: name of the time dimension; NULL: found by itself */
+  weir__placement            placement;       /* simulation */
+  double                     timeout_s;       /* simulation: how long it waits for a free slot */
+  int                        slots;           /* 0: default */
+  weir__channel_policy       policy;          /* when there is no room for a step */
+  weir__channel_fallback     fallback;        /* of block and spill, after the time-out */
+  uint64_t                   spill_bytes;     /* of each process of the simulation */
+  const char                *spill_directory; /* NULL: the run directory */
+  bool                       restarts;        /* a simulation that died is started again, */
+  weir__recipe_text          restart;         /* with this command; text NULL: the same */
+  double                     attach_s;        /* how long the workers wait for the simulation's definitions */
+  const weir__chunk_size    *chunk;
+  int                        chunks;
+  bool                       as_published; /* the simulation's pieces are the chunks */
+  bool                       holes;
+  bool                       has_expects;
+  weir__recipe_schema        expects;
 } weir__recipe_stream;
 
 /* What a rule does; names are resolved once the stream is known. */
@@ -239,6 +253,8 @@ weir_status weir__recipe_schema_text(const weir__recipe_schema *schema, weir__te
 /* ---- shared by the files that read the parts of a recipe ---- */
 
 weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *value, weir__recipe_stream *stream);
+/* What a stream's map says of its images, all of it but the keys that other streams have, too. */
+weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map, weir__recipe_stream *stream);
 weir_status weir__recipe_read_streams(weir__recipe *recipe, const weir__yaml *value);
 weir_status weir__recipe_read_join(weir__recipe_stream *stream, const weir__yaml *value);
 weir_status weir__recipe_read_outputs(weir__recipe *recipe, const weir__yaml *value);

@@ -9,7 +9,8 @@ const char *const weir__placements[] = {"node", "transit", "inline", NULL};
 typedef struct reading {
   weir__recipe        *recipe;
   weir__recipe_stream *stream;
-  bool                 simulation, files;
+  bool                 simulation, files, images;
+  const weir__yaml    *image_key; /* the first that only images have */
 } reading;
 
 /* ---- simulation ---- */
@@ -59,6 +60,19 @@ static weir_status read_time(void *context, const weir__yaml *value) {
   return weir__yaml_to_text(value, "time", &((reading *)context)->stream->time);
 }
 
+/* ---- images: all keys at once, as they say one thing ---- */
+
+static weir_status read_images(void *context, const weir__yaml *value) {
+  (void)value;
+  ((reading *)context)->images = ((reading *)context)->stream->is_files = true;
+  return WEIR_OK;
+}
+
+static weir_status note_image_key(void *context, const weir__yaml *value) {
+  if (!((reading *)context)->image_key) ((reading *)context)->image_key = value;
+  return WEIR_OK;
+}
+
 /* ---- both ---- */
 
 static weir_status read_chunks(void *context, const weir__yaml *value) {
@@ -94,20 +108,28 @@ static weir_status read_join(void *context, const weir__yaml *value) {
 
 static weir_status check_stream(const reading *r, const weir__yaml *value) {
   const weir__yaml *odd;
-  if (r->simulation == r->files)
-    return WEIR__YAML_FAIL(value, "a stream has either simulation: or files:, %s given",
-                           r->files ? "both are" : "none is");
+  int               given = r->simulation + r->files + r->images;
+  if (given != 1)
+    return WEIR__YAML_FAIL(value, "a stream has either simulation: or files: or images:, %s given",
+                           given == 3   ? "all are"
+                           : given == 2 ? "two are"
+                                        : "none is");
+  if (!r->images && r->image_key)
+    return WEIR__YAML_FAIL(r->image_key,
+                           "subset, start, stop, step, dt, rate, raw and names belong to a stream of images");
   const weir__yaml *simulation = weir__yaml_get(value, "simulation");
   if (r->stream->placement == WEIR__PLACEMENT_INLINE && (odd = weir__yaml_get(simulation, "policy")))
     return WEIR__YAML_FAIL(odd, "policy is for workers that are behind; with placement: inline every step is done when "
                                 "it ends");
   if (r->simulation && (odd = weir__yaml_get(value, "time")))
     return WEIR__YAML_FAIL(odd, "time belongs to a stream of files; a simulation says its times itself");
-  if (r->files && (odd = weir__yaml_get(value, "expects")))
+  if (r->images && (odd = weir__yaml_get(value, "time")))
+    return WEIR__YAML_FAIL(odd, "time belongs to a stream of files; the times of images follow from dt: or rate:");
+  if (r->stream->is_files && (odd = weir__yaml_get(value, "expects")))
     return WEIR__YAML_FAIL(odd, "expects belongs to a simulation; files are looked into");
-  if (r->files && (odd = weir__yaml_get(value, "holes")))
+  if (r->stream->is_files && (odd = weir__yaml_get(value, "holes")))
     return WEIR__YAML_FAIL(odd, "holes belongs to a simulation; files have none");
-  if (r->files && r->stream->as_published)
+  if (r->stream->is_files && r->stream->as_published)
     return WEIR__YAML_FAIL(weir__yaml_get(value, "chunks"),
                            "chunks: as-published belongs to a simulation, expected sizes by dimension");
   return WEIR_OK;
@@ -123,12 +145,21 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
                                         {"join", read_join},
                                         {"members", NULL},
                                         {"placement", NULL},
-                                        {"images", NULL},
+                                        {"images", read_images},
+                                        {"subset", note_image_key},
+                                        {"start", note_image_key},
+                                        {"stop", note_image_key},
+                                        {"step", note_image_key},
+                                        {"dt", note_image_key},
+                                        {"rate", note_image_key},
+                                        {"raw", note_image_key},
+                                        {"names", note_image_key},
                                         {"zarr", NULL},
                                         {0}};
   reading                     r      = {.recipe = recipe, .stream = stream};
   stream->place                      = value->place;
   stream->timeout_s = stream->attach_s = DEFAULT_TIMEOUT_S;
   WEIR_TRY(weir__yaml_read(value, "stream", keys, &r));
-  return check_stream(&r, value);
+  WEIR_TRY(check_stream(&r, value));
+  return r.images ? weir__recipe_read_images(recipe, value, stream) : WEIR_OK;
 }

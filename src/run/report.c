@@ -198,7 +198,7 @@ static void add_events(weir__text *text, const weir__report *r) {
   if (r->trace) weir__text_add(text, "  trace      %s\n", r->trace);
 }
 
-enum { SHOWN = 5 }; /* lines of a list in the summary; the file has all */
+enum { SHOWN = 5, SHOWN_OF_FILES = 100 }; /* lines of a list in the summary; the file has all */
 
 static void add_missing(weir__text *text, const weir__report *r, bool full) {
   int64_t rest = r->missing_more;
@@ -210,7 +210,7 @@ static void add_missing(weir__text *text, const weir__report *r, bool full) {
                    (long long)r->dropped_steps, plural(r->dropped_steps), r->dropped_steps == 1 ? "was" : "were");
   for (int i = 0; i < r->missings; i++) {
     const weir__report_missing *m = &r->missing[i];
-    if (!full && i >= SHOWN) rest++;
+    if (!full && i >= (r->simulated ? SHOWN : SHOWN_OF_FILES)) rest++;
     else if (m->from == m->to) weir__text_add(text, "  missing    step %lld: %s\n", (long long)m->from, m->why);
     else
       weir__text_add(text, "  missing    %lld step%s from %lld to %lld: %s\n", (long long)m->count, plural(m->count),

@@ -80,7 +80,9 @@ static weir_status build(process *p) {
 
 static weir_status create_worker(process *p) {
   p->joined_source = weir__joined_source_of(p->joined);
-  if (p->files) p->source = weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL);
+  if (p->files)
+    p->source =
+        weir__files_source(p->files, weir__comm_size(p->comm) == 1 ? p->stop : NULL, p->options.steps_in_flight);
   WEIR_TRY(weir__comm_duplicate(p->comm, &p->life));
   WEIR_TRY(weir__worker_create(p->graph, p->life, p->files ? &p->source : NULL, p->intake, &p->options, &p->worker));
   if (!p->resumed) return WEIR_OK;
@@ -205,6 +207,37 @@ static weir_status add_missing(const process *p, weir__report *r) {
   return WEIR_OK;
 }
 
+/* A field of the files that could not be read at a step, with the cause. */
+static weir_status add_unread(const process *p, const weir__failure *f, int64_t ordinal, weir__report *r) {
+  int64_t    step;
+  double     time;
+  weir__text why = {0};
+  if (r->missings < WEIR__REPORT_LIST_MAX) weir__files_explain(p->files, f->node->field, ordinal, &why);
+  weir_status status = weir__text_status(&why);
+  if (status >= 0) status = weir__files_level(p->files, ordinal, &step, &time);
+  if (status >= 0 && (why.data || r->missings == WEIR__REPORT_LIST_MAX)) /* those beyond the list are counted */
+    status = weir__report_add_missing(r, &(weir__report_missing){f->node->name, step, step, 1, why.data});
+  weir__text_clear(&why);
+  return status;
+}
+
+/* One by one in their order, as far as the kind of files tells steps apart. */
+static weir_status add_all_unread(const process *p, weir__report *r) {
+  const weir__failure *list;
+  int                  count = p->files ? weir__worker_failures(p->worker, &list) : 0;
+  bool                 more  = count > 0;
+  for (size_t word = 0; more; word++) {
+    more = false;
+    for (int bit = 0; bit < 64; bit++)
+      for (int i = 0; i < count; i++) {
+        if (list[i].node->op || list[i].node->stream || word >= list[i].words) continue;
+        more = true;
+        if (list[i].ordinals[word] >> bit & 1) WEIR_TRY(add_unread(p, &list[i], 64 * (int64_t)word + bit, r));
+      }
+  }
+  return WEIR_OK;
+}
+
 static weir_status report(process *p, weir_status ran, const char *message) {
   weir__report r     = {.run       = p->recipe->run,
                         .complete  = ran >= 0,
@@ -218,6 +251,7 @@ static weir_status report(process *p, weir_status ran, const char *message) {
   if (status >= 0 && first(p)) status = weir__report_outputs(p->recipe, p->file_time_ns, &r);
   if (status >= 0 && first(p)) status = add_failures(p, &r);
   if (status >= 0 && first(p)) status = add_missing(p, &r);
+  if (status >= 0 && first(p)) status = add_all_unread(p, &r);
   if (status >= 0 && first(p)) status = add_decisions(p, &r);
   if (status >= 0 && first(p)) status = weir__report_write(p->directory, &r);
   weir__report_clear(&r);

@@ -1,0 +1,350 @@
+#include "run/images.h"
+#include "core/threads.h"
+#include "field/field.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TRIED = 16 /* images, to learn the size from */, HANDLES = 8 /* of files with pages, kept open */ };
+
+/* A decoded image, or why there is none. */
+typedef enum state { EMPTY, DECODING, READY, FAILED } state;
+typedef struct slot {
+  state    state;
+  int64_t  id;
+  int      users;  /* who decodes or copies it; those who wait for it look again */
+  uint64_t used;   /* when it last was, in uses of all */
+  void    *pixels; /* owned */
+  char     why[480];
+} slot;
+
+/* A file that stays open, because its pages would be looked up again. */
+typedef struct handle {
+  char         path[4096];
+  weir__image *image;
+} handle;
+
+typedef struct images {
+  weir__arena                arena;
+  const weir__recipe_images *recipe;
+  weir__series              *series;
+  weir__recipe_schema        schema;
+  weir__image_info           info; /* of all that is good */
+  bool                       paged;
+  weir__mutex                lock; /* what follows; pixels of a slot with users are theirs */
+  slot                      *slot;
+  int                        slots;
+  uint64_t                   uses;
+  int64_t                    decoded;
+  handle                    *handle; /* idle ones; image NULL: none */
+  int                        oldest;
+  _Atomic uint32_t           changes; /* who waits for a slot sleeps on it */
+} images;
+
+/* ---- decoding ---- */
+
+static weir__image *take_handle(images *self, const char *path) {
+  weir__image *found = NULL;
+  weir__mutex_lock(&self->lock);
+  for (int k = 0; k < HANDLES && !found; k++) {
+    if (!self->handle[k].image || strcmp(self->handle[k].path, path)) continue;
+    found                 = self->handle[k].image;
+    self->handle[k].image = NULL;
+  }
+  weir__mutex_unlock(&self->lock);
+  return found;
+}
+
+static void put_handle(images *self, const char *path, weir__image *image) {
+  if (self->paged) {
+    weir__mutex_lock(&self->lock);
+    handle      *place = &self->handle[self->oldest++ % HANDLES];
+    weir__image *other = place->image;
+    snprintf(place->path, sizeof place->path, "%s", path);
+    place->image = image;
+    self->oldest %= HANDLES;
+    weir__mutex_unlock(&self->lock);
+    image = other;
+  }
+  weir__image_close(&image);
+}
+
+static weir_status check_like_first(const images *self, const weir__series_image *at, const weir__image_info *found) {
+  const weir__image_info *all = &self->info;
+  if (found->height == all->height && found->width == all->width && found->dtype == all->dtype) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_INPUT,
+                   "%s: %" PRId64 " x %" PRId64 " pixels of %s, expected %" PRId64 " x %" PRId64
+                   " of %s (height x width) as in the first image",
+                   at->path, found->height, found->width, weir_dtype_name(found->dtype), all->height, all->width,
+                   weir_dtype_name(all->dtype));
+}
+
+static weir_status decode(images *self, const weir__series_image *at, void *pixels) {
+  weir__image     *image = self->paged ? take_handle(self, at->path) : NULL;
+  weir__image_info info;
+  if (!image) WEIR_TRY(weir__image_open(at->path, self->recipe->raw, &image));
+  weir_status status = weir__image_info_get(image, at->page, &info);
+  if (status >= 0) status = check_like_first(self, at, &info);
+  if (status >= 0) status = weir__image_read(image, at->page, pixels);
+  if (status >= 0) put_handle(self, at->path, image);
+  else weir__image_close(&image);
+  return status;
+}
+
+/* ---- images that are kept ---- */
+
+/* Under the lock. The slot of the image, or the one that it gets; NULL: all are in use just now. */
+static slot *find_slot(images *self, int64_t id) {
+  slot *free = NULL;
+  for (int k = 0; k < self->slots; k++) {
+    slot *s = &self->slot[k];
+    if (s->state != EMPTY && s->id == id) return s;
+    if (!s->users && (!free || s->used < free->used)) free = s;
+  }
+  if (!free) return NULL;
+  free->state = EMPTY;
+  free->id    = id;
+  return free;
+}
+
+static void tell(images *self) {
+  atomic_fetch_add(&self->changes, 1);
+  weir__futex_wake(&self->changes, INT32_MAX, false);
+}
+
+static void fill(images *self, const weir__series_image *at, slot *s) {
+  size_t      size   = (size_t)(self->info.height * self->info.width) * weir_dtype_size(self->info.dtype);
+  weir_status status = s->pixels ? WEIR_OK : weir__alloc_zeroed(size, 64, &s->pixels);
+  weir__error_clear();
+  if (status >= 0) status = decode(self, at, s->pixels);
+  const char *said = weir_error_last();
+  snprintf(s->why, sizeof s->why, "%s", status >= 0 ? "" : said[0] ? said : weir_status_text(status));
+  weir__mutex_lock(&self->lock);
+  s->state = status >= 0 ? READY : FAILED;
+  self->decoded++;
+  weir__mutex_unlock(&self->lock);
+  tell(self);
+}
+
+/* The slot with the image, decoded or failed, to be given back. */
+static slot *use(images *self, const weir__series_image *at) {
+  weir__mutex_lock(&self->lock);
+  for (;;) {
+    uint32_t seen = atomic_load(&self->changes);
+    slot    *s    = find_slot(self, at->id);
+    if (s && s->state != DECODING) {
+      bool fresh = s->state == EMPTY;
+      s->users++;
+      s->used = ++self->uses;
+      if (fresh) s->state = DECODING;
+      weir__mutex_unlock(&self->lock);
+      if (fresh) fill(self, at, s);
+      return s;
+    }
+    weir__mutex_unlock(&self->lock);
+    weir__futex_wait(&self->changes, seen, -1, false);
+    weir__mutex_lock(&self->lock);
+  }
+}
+
+static void give_back(images *self, slot *s) {
+  weir__mutex_lock(&self->lock);
+  bool last = --s->users == 0;
+  weir__mutex_unlock(&self->lock);
+  if (last) tell(self);
+}
+
+static weir_status read_image(void *images_, int field, int64_t level, const weir_view *out) {
+  images            *self = images_;
+  weir__series_image at;
+  weir_status        status = WEIR_OK;
+  weir__series_image_get(self->series, level, field, &at);
+  int64_t step = weir__series_number(self->series, level);
+  if (!at.found)
+    return WEIR_FAIL(WEIR_ERR_GONE, "%s (image %s of step %" PRId64 "): there is no such file", at.path,
+                     self->schema.field[field].name, step);
+  slot *s = use(self, &at);
+  if (s->state == READY) {
+    weir_region whole = {.rank = 2, .count = {self->info.height, self->info.width}};
+    weir_region part  = {.rank = 2};
+    memcpy(part.start, out->start, sizeof part.start);
+    memcpy(part.count, out->count, sizeof part.count);
+    weir__copy_from_dense(out, out->start, s->pixels, &whole, &part);
+  } else
+    status =
+        WEIR_FAIL(WEIR_ERR_INPUT, "%s (image %s of step %" PRId64 ")", s->why, self->schema.field[field].name, step);
+  give_back(self, s);
+  return status;
+}
+
+/* ---- opening ---- */
+
+static weir_status learn_size(images *self) {
+  weir_status first = WEIR_OK;
+  char        why[480];
+  for (int64_t id = 0; id < weir__series_ids(self->series) && id < TRIED; id++) {
+    weir__series_image at;
+    weir__image       *image = NULL;
+    weir__series_image_of(self->series, id, &at);
+    weir_status status = weir__image_open(at.path, self->recipe->raw, &image);
+    if (status >= 0) status = weir__image_info_get(image, at.page, &self->info);
+    self->paged |= status >= 0 && self->info.pages > 1;
+    weir__image_close(&image);
+    if (status >= 0) return WEIR_OK;
+    if (first >= 0) snprintf(why, sizeof why, "%s", weir_error_last());
+    if (first >= 0) first = status;
+  }
+  return WEIR_FAIL(WEIR_ERR_INPUT, "no image could be opened; the first one: %s", why);
+}
+
+static const char *usual_name(int count, int k, char out[16]) {
+  if (count == 1) return "image";
+  if (count == 2) return k ? "b" : "a";
+  snprintf(out, 16, "image%d", k);
+  return out;
+}
+
+static weir_status describe_fields(images *self, const weir__recipe_stream *stream) {
+  const weir__recipe_images *r     = self->recipe;
+  int                        count = weir__series_images(self->series);
+  weir__recipe_expected     *field;
+  char                       usual[16];
+  if (r->name && r->names != count)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%d names are given, expected %d: as many as images in a step", r->names, count);
+  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
+  for (int k = 0; k < count; k++) {
+    field[k] = (weir__recipe_expected){.place = stream->place,
+                                       .type  = {.dtype = self->info.dtype,
+                                                 .rank  = 2,
+                                                 .dim   = {{.name = "y", .size = self->info.height, .spacing = 1},
+                                                           {.name = "x", .size = self->info.width, .spacing = 1}},
+                                                 .units = ""}};
+    WEIR_TRY(weir__arena_string(&self->arena, r->name ? r->name[k].text : usual_name(count, k, usual), &field[k].name));
+  }
+  self->schema = (weir__recipe_schema){.time_units = r->dt > 0 ? "s" : NULL, .field = field, .fields = count};
+  return WEIR_OK;
+}
+
+/* Enough slots for the images of so many steps, and of one that is about to begin. */
+static weir_status make_slots(images *self, int steps) {
+  slot *more;
+  int   slots = weir__series_images(self->series) * (steps + 1);
+  if (slots <= self->slots) return WEIR_OK;
+  WEIR_TRY(weir__alloc_array((size_t)slots, sizeof *more, &more));
+  if (self->slots) memcpy(more, self->slot, (size_t)self->slots * sizeof *more);
+  weir__free(self->slot);
+  self->slot  = more;
+  self->slots = slots;
+  return WEIR_OK;
+}
+
+static void close_images(void *images_) {
+  images *self = images_;
+  for (int k = 0; k < self->slots; k++) weir__free(self->slot[k].pixels);
+  for (int k = 0; self->handle && k < HANDLES; k++) weir__image_close(&self->handle[k].image);
+  weir__free(self->slot);
+  weir__free(self->handle);
+  weir__series_close(&self->series);
+  weir__mutex_destroy(&self->lock);
+  weir__arena_clear(&self->arena);
+  weir__free(self);
+}
+
+static weir_status open_images(const weir__recipe_stream *stream, void **out) {
+  const weir__recipe_images *r = stream->images;
+  images                    *self;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
+  weir__mutex_init(&self->lock);
+  self->recipe              = r;
+  weir__series_terms terms  = {.path   = r->path,
+                               .paths  = r->paths,
+                               .subset = r->subset.text,
+                               .start  = r->start,
+                               .stop   = r->stop,
+                               .step   = r->step,
+                               .raw    = r->raw};
+  weir_status        status = weir__series_open(&terms, &self->series);
+  if (status >= 0) status = learn_size(self);
+  if (status >= 0) status = describe_fields(self, stream);
+  if (status >= 0) status = make_slots(self, WEIR__STEPS_IN_FLIGHT);
+  if (status >= 0) status = weir__alloc_array(HANDLES, sizeof *self->handle, &self->handle);
+  if (status >= 0) *out = self;
+  else {
+    close_images(self);
+    status = weir__error_prefix(status, "%s:%d:%d", stream->place.file, stream->place.line, stream->place.column);
+  }
+  return status;
+}
+
+/* ---- the kind ---- */
+
+static const weir__recipe_schema *schema(const void *self) { return &((const images *)self)->schema; }
+static int64_t                    steps(const void *self) { return weir__series_steps(((const images *)self)->series); }
+
+static weir_status level_info(const void *images_, int64_t level, int64_t *step, double *time) {
+  const images *self = images_;
+  *step              = weir__series_number(self->series, level);
+  *time              = (double)*step * (self->recipe->dt > 0 ? self->recipe->dt : 1);
+  return WEIR_OK;
+}
+
+/* Without memory for them there are fewer: images may be decoded more than once. */
+static void expect(void *self, int in_flight) {
+  if (make_slots(self, in_flight ? in_flight : WEIR__STEPS_IN_FLIGHT) < 0) weir__error_clear();
+}
+
+static void describe(const void *images_, weir__text *text) {
+  const images *self  = images_;
+  int64_t       files = weir__series_files(self->series), others = weir__series_others(self->series);
+  int64_t       gaps = weir__series_gaps(self->series), last = weir__series_steps(self->series) - 1;
+  weir__text_add(text, "images\n  %s: %" PRId64 " file%s", weir__series_pattern(self->series), files,
+                 files == 1 ? "" : "s");
+  if (weir__series_ids(self->series) > files)
+    weir__text_add(text, ", %" PRId64 " pages", weir__series_ids(self->series));
+  if (others) weir__text_add(text, "; %" PRId64 " other file%s left alone", others, others == 1 ? " is" : "s are");
+  weir__text_add(text, "\n  %s, %" PRId64 " x %" PRId64 " pixels (height x width) of %s", self->info.format,
+                 self->info.height, self->info.width, weir_dtype_name(self->info.dtype));
+  if (self->info.bits < 8 * (int)weir_dtype_size(self->info.dtype)) weir__text_add(text, ", %d bits", self->info.bits);
+  if (self->info.colour) weir__text_add(text, ", colours as luminance");
+  weir__text_add(text, "\n  subset %s: steps i = %" PRId64 " to %" PRId64 ", %d image%s each\n",
+                 weir__series_subset(self->series), weir__series_number(self->series, 0),
+                 weir__series_number(self->series, last), weir__series_images(self->series),
+                 weir__series_images(self->series) == 1 ? "" : "s");
+  if (!gaps) return;
+  weir__text_add(text, "  missing: %" PRId64 " step%s an image\n", gaps, gaps == 1 ? " lacks" : "s lack");
+  for (int64_t level = 0, shown = 0; level <= last && shown < 5; level++)
+    for (int k = 0; k < weir__series_images(self->series) && shown < 5; k++) {
+      weir__series_image at;
+      weir__series_image_get(self->series, level, k, &at);
+      if (at.found) continue;
+      weir__text_add(text, "    step %" PRId64 ": %s\n", weir__series_number(self->series, level), at.path);
+      shown++;
+    }
+}
+
+/* By reading it again, as it may have been another worker that could not. */
+static void explain(void *images_, int field, int64_t level, weir__text *text) {
+  images            *self = images_;
+  weir__series_image at;
+  weir__series_image_get(self->series, level, field, &at);
+  if (!at.found) {
+    weir__text_add(text, "%s: there is no such file", at.path);
+    return;
+  }
+  slot *s = use(self, &at);
+  if (s->state == FAILED) weir__text_add(text, "%s", s->why);
+  else weir__text_add(text, "%s could not be read at first, but now", at.path);
+  give_back(self, s);
+}
+
+const weir__files_kind weir__images_kind = {.open     = open_images,
+                                            .close    = close_images,
+                                            .schema   = schema,
+                                            .steps    = steps,
+                                            .level    = level_info,
+                                            .read     = read_image,
+                                            .expect   = expect,
+                                            .describe = describe,
+                                            .explain  = explain};
+
+int64_t weir__images_decoded(const void *self) { return ((const images *)self)->decoded; }

@@ -1,0 +1,174 @@
+/* `images:` of a stream and what goes with it. */
+#include "run/recipe.h"
+#include <math.h>
+#include <string.h>
+
+static const int64_t NUMBER = INT64_C(1000000000000000000), BYTES = INT64_C(1) << 50;
+
+typedef struct reading {
+  weir__recipe        *recipe;
+  weir__recipe_images *images;
+  weir__image_raw     *raw;
+  const weir__yaml    *dt, *rate;
+} reading;
+
+/* ---- files without a header ---- */
+
+static weir_status read_height(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "height", 1, INT32_MAX, &((reading *)context)->raw->height);
+}
+static weir_status read_width(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "width", 1, INT32_MAX, &((reading *)context)->raw->width);
+}
+static weir_status read_offset(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "offset", 0, BYTES, &((reading *)context)->raw->offset);
+}
+static weir_status read_stride(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "stride", 1, BYTES, &((reading *)context)->raw->stride);
+}
+static weir_status read_frame(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "frame", 1, BYTES, &((reading *)context)->raw->frame);
+}
+
+static weir_status read_dtype(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"uint8", "uint16", "float32", NULL};
+  static const weir_dtype  type[]  = {WEIR_U8, WEIR_U16, WEIR_F32};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "dtype", words, &word));
+  ((reading *)context)->raw->dtype = type[word];
+  return WEIR_OK;
+}
+
+static weir_status read_byte_order(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"little", "big", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "byte_order", words, &word));
+  ((reading *)context)->raw->big_endian = word == 1;
+  return WEIR_OK;
+}
+
+static weir_status read_bits(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"10", "12", "14", "16", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "bits", words, &word));
+  ((reading *)context)->raw->bits = 10 + 2 * word;
+  return WEIR_OK;
+}
+
+static weir_status check_raw(const weir__image_raw *raw, const weir__yaml *value) {
+  int64_t row = raw->width * (int64_t)weir_dtype_size(raw->dtype), stride = raw->stride ? raw->stride : row;
+  if (!raw->height || !raw->width || !raw->dtype)
+    return WEIR__YAML_FAIL(value, "raw: %s is missing, expected height, width and dtype at least",
+                           !raw->height  ? "height"
+                           : !raw->width ? "width"
+                                         : "dtype");
+  if (stride < row)
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "stride"), "stride: a row has %lld bytes, expected at least so many",
+                           (long long)row);
+  if (raw->frame && (raw->frame - row) / stride < raw->height - 1)
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "frame"), "frame: less than the bytes of an image (%lld rows of %lld)",
+                           (long long)raw->height, (long long)stride);
+  if (raw->bits && raw->dtype != WEIR_U16)
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "bits"), "bits belongs to dtype: uint16");
+  return WEIR_OK;
+}
+
+static weir_status read_raw(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {{"height", read_height},         {"width", read_width},   {"dtype", read_dtype},
+                                        {"offset", read_offset},         {"stride", read_stride}, {"frame", read_frame},
+                                        {"byte_order", read_byte_order}, {"bits", read_bits},     {0}};
+  reading                    *r      = context;
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, sizeof *r->raw, &r->raw));
+  WEIR_TRY(weir__yaml_read(value, "raw", keys, r));
+  r->images->raw = r->raw;
+  return check_raw(r->raw, value);
+}
+
+/* ---- which ones, and when ---- */
+
+static weir_status read_paths(void *context, const weir__yaml *value) {
+  reading                 *r = context;
+  const weir__yaml *const *item;
+  const char             **path;
+  WEIR_TRY(weir__yaml_to_texts(&r->recipe->arena, value, "images", &item, &r->images->paths));
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)r->images->paths * sizeof *path, &path));
+  for (int k = 0; k < r->images->paths; k++) path[k] = item[k]->text;
+  r->images->path = path;
+  return WEIR_OK;
+}
+
+static weir_status read_subset(void *context, const weir__yaml *value) {
+  weir__recipe_text *subset = &((reading *)context)->images->subset;
+  WEIR_TRY(weir__yaml_to_text(value, "subset", &subset->text));
+  subset->place = value->place;
+  return WEIR_OK;
+}
+
+static weir_status read_start(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "start", -NUMBER, NUMBER, &((reading *)context)->images->start);
+}
+static weir_status read_stop(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "stop", -NUMBER, NUMBER, &((reading *)context)->images->stop);
+}
+static weir_status read_step(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "step", 1, NUMBER, &((reading *)context)->images->step);
+}
+
+static weir_status read_dt(void *context, const weir__yaml *value) {
+  reading *r = context;
+  r->dt      = value;
+  return weir__recipe_read_seconds(value, "dt", &r->images->dt);
+}
+
+static weir_status read_rate(void *context, const weir__yaml *value) {
+  reading *r = context;
+  double   rate;
+  r->rate = value;
+  WEIR_TRY(weir__yaml_to_real(value, "rate", &rate));
+  if (!(rate > 0) || !isfinite(1 / rate))
+    return WEIR__YAML_FAIL(value, "rate is %s, expected images per second, more than 0", value->text);
+  r->images->dt = 1 / rate;
+  return WEIR_OK;
+}
+
+static weir_status read_names(void *context, const weir__yaml *value) {
+  reading                 *r = context;
+  const weir__yaml *const *item;
+  weir__recipe_text       *name;
+  WEIR_TRY(weir__yaml_to_texts(&r->recipe->arena, value, "names", &item, &r->images->names));
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)r->images->names * sizeof *name, &name));
+  for (int k = 0; k < r->images->names; k++) {
+    WEIR_TRY(weir__recipe_check_name(item[k], "image"));
+    for (int j = 0; j < k; j++)
+      if (!strcmp(item[j]->text, item[k]->text))
+        return WEIR__YAML_FAIL(item[k], "names: %s is given twice", item[k]->text);
+    name[k] = weir__recipe_text_of(item[k]);
+  }
+  r->images->name = name;
+  return WEIR_OK;
+}
+
+/* ---- all ---- */
+
+static weir_status pass(void *context, const weir__yaml *value) {
+  (void)context;
+  (void)value;
+  return WEIR_OK;
+}
+
+weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map, weir__recipe_stream *stream) {
+  static const weir__yaml_key keys[] = {{"images", read_paths}, {"subset", read_subset}, {"start", read_start},
+                                        {"stop", read_stop},    {"step", read_step},     {"dt", read_dt},
+                                        {"rate", read_rate},    {"raw", read_raw},       {"names", read_names},
+                                        {"chunks", pass},       {"join", pass},          {0}};
+  reading                     r      = {.recipe = recipe};
+  WEIR_TRY(weir__arena_alloc(&recipe->arena, sizeof *r.images, &r.images));
+  r.images->start = r.images->stop = INT64_MIN;
+  WEIR_TRY(weir__yaml_read(map, "stream", keys, &r));
+  if (r.dt && r.rate) return WEIR__YAML_FAIL(r.rate, "dt and rate are both given, expected one of them");
+  if (r.dt && !(r.images->dt > 0)) return WEIR__YAML_FAIL(r.dt, "dt is %s, expected more than 0", r.dt->text);
+  if (r.images->start != INT64_MIN && r.images->stop != INT64_MIN && r.images->stop <= r.images->start)
+    return WEIR__YAML_FAIL(weir__yaml_get(map, "stop"), "stop is not above start");
+  stream->images = r.images;
+  return WEIR_OK;
+}
