@@ -114,6 +114,10 @@ static void long_lists(void **state) {
   assert_int_equal(r.missing_more, 7);
   for (int i = 0; i < r.missings; i++) assert_int_equal(r.missing[i].from, i);
   assert_int_equal(weir__report_text(&r, false, &text), WEIR_OK);
+  assert_non_null(strstr(text.data, "  missing    step 99: torn\n  missing    and 907 more\n")); /* of files */
+  weir__text_clear(&text);
+  r.simulated = true;
+  assert_int_equal(weir__report_text(&r, false, &text), WEIR_OK);
   assert_non_null(strstr(text.data, "  missing    step 4: torn\n  missing    and 1002 more\n"));
   weir__text_clear(&text);
   assert_int_equal(weir__report_write(folder, &r), WEIR_OK);
