@@ -68,7 +68,8 @@ typedef enum weir__piv_flag {
 } weir__piv_flag;
 
 /* Peaks in descending order; what there is not is NaN. `value` is the normalised correlation: Pearson's coefficient of
- * the two (weighted) windows at that shift, between -1 and 1. */
+ * the two (weighted) windows at that shift, between -1 and 1. With WEIR__PIV_FFT both windows lie at
+ * the same place and their means are taken once; with WEIR__PIV_DIRECT b's pixels are those at that shift. */
 typedef struct weir__piv_vector {
   float  dy[WEIR__PIV_PEAKS], dx[WEIR__PIV_PEAKS], value[WEIR__PIV_PEAKS];
   float  ratio; /* first peak's height above the second's: value[0] / second; infinite when there is no second */
@@ -81,8 +82,10 @@ void        weir__piv_correlator_destroy(weir__piv_correlator **correlator);
 size_t weir__piv_correlator_scratch(const weir__piv_correlator *correlator, int64_t columns); /* bytes, 64-aligned */
 
 /* The vectors of grid rows row .. row + rows - 1 into vector[rows * count[1]]. The strips hold at least the rows of
- * pixels of those windows. `mask`: 1 where a pixel is of no use, rows and columns as in `a`; NULL: none. Masked pixels
- * count neither for the means nor for the correlation. Thread-safe with scratch of its own. */
+ * pixels of those windows; with WEIR__PIV_DIRECT also search[0] rows above and below, as far as the image has them,
+ * since beyond a strip its outermost rows stand. `mask`: 1 where a pixel is of no use, rows and columns as in `a`;
+ * NULL: none. Masked pixels count neither for the means nor for the correlation. Thread-safe with scratch of its own.
+ */
 void weir__piv_correlate(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
                          const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, void *scratch);
 
