@@ -262,8 +262,9 @@ static weir_status settle_subset(weir__series *s, const weir__series_terms *term
     weir__text_clear(&text);
     return status;
   }
-  WEIR_TRY(weir__alloc_string(text.data ? text.data : "", &s->subset_text));
+  status = weir__alloc_string(text.data ? text.data : "", &s->subset_text);
   weir__text_clear(&text);
+  if (status < 0) return status;
   if (!terms->step && (pairs || all) && list_varying(s, index) == 1) *step = s->spread[index[0]].distance;
   if (!terms->step && pairs && list_varying(s, index) == 2)
     *step = s->spread[index[s->subset_text[0] == 'i' ? 0 : 1]].distance;

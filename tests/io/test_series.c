@@ -263,6 +263,41 @@ static void test_patterns_and_lists(void **state) {
   weir__series_close(&series);
 }
 
+/* A raw file of `pages` images of 2 x 3 bytes. */
+static void write_pages(const char *name, int pages) {
+  char path[512], bytes[6] = {0};
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  for (int k = 0; k < pages; k++) assert_int_equal(fwrite(bytes, 1, 6, file), 6);
+  assert_int_equal(fclose(file), 0);
+}
+
+static void expect_raw(const char *pattern, const char *subset, const char *expected) {
+  static const weir__image_raw raw    = {.height = 2, .width = 3, .dtype = WEIR_U8};
+  weir__series                *series = NULL;
+  if (open_terms(TERMS(.subset = subset, .raw = &raw), pattern, &series) < 0) fail_msg("%s", weir_error_last());
+  expect_steps(series, expected);
+  weir__series_close(&series);
+}
+
+static void test_pages(void **state) {
+  (void)state;
+  write_pages("movie.raw", 4);
+  expect_raw("movie.raw", "pairs",
+             "0: movie.raw movie.raw[1]; 1: movie.raw[1] movie.raw[2]; 2: movie.raw[2] movie.raw[3]");
+  expect_raw("movie.raw", NULL, "0: movie.raw; 1: movie.raw[1]; 2: movie.raw[2]; 3: movie.raw[3]");
+  write_pages("take_1.raw", 2), write_pages("take_2.raw", 2), write_pages("take_4.raw", 2);
+  expect_raw("take_*.raw", "pairs",
+             "1: take_1.raw take_1.raw[1]; 2: take_2.raw take_2.raw[1]; 3: (take_3.raw) (take_3.raw)[1]; "
+             "4: take_4.raw take_4.raw[1]");
+  expect_raw("take_*.raw", "i, 1", "1: take_1.raw[1]; 2: take_2.raw[1]; 3: (take_3.raw)[1]; 4: take_4.raw[1]");
+  write_pages("take_2.raw", 0); /* damaged: what it should hold is missed when it is read */
+  write_pages("take_3.raw", 3); /* one page more than the others have */
+  expect_raw("take_*.raw", "i, 1", "1: take_1.raw[1]; 2: take_2.raw[1]; 3: take_3.raw[1]; 4: take_4.raw[1]");
+  expect_raw("take_*.raw", "3, i", "0: take_3.raw; 1: take_3.raw[1]; 2: take_3.raw[2]");
+}
+
 static void test_empty(void **state) {
   (void)state;
   expect_failure(TERMS(.step = 0), "", "no files in");
@@ -408,6 +443,7 @@ int main(void) {
                                      TEST(test_limits),
                                      TEST(test_distance),
                                      TEST(test_patterns_and_lists),
+                                     TEST(test_pages),
                                      TEST(test_empty),
                                      TEST(test_messages),
                                      TEST(test_sparse),
