@@ -1,0 +1,265 @@
+/* piv_pass: one pass over a block of rows of windows. The images are moved onto each other by what the pass before has
+ * found, half of it each, then correlated. */
+#include "field/field.h"
+#include "operators/piv/operators.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct span {
+  int64_t first, count;
+} span;
+
+/* Rows of pixels that the windows of grid rows first .. first + count - 1 look at: with the lags of the direct method,
+ * cut to the image. */
+static span rows_of(const weir__piv *p, span block) {
+  const weir__piv_settings *s     = &p->settings[p->pass];
+  int64_t                   reach = (s->method == WEIR__PIV_DIRECT ? s->search[0] : 0) + 1 /* of the statistics */;
+  int64_t                   first = s->grid.first[0] + block.first * s->grid.step[0] - reach;
+  int64_t last = s->grid.first[0] + (block.first + block.count - 1) * s->grid.step[0] + s->grid.window[0] + reach;
+  if (first < 0) first = 0;
+  if (last > p->image[0]) last = p->image[0];
+  return (span){first, last - first};
+}
+
+/* As many rows of the image as deforming so many can need at most. */
+static int64_t rows_at_most(const weir__piv *p, int64_t rows) {
+  enum { FILTER = 32 };
+  int64_t more = rows + 2 * ((int64_t)ceil(0.5 * p->reach) + FILTER);
+  return more < p->image[0] ? more : p->image[0];
+}
+
+/* ---- memory ---- */
+
+typedef struct memory {
+  float            *a, *b, *raw; /* strips; raw: before deforming */
+  uint8_t          *mask;
+  float            *predicted; /* two components of a row of vectors */
+  weir__piv_vector *vector;
+  float            *udy, *udx;
+  char             *rest; /* for the parts */
+  size_t            bytes;
+} memory;
+
+static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
+
+static void *take(char *base, size_t *used, size_t bytes) {
+  void *at = base ? base + *used : NULL;
+  *used += (bytes + 63) & ~(size_t)63;
+  return at;
+}
+
+/* Lay out the scratch of a block of `rows` rows of vectors, at `base` (NULL: only its size). */
+static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator, span block, char *base) {
+  const weir__piv_grid *grid    = &p->settings[p->pass].grid;
+  int64_t               columns = p->image[1], rows = rows_of(p, block).count, vectors = block.count * grid->count[1];
+  size_t                plane = (size_t)(rows * columns) * sizeof(float), used = 0, rest = 0;
+  memory                m = {0};
+  m.a                     = take(base, &used, plane);
+  m.b                     = take(base, &used, plane);
+  m.vector                = take(base, &used, (size_t)vectors * sizeof *m.vector);
+  if (p->has_mask) m.mask = take(base, &used, (size_t)(rows * columns));
+  if (p->pass) {
+    int64_t most               = rows_at_most(p, rows);
+    m.raw                      = take(base, &used, (size_t)(most * columns) * sizeof(float));
+    m.predicted                = take(base, &used, 2 * (size_t)grid->count[1] * sizeof(float));
+    const weir__piv_grid *from = &p->settings[p->pass - 1].grid;
+    rest = at_least(weir__piv_deform_scratch(from, most, rows, columns), weir__piv_predict_scratch(from));
+  }
+  if (p->uncertainty && p->pass) {
+    m.udy = take(base, &used, (size_t)vectors * sizeof(float));
+    m.udx = take(base, &used, (size_t)vectors * sizeof(float));
+    rest  = at_least(rest, weir__piv_uncertainty_scratch(grid, columns));
+  }
+  if (correlator) rest = at_least(rest, weir__piv_correlator_scratch(correlator, columns));
+  m.rest  = take(base, &used, rest);
+  m.bytes = used;
+  return m;
+}
+
+/* ---- images ---- */
+
+static void load_row(const weir_view *image, int64_t y, float *out) {
+  const char *row = (const char *)image->data + (y - image->start[0]) * image->stride[0];
+  int64_t     n = image->count[1], stride = image->stride[1];
+  switch (image->dtype) {
+  case WEIR_U8:
+    for (int64_t x = 0; x < n; x++) out[x] = (float)*(const uint8_t *)(row + x * stride);
+    break;
+  case WEIR_U16:
+    for (int64_t x = 0; x < n; x++) out[x] = (float)*(const uint16_t *)(const void *)(row + x * stride);
+    break;
+  default: {
+    int64_t at[2] = {y - image->start[0], 0};
+    double  buffer[256];
+    for (; at[1] < n; at[1] += 256) {
+      int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
+      const double *x    = weir_view_load(image, at, some, buffer);
+      for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : 0;
+    }
+  }
+  }
+}
+
+static weir__piv_strip load(const weir_view *image, span rows, float *out) {
+  for (int64_t y = 0; y < rows.count; y++) load_row(image, rows.first + y, out + y * image->count[1]);
+  return (weir__piv_strip){out, rows.first, rows.count, image->count[1]};
+}
+
+static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image, const weir__piv_predictor *predictor,
+                                     double share, span rows, const memory *m, float *out) {
+  span    need = rows;
+  int64_t most = rows_at_most(p, rows.count);
+  weir__piv_deform_need(predictor, p->image[0], &need.first, &need.count);
+  if (need.count > most) need.count = most; /* a displacement beyond what a pass can find */
+  weir__piv_strip raw = load(image, need, m->raw);
+  weir__piv_deform(&raw, p->image[0], predictor, share, rows.first, rows.count, out, m->rest);
+  return (weir__piv_strip){out, rows.first, rows.count, p->image[1]};
+}
+
+static void load_mask(const weir_view *mask, span rows, float *row, uint8_t *out) {
+  int64_t columns = mask->count[1];
+  for (int64_t y = 0; y < rows.count; y++) {
+    load_row(mask, rows.first + y, row);
+    for (int64_t x = 0; x < columns; x++) out[y * columns + x] = row[x] != 0;
+  }
+}
+
+/* ---- results ---- */
+
+typedef struct planes {
+  const weir_view *out;
+  int64_t          columns;
+} planes;
+
+static void put(const planes *to, int plane, int64_t row, int64_t column, float value) {
+  const weir_view *v  = to->out;
+  char            *at = (char *)v->data + plane * v->stride[0] + row * v->stride[1] + column * v->stride[2];
+  memcpy(at, &value, sizeof value);
+}
+
+static void put_vector(const planes *to, int64_t row, int64_t column, const weir__piv_vector *vector) {
+  for (int k = 0; k < WEIR__PIV_PEAKS; k++) {
+    put(to, WEIR__PIV_DY + k, row, column, vector->dy[k]);
+    put(to, WEIR__PIV_DX + k, row, column, vector->dx[k]);
+    put(to, WEIR__PIV_VALUE + k, row, column, vector->value[k]);
+  }
+  put(to, WEIR__PIV_RATIO_PLANE, row, column, vector->ratio);
+  put(to, WEIR__PIV_FLAG_PLANE, row, column, (float)vector->flag);
+}
+
+/* What the images were deformed by, at the centres of the windows. */
+static void put_before(const planes *to, const weir__piv_grid *grid, const weir__piv_predictor *predictor, span block,
+                       const memory *m) {
+  float *dy = m->predicted, *dx = m->predicted + grid->count[1];
+  for (int64_t r = 0; r < block.count; r++) {
+    weir__piv_predict_centres(predictor, grid, block.first + r, dy, dx, m->rest);
+    for (int64_t c = 0; c < grid->count[1]; c++) {
+      put(to, WEIR__PIV_BEFORE_DY, r, c, dy[c]);
+      put(to, WEIR__PIV_BEFORE_DX, r, c, dx[c]);
+    }
+  }
+}
+
+/* ---- the operator ---- */
+
+static weir__piv_predictor predictor_of(const weir__piv *p, const weir_apply *a) {
+  return (weir__piv_predictor){
+      .grid = p->settings[p->pass - 1].grid, .dy = a->in[WEIR__PIV_IN_DY].data, .dx = a->in[WEIR__PIV_IN_DX].data};
+}
+
+static weir_status apply(const weir_apply *a) {
+  const weir__piv            *p          = a->params;
+  const weir__piv_settings   *s          = &p->settings[p->pass];
+  const weir__piv_correlator *correlator = a->context;
+  const weir_view            *out        = &a->out[0];
+  span                        block = {out->start[1], out->count[1]}, rows = rows_of(p, block);
+  memory                      m      = lay_out(p, correlator, block, a->scratch);
+  planes                      to     = {out, s->grid.count[1]};
+  int64_t                     across = s->grid.count[1];
+  weir__piv_strip             strip[2];
+  weir__piv_predictor         predictor = {0};
+  if (p->has_mask) load_mask(&a->in[WEIR__PIV_IN_MASK], rows, m.a, m.mask);
+  if (p->pass) predictor = predictor_of(p, a);
+  for (int k = 0; k < 2; k++) {
+    const weir_view *image = &a->in[k ? WEIR__PIV_IN_B : WEIR__PIV_IN_A];
+    float           *into  = k ? m.b : m.a;
+    strip[k] = p->pass ? load_deformed(p, image, &predictor, k ? 0.5 : -0.5, rows, &m, into) : load(image, rows, into);
+  }
+  weir__piv_correlate(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, m.vector, m.rest);
+  bool uncertain = p->uncertainty && p->pass;
+  if (uncertain)
+    weir__piv_uncertainty(&s->grid, s->weighting, &strip[0], &strip[1], m.mask, block.first, block.count, m.udy, m.udx,
+                          m.rest);
+  for (int64_t r = 0; r < block.count; r++)
+    for (int64_t c = 0; c < across; c++) {
+      put_vector(&to, r, c, &m.vector[r * across + c]);
+      put(&to, WEIR__PIV_UNCERTAINTY_DY, r, c, uncertain ? m.udy[r * across + c] : NAN);
+      put(&to, WEIR__PIV_UNCERTAINTY_DX, r, c, uncertain ? m.udx[r * across + c] : NAN);
+      put(&to, WEIR__PIV_BEFORE_DY, r, c, 0);
+      put(&to, WEIR__PIV_BEFORE_DX, r, c, 0);
+    }
+  if (p->pass) put_before(&to, &s->grid, &predictor, block, &m);
+  return WEIR_OK;
+}
+
+static weir_status infer(weir_infer *infer) {
+  const weir__piv      *p    = infer->params;
+  const weir__piv_grid *grid = &p->settings[p->pass].grid;
+  weir_field_type       out  = {.dtype = WEIR_F32, .rank = 3};
+  out.dim[0]                 = (weir_dimension){.name = "plane", .size = WEIR__PIV_PLANES};
+  for (int k = 0; k < 2; k++)
+    out.dim[k + 1] = (weir_dimension){.name = infer->in[0]->dim[k].name, .size = grid->count[k]};
+  infer->out[0] = out;
+  for (int k = 0; k < 3; k++) infer->from_axis[0][k] = -1;
+  infer->block[1] = WEIR__PIV_BLOCK_ROWS;
+  return WEIR_OK;
+}
+
+/* All of the images, as how far they are moved is known only then, and all of the predictor. */
+static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
+                        weir_region *region) {
+  (void)params, (void)out;
+  *region = weir__region_whole(in[input]);
+  return WEIR_OK;
+}
+
+static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
+  const weir__piv      *p          = params;
+  weir__piv_correlator *correlator = NULL;
+  (void)in;
+  if (weir__piv_correlator_create(&p->settings[p->pass], &correlator)) return 0;
+  size_t bytes = lay_out(p, correlator, (span){out->start[1], out->count[1]}, NULL).bytes;
+  weir__piv_correlator_destroy(&correlator);
+  return bytes;
+}
+
+static weir_status prepare(const void *params, const weir_field_type *const *in, void **context) {
+  const weir__piv      *p = params;
+  weir__piv_correlator *correlator;
+  (void)in;
+  WEIR_TRY(weir__piv_correlator_create(&p->settings[p->pass], &correlator));
+  *context = correlator;
+  return WEIR_OK;
+}
+
+static void release(void *context) {
+  weir__piv_correlator *correlator = context;
+  weir__piv_correlator_destroy(&correlator);
+}
+
+static const char *const input_names[] = {"a", "b", "mask", "dy", "dx"};
+
+const weir_operator weir__piv_operator_pass = {.api             = WEIR_OPERATOR_API,
+                                               .name            = "piv_pass",
+                                               .summary         = "displacements of the windows of one pass",
+                                               .inputs          = 2,
+                                               .optional_inputs = 3,
+                                               .input_names     = input_names,
+                                               .params_size     = sizeof(weir__piv),
+                                               .work            = 1000,
+                                               .infer           = infer,
+                                               .need            = need,
+                                               .apply           = apply,
+                                               .scratch_size    = scratch_size,
+                                               .prepare         = prepare,
+                                               .release         = release};

@@ -1,0 +1,137 @@
+#include "run/piv.h"
+#include "core/error.h"
+#include "io/file.h"
+#include <fcntl.h>
+#include <string.h>
+
+/* ---- checking ---- */
+
+static weir_status check_number(const char *option, const char *text, size_t length) {
+  char   one[64];
+  double value;
+  if (length < sizeof one) {
+    memcpy(one, text, length);
+    one[length] = 0;
+    if (weir__text_to_double(one, &value)) return WEIR_OK;
+  }
+  return WEIR_FAIL(WEIR_ERR_INPUT, "%s: '%.*s' is no number", option, (int)(length < 64 ? length : 64), text);
+}
+
+static weir_status check_numbers(const char *option, const char *text) {
+  while (text) {
+    size_t length = strcspn(text, ",");
+    WEIR_TRY(check_number(option, text, length));
+    text = text[length] ? text + length + 1 : NULL;
+  }
+  return WEIR_OK;
+}
+
+static weir_status check(const weir__piv_request *r) {
+  const struct {
+    const char *option, *text;
+  } lists[]  = {{"--window", r->window}, {"--overlap", r->overlap}, {"--search", r->search}},
+    single[] = {
+        {"--dt", r->dt}, {"--pixel", r->pixel}, {"--start", r->start}, {"--stop", r->stop}, {"--step", r->step}};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) WEIR_TRY(check_numbers(lists[i].option, lists[i].text));
+  for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+    if (single[i].text) WEIR_TRY(check_number(single[i].option, single[i].text, strlen(single[i].text)));
+  if (r->smooth && strcmp(r->smooth, "no") && strcmp(r->smooth, "last") && strcmp(r->smooth, "all"))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "--smooth: '%s', expected no, last or all", r->smooth);
+  return WEIR_OK;
+}
+
+/* ---- writing ---- */
+
+/* A YAML text in double quotes. */
+static void add_quoted(weir__text *text, const char *word) {
+  weir__text_add(text, "\"");
+  for (const char *c = word; *c; c++) {
+    if ((unsigned char)*c < ' ') weir__text_add(text, "\\x%02x", (unsigned)*c);
+    else weir__text_add(text, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+  }
+  weir__text_add(text, "\"");
+}
+
+/* A path below the folder of the results; braces have a meaning in the names of pictures. */
+static void add_path(weir__text *text, const weir__piv_request *r, const char *name) {
+  weir__text path = {0};
+  weir__text_add(&path, "%s/%s", r->directory, name);
+  if (path.data) add_quoted(text, path.data);
+  text->failed |= path.failed;
+  weir__text_clear(&path);
+}
+
+static void add_stream(const weir__piv_request *r, weir__text *text) {
+  weir__text_add(text, "stream:\n  images:\n");
+  for (int i = 0; i < r->images; i++) {
+    weir__text_add(text, "    - ");
+    add_quoted(text, r->image[i]);
+    weir__text_add(text, "\n");
+  }
+  weir__text_add(text, "  subset: ");
+  add_quoted(text, r->subset ? r->subset : "pairs");
+  weir__text_add(text, "\n");
+  if (r->start) weir__text_add(text, "  start: %s\n", r->start);
+  if (r->stop) weir__text_add(text, "  stop: %s\n", r->stop);
+  if (r->step) weir__text_add(text, "  step: %s\n", r->step);
+  if (r->pixel) weir__text_add(text, "  pixel: %s     # m\n", r->pixel);
+  if (r->up) weir__text_add(text, "  up: yes       # y points up, row 0 is on top\n");
+}
+
+static void add_fields(const weir__piv_request *r, weir__text *text) {
+  weir__text_add(text, "fields:\n  flow: piv(a, b");
+  if (r->window) weir__text_add(text, ", window=[%s]", r->window);
+  if (r->overlap) weir__text_add(text, ", overlap=[%s]", r->overlap);
+  if (r->search) weir__text_add(text, ", search=[%s]", r->search);
+  if (r->smooth) weir__text_add(text, ", smooth=%s", r->smooth);
+  if (r->dt) weir__text_add(text, ", dt=%s", r->dt);
+  weir__text_add(text, ")\n");
+  static const char *const parts[] = {"u",    "v",       "correlation", "peak_ratio", "uncertainty_u", "uncertainty_v",
+                                      "flag", "replaced"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) weir__text_add(text, "  %s: flow.%s\n", parts[i], parts[i]);
+  weir__text_add(text, "  vorticity: ddx(v) - ddy(u)\n");
+  weir__text_add(text, "  valid: mean(flag == 0)\n  correlation_mean: mean(correlation)\n");
+}
+
+static void add_outputs(const weir__piv_request *r, weir__text *text) {
+  weir__text_add(text, "outputs:\n  - zarr:\n      path: ");
+  add_path(text, r, "piv.zarr");
+  weir__text_add(text, "\n      fields: [u, v, correlation, peak_ratio, uncertainty_u, uncertainty_v, flag, replaced]\n"
+                       "  - csv:\n      path: ");
+  add_path(text, r, "piv.csv");
+  weir__text_add(text, "\n      fields: [valid, correlation_mean]\n");
+  if (!r->pictures) return;
+  weir__text_add(text, "  - plot:\n      path: ");
+  add_path(text, r, "vectors_{step:06}.png");
+  weir__text_add(text, "\n      field: vorticity\n      vectors: [u, v]\n      clip: 0.005\n      every: %d\n",
+                 r->pictures);
+}
+
+weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text) {
+  WEIR_TRY(check(request));
+  if (strpbrk(request->directory, "{}"))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "-o %s: braces cannot stand in the name of the results' folder",
+                     request->directory);
+  weir__text_add(text, "# Written by weir piv. Change it as you like, and run it: weir run %s/piv.yaml\nrun: piv\n",
+                 request->directory);
+  add_stream(request, text);
+  add_fields(request, text);
+  add_outputs(request, text);
+  return weir__text_status(text);
+}
+
+weir_status weir__piv_write(const weir__piv_request *request, char **path) {
+  weir_status status = WEIR_OK;
+  weir__text  text = {0}, name = {0};
+  *path = NULL;
+  WEIR_TRY_GOTO(out, weir__piv_recipe(request, &text));
+  weir__text_add(&name, "%s/piv.yaml", request->directory);
+  WEIR_TRY_GOTO(out, weir__text_status(&name));
+  WEIR_TRY_GOTO(out, weir__file_make_directories(name.data, false));
+  WEIR_TRY_GOTO(out, weir__file_replace(AT_FDCWD, name.data, name.data, text.data, text.length, false));
+  WEIR_TRY_GOTO(out, weir__alloc_string(name.data, path));
+out:
+  weir__text_clear(&text);
+  weir__text_clear(&name);
+  return status;
+}

@@ -1,0 +1,24 @@
+/* The recipe that `weir piv` writes: what was said on its command line, as a file that can be read, changed and run
+ * again. */
+#ifndef WEIR_RUN_PIV_H
+#define WEIR_RUN_PIV_H
+#include "core/text.h"
+
+typedef struct weir__piv_request {
+  const char *const *image; /* a folder, patterns or files */
+  int                images;
+  const char        *directory;                 /* of the results */
+  const char        *subset;                    /* NULL: pairs */
+  const char        *start, *stop, *step;       /* whole numbers; NULL: all */
+  const char        *window, *overlap, *search; /* numbers with commas between; NULL: the operator's own */
+  const char        *smooth;                    /* no, last, all; NULL: no */
+  const char        *dt, *pixel;                /* seconds; metres; NULL: displacements in pixels */
+  bool               up;                        /* y points up */
+  int                pictures;                  /* one every so many couples; 0: none */
+} weir__piv_request;
+
+/* The text of the recipe. WEIR_ERR_INPUT: something that is no number (the message names the option). */
+weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text);
+/* DIRECTORY/piv.yaml, written whole; `path` belongs to the caller (weir__free). */
+weir_status weir__piv_write(const weir__piv_request *request, char **path);
+#endif
