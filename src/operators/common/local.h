@@ -47,7 +47,7 @@ void   weir__local_rank(const weir__plane *plane, const weir__network *network);
 enum { WEIR__LOCAL_NETWORK = 2 }; /* largest radius for which a network is used */
 
 /* local_histogram.c: the same for larger windows. */
-size_t weir__local_histogram_memory(weir__kind kind, int64_t radius);
+size_t weir__local_histogram_memory(weir__kind kind, int64_t rows, int64_t columns, int64_t radius);
 void   weir__local_histogram(const weir__plane *plane);
 
 #define WEIR__PARAM_LOCAL_SIZE                                                                                         \

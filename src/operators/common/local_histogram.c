@@ -144,10 +144,18 @@ static int64_t tile_length(int64_t radius) {
   return most < TILE ? most : TILE;
 }
 
-size_t weir__local_histogram_memory(weir__kind kind, int64_t radius) {
-  int64_t side = tile_length(radius) + 2 * radius;
+/* Pixels of the largest tile of a chunk of the result, with its halo. */
+static int64_t tile_pixels(int64_t rows, int64_t columns, int64_t radius) {
+  int64_t most = tile_length(radius);
+  return ((rows < most ? rows : most) + 2 * radius) * ((columns < most ? columns : most) + 2 * radius);
+}
+
+static int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
+
+size_t weir__local_histogram_memory(weir__kind kind, int64_t rows, int64_t columns, int64_t radius) {
+  int64_t n = tile_pixels(rows, columns, radius);
   if (kind == WEIR__KIND_U8) return (size_t)(STRIPE + 2 * radius + 2) * sizeof(counts) + sizeof(moving);
-  return (COUNTS + (size_t)(side * side + 31) / 32 * 32) * sizeof(uint16_t) + 2 * (size_t)(side * side) * sizeof(item);
+  return (size_t)(COUNTS + padded(n)) * sizeof(uint16_t) + 2 * (size_t)n * sizeof(item);
 }
 
 static void count(tile *t, uint16_t code, int sign) {
@@ -259,12 +267,12 @@ static void walk(tile *t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
 }
 
 static void all_codes(const weir__plane *g) {
-  int64_t   length = tile_length(g->radius), side = length + 2 * g->radius;
+  int64_t   length = tile_length(g->radius), pixels = tile_pixels(g->out_rows, g->out_columns, g->radius);
   uint16_t *numbers = (uint16_t *)(void *)g->memory;
   tile      t       = {.plane = g, .level = {numbers, numbers + 16, numbers + 272, numbers + 4368}};
   t.code            = numbers + COUNTS;
-  t.list            = (item *)(void *)(t.code + (side * side + 31) / 32 * 32);
-  t.other           = t.list + side * side;
+  t.list            = (item *)(void *)(t.code + padded(pixels));
+  t.other           = t.list + pixels;
   memset(numbers, 0, COUNTS * sizeof *numbers);
   for (int64_t i = 0; i < g->out_rows; i += length)
     for (int64_t j = 0; j < g->out_columns; j += length) {

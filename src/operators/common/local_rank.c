@@ -7,8 +7,8 @@
 enum { SIDE = 2 * WEIR__LOCAL_NETWORK + 1, MOST = SIDE * SIDE };
 
 size_t weir__local_rank_memory(weir__kind kind, int64_t rows, int64_t columns, int64_t radius) {
-  (void)rows, (void)columns;
-  return radius <= WEIR__LOCAL_NETWORK ? MOST * WEIR__LANE_BYTES : weir__local_histogram_memory(kind, radius);
+  if (radius <= WEIR__LOCAL_NETWORK) return MOST * WEIR__LANE_BYTES;
+  return weir__local_histogram_memory(kind, rows, columns, radius);
 }
 
 /* Columns of a row of the result. */
