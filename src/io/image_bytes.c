@@ -101,10 +101,30 @@ void weir__image_luminance_u16(const uint16_t *red, const uint16_t *green, const
     out[i] = (uint16_t)weir__image_luminance(red[i * step], green[i * step], blue[i * step]);
 }
 
+/* The usual widths in groups of whole bytes, several times quicker than bit by bit; how many pixels were done. */
+static int64_t unpack_groups(const uint8_t *p, int bits, int64_t count, uint16_t *out) {
+  int64_t i = 0;
+  if (bits == 10)
+    for (; i + 4 <= count; i += 4, p += 5) {
+      out[i]     = (uint16_t)(p[0] << 2 | p[1] >> 6);
+      out[i + 1] = (uint16_t)((p[1] & 63) << 4 | p[2] >> 4);
+      out[i + 2] = (uint16_t)((p[2] & 15) << 6 | p[3] >> 2);
+      out[i + 3] = (uint16_t)((p[3] & 3) << 8 | p[4]);
+    }
+  if (bits == 12)
+    for (; i + 2 <= count; i += 2, p += 3) {
+      out[i]     = (uint16_t)(p[0] << 4 | p[1] >> 4);
+      out[i + 1] = (uint16_t)((p[1] & 15) << 8 | p[2]);
+    }
+  return i;
+}
+
 void weir__image_unpack(const uint8_t *packed, int bits, int64_t count, uint16_t *out) {
   uint32_t held = 0, mask = (1u << bits) - 1;
   int      have = 0;
-  for (int64_t i = 0; i < count; i++) {
+  int64_t  done = unpack_groups(packed, bits, count, out);
+  packed += done * bits / 8;
+  for (int64_t i = done; i < count; i++) {
     for (; have < bits; have += 8) held = held << 8 | *packed++;
     have -= bits;
     out[i] = (uint16_t)(held >> have & mask);

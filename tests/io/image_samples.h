@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jpeglib.h>
+#include <png.h>
 #include <tiffio.h>
 #include <unistd.h>
 
@@ -135,6 +136,29 @@ static inline bool load_sample(sample *s, const char *path) {
   return s->size > 0;
 }
 
+/* Gray as RGB, interlaced. */
+static inline bool make_interlaced(sample *s, const char *folder) {
+  char        path[400];
+  png_byte    row[SAMPLE_H][3 * SAMPLE_W];
+  png_bytep   rows[SAMPLE_H];
+  png_structp png  = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+  png_infop   info = png ? png_create_info_struct(png) : NULL;
+  snprintf(path, sizeof path, "%s/interlaced.png", folder);
+  FILE *file = fopen(path, "wb");
+  if (!info || !file) return false;
+  png_init_io(png, file);
+  png_set_IHDR(png, info, SAMPLE_W, SAMPLE_H, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7, 0, 0);
+  png_write_info(png, info);
+  for (int y = 0; y < SAMPLE_H; y++) {
+    rows[y] = row[y];
+    for (int i = 0; i < 3 * SAMPLE_W; i++) row[y][i] = (png_byte)sample_value(0, y, i / 3);
+  }
+  png_write_image(png, rows);
+  png_write_end(png, NULL);
+  png_destroy_write_struct(&png, &info);
+  return !fclose(file) && load_sample(s, path);
+}
+
 /* Two pages, by libtiff. */
 static inline bool make_tiff(sample *s, const char *folder, const char *mode, int compression, bool tiles) {
   char     path[400];
@@ -180,6 +204,7 @@ static inline bool make_samples(samples *all, const char *folder) {
   snprintf(path, sizeof path, "%s/sample.png", folder);
   good &= weir__image_write(path, WEIR__IMAGE_PNG, WEIR_U16, SAMPLE_H, SAMPLE_W, plane) >= 0;
   good &= load_sample(sample_add(all, "gray.png"), path);
+  good &= make_interlaced(sample_add(all, "interlaced.png"), folder);
   make_bmp(sample_add(all, "gray.bmp"));
   make_pgm(sample_add(all, "binary.pgm"), 5);
   sample *text     = sample_add(all, "text.pgm");

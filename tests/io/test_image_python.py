@@ -25,7 +25,10 @@ H, W = 37, 53
 
 
 def run(*arguments):
-    return subprocess.run([DRIVER, *map(str, arguments)], capture_output=True, text=True, check=True).stdout.splitlines()
+    command = [DRIVER, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not done.stderr, (command, done.stderr)  # no library prints on its own
+    return done.stdout.splitlines()
 
 
 def read(path, raw=None):
@@ -88,12 +91,13 @@ def with_pil(folder):
               "P": (coloured, luminance(palette)[index]), "F": (Image.fromarray(real), real)}
     assert np.array_equal(np.asarray(images["RGB"][0].convert("L")), luminance(rgb))
     cases = 0
-    for extension, modes in (("png", ("L", "I;16", "RGB", "RGBA", "LA", "1", "P")), ("bmp", ("L", "RGB", "RGBA", "1", "P")),
-                             ("ppm", ("L", "RGB")), ("tif", ("L", "I;16", "RGB", "RGBA", "LA", "P", "F", "1"))):
+    for extension, modes in (("png", ("L", "I;16", "RGB", "RGBA", "LA", "1", "P")),
+                             ("bmp", ("L", "RGB", "RGBA", "1", "P")), ("ppm", ("L", "RGB")),
+                             ("tif", ("L", "I;16", "RGB", "RGBA", "LA", "P", "F", "1"))):
         for mode in modes:
             options = [{}]
             if extension == "tif":
-                options += [{"compression": c} for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits")]
+                options += [{"compression": c} for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma")]
             if extension == "png":
                 options += [{"compress_level": 0}, {"optimize": True}]
             for option in options:
@@ -113,15 +117,18 @@ def with_pil(folder):
             decoded.draft("L", (W, H))
             same(path, np.asarray(decoded.convert("L")), ("jpg", mode, option), colour=int(mode == "RGB"))
             cases += 1
+    path = os.path.join(folder, "image.tif")
+    smooth.convert("L").save(path, compression="jpeg")
+    same(path, np.asarray(Image.open(path)), "JPEG in TIFF")
     pages = [u16(H + i, W) for i in range(5)]
     path = os.path.join(folder, "pages.tif")
     Image.fromarray(pages[0]).save(path, save_all=True, append_images=[Image.fromarray(p) for p in pages[1:]])
     same(path, pages, "pages", pages=5)
-    return cases + 1
+    return cases + 2
 
 
-def tiff(planes, order="<", big=False, tile=None, rows=None, planar=1, photometric=1, bits=None, sample=1, compression=1,
-         orientation=1, extra=(), packed=None):
+def tiff(planes, order="<", big=False, tile=None, rows=None, planar=1, photometric=1, bits=None, sample=1,
+         compression=1, orientation=1, extra=(), packed=None):
     """A TIFF of one page by hand; planes: [h, w, samples]."""
     h, w, samples = planes.shape
     kind = planes.dtype.newbyteorder(order)
@@ -147,14 +154,14 @@ def tiff(planes, order="<", big=False, tile=None, rows=None, planar=1, photometr
     for piece in pieces:
         offsets.append(head + len(body))
         body += piece + b"\0" * (len(piece) % 2)
-    word = "Q" if big else "I"
+    word, sizes = "Q" if big else "I", [len(p) for p in pieces]
     tags = [(256, "I", [w]), (257, "I", [h]), (258, "H", [bits] * samples), (259, "H", [compression]),
             (262, "H", [photometric]), (274, "H", [orientation]), (277, "H", [samples]), (284, "H", [planar]),
             (339, "H", [sample] * samples), *extra]
     if tile:
-        tags += [(322, "I", [tile[1]]), (323, "I", [tile[0]]), (324, word, offsets), (325, word, [len(p) for p in pieces])]
+        tags += [(322, "I", [tile[1]]), (323, "I", [tile[0]]), (324, word, offsets), (325, word, sizes)]
     else:
-        tags += [(273, word, offsets), (278, "I", [rows or h]), (279, word, [len(p) for p in pieces])]
+        tags += [(273, word, offsets), (278, "I", [rows or h]), (279, word, sizes)]
     entries, inline = b"", 8 if big else 4
     for number, letter, values in sorted(tags):
         data = struct.pack(order + str(len(values)) + letter, *values)
@@ -167,8 +174,9 @@ def tiff(planes, order="<", big=False, tile=None, rows=None, planar=1, photometr
     directory = head + len(body)
     body += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries + struct.pack(order + word, 0)
     mark = b"II" if order == "<" else b"MM"
-    start = mark + struct.pack(order + "HHHQ", 43, 8, 0, directory) if big else mark + struct.pack(order + "HI", 42, directory)
-    return start + body
+    if big:
+        return mark + struct.pack(order + "HHHQ", 43, 8, 0, directory) + body
+    return mark + struct.pack(order + "HI", 42, directory) + body
 
 
 def pack(bits):
@@ -208,11 +216,13 @@ def by_hand(folder):
                     case(real[..., 0], real, "real", sample=3, **options)
                     case(luminance(rgb), rgb, "rgb", photometric=2, **options)
                     case(luminance(rgb), rgb, "planes", photometric=2, planar=2, **options)
-                    case(luminance(rich), rich, "rgba", photometric=2, extra=[(338, "H", [2])], **options)
-                    case(luminance(rich), rich, "rgba planes", photometric=2, planar=2, extra=[(338, "H", [2])], **options)
+                    alpha = [(338, "H", [2])]
+                    case(luminance(rich), rich, "rgba", photometric=2, extra=alpha, **options)
+                    case(luminance(rich), rich, "rgba planes", photometric=2, planar=2, extra=alpha, **options)
                     colours = u16(3, 256)
                     table = luminance((colours.T >> 8).astype(np.uint8))
-                    case(table[gray[..., 0]], gray, "palette", photometric=3, extra=[(320, "H", colours.ravel())], **options)
+                    palette = [(320, "H", colours.ravel())]
+                    case(table[gray[..., 0]], gray, "palette", photometric=3, extra=palette, **options)
     for bits in (1, 2, 4, 10, 12, 14):
         values = rng.integers(0, 2 ** bits, (H, W, 1)).astype(np.uint16)
         expected = values[..., 0] if bits > 8 else (values[..., 0] * (255 // (2 ** bits - 1))).astype(np.uint8)
@@ -253,7 +263,8 @@ def bitmaps(folder):
     def bmp(bits, rows, height, compression=0, palette=b"", used=0):
         offset = 54 + len(palette)
         return (b"BM" + struct.pack("<IHHI", offset + len(rows), 0, 0, offset)
-                + struct.pack("<IiiHHIIiiII", 40, W, height, 1, bits, compression, len(rows), 0, 0, used, 0) + palette + rows)
+                + struct.pack("<IiiHHIIiiII", 40, W, height, 1, bits, compression, len(rows), 0, 0, used, 0)
+                + palette + rows)
 
     gray, rgba = u8(H, W), u8(H, W, 4)
     padded = np.zeros((H, (W + 3) // 4 * 4), np.uint8)
@@ -263,15 +274,16 @@ def bitmaps(folder):
     four = np.minimum(gray >> 4, 9)
     nibbles = np.zeros((H, 28), np.uint8)
     nibbles[:, :27] = (np.pad(four, ((0, 0), (0, 1)))[:, 0::2] << 4) | np.pad(four, ((0, 0), (0, 1)))[:, 1::2]
-    few = u8(10, 4)
+    few, many = u8(10, 4), u8(256, 4)
     old = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26 + 768) + struct.pack("<IHHHH", 12, W, H, 1, 8)
     old += b"".join(bytes((i, i, i)) for i in range(256)) + padded[::-1].tobytes()
     for data, expected in ((bmp(8, padded.tobytes(), -H, palette=ramp), gray),
                            (bmp(8, padded[::-1].tobytes(), H, palette=ramp), gray),
-                           (bmp(8, padded.tobytes(), -H, palette=ramp[::-1]), luminance(np.frombuffer(ramp[::-1], np.uint8).reshape(256, 4)[:, 2::-1])[gray]),
+                           (bmp(8, padded.tobytes(), -H, palette=many.tobytes()), luminance(many[:, 2::-1])[gray]),
                            (bmp(32, rgba.tobytes(), -H), luminance(rgba[..., 2::-1])),
                            (bmp(32, rgba[::-1].tobytes(), H, 3, masks), luminance(rgba[..., 2::-1])),
-                           (bmp(4, nibbles.tobytes(), -H, palette=few.tobytes(), used=10), luminance(few[:, 2::-1])[four]),
+                           (bmp(4, nibbles.tobytes(), -H, palette=few.tobytes(), used=10),
+                            luminance(few[:, 2::-1])[four]),
                            (old, gray)):
         with open(path, "wb") as file:
             file.write(data)
