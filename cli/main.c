@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_run, &cli_piv, &cli_check, &cli_set, &cli_top, &cli_ops, &cli_version, &cli_worker, NULL};
+static const cli_command *const commands[] = {&cli_run, &cli_piv,       &cli_check,   &cli_set,    &cli_top,
+                                              &cli_ops, &cli_synth_piv, &cli_version, &cli_worker, NULL};
 
 static const char usage[] =
     "weir analyses, reduces and draws the fields of a simulation while it runs, or of NetCDF files.\n"
@@ -15,7 +16,7 @@ static const char usage[] =
     "\n";
 
 static const char usage_end[] =
-    "  help     explain a command: weir help run\n"
+    "  help      explain a command: weir help run\n"
     "\n"
     "example: describe the analysis in a recipe, look at what it will do, run it beside the simulation\n"
     "\n"
@@ -100,7 +101,7 @@ static int help(const char *name) {
   } else {
     fputs(usage, stdout);
     for (const cli_command *const *c = commands; *c; c++)
-      if ((*c)->summary) printf("  %-8s %s\n", (*c)->name, (*c)->summary);
+      if ((*c)->summary) printf("  %-9s %s\n", (*c)->name, (*c)->summary);
     fputs(usage_end, stdout);
   }
   return fflush(stdout) ? 1 : 0;

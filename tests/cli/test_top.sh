@@ -8,7 +8,7 @@ refused "no run" "none.run: no run lives or lived in this directory (it has no r
 refused "no argument" "a run directory is missing (weir help top)" "$weir" top
 refused "unknown option" "unknown option --twice (weir help top)" "$weir" top --twice x
 "$weir" top --help | grep -q 'usage: weir top RUNDIR' || fault "no help"
-"$weir" help | grep -q '  top      show how a run is doing' || fault "top is not listed"
+"$weir" help | grep -q '  top       show how a run is doing' || fault "top is not listed"
 
 "$weir" run "$recipe" --dir heat.run -- sh -c "$heat 300 300 2000000 10 >/dev/null" >out.txt 2>err.txt &
 supervisor=$!
