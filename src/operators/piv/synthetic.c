@@ -36,16 +36,13 @@ static double normal(chance *c) {
 /* ---- displacements ---- */
 
 static const struct {
-  const char *name, *formula[2];
+  const char *name, *dy, *dx;
 } motions[WEIR__PIV_MOTIONS] = {
-    [WEIR__PIV_UNIFORM_SHIFT] = {"uniform", {"shift_y", "shift_x"}},
-    [WEIR__PIV_SHEAR]         = {"shear", {"shift_y", "shift_x + gradient * (y - centre_y)"}},
-    [WEIR__PIV_VORTEX]        = {"vortex",
-                                 {"shift_y + gradient * q * (x - centre_x)", "shift_x - gradient * q * (y - centre_y)"}},
-    [WEIR__PIV_SINE]          = {"sine",
-                                 {"shift_y",
-                                  "shift_x + gradient * wavelength / (2 pi) * sin(2 pi * (y - centre_y) / wavelength)"}},
-    [WEIR__PIV_ROTATION] = {"rotation", {"shift_y + gradient * (x - centre_x)", "shift_x - gradient * (y - centre_y)"}},
+    {"uniform", "shift_y", "shift_x"},
+    {"shear", "shift_y", "shift_x + gradient * (y - centre_y)"},
+    {"vortex", "shift_y + gradient * q * (x - centre_x)", "shift_x - gradient * q * (y - centre_y)"},
+    {"sine", "shift_y", "shift_x + gradient / k * sin(k * (y - centre_y)) with k = 2 pi / wavelength"},
+    {"rotation", "shift_y + gradient * (x - centre_x)", "shift_x - gradient * (y - centre_y)"},
 };
 
 const char *weir__piv_motion_name(weir__piv_motion_kind kind) {
@@ -53,7 +50,7 @@ const char *weir__piv_motion_name(weir__piv_motion_kind kind) {
 }
 
 const char *weir__piv_motion_formula(weir__piv_motion_kind kind, int axis) {
-  return kind < WEIR__PIV_MOTIONS ? motions[kind].formula[axis] : NULL;
+  return kind < WEIR__PIV_MOTIONS ? axis ? motions[kind].dx : motions[kind].dy : NULL;
 }
 
 /* q of the vortex: (1 - exp(-r^2 / radius^2)) radius^2 / r^2, 1 in the middle; so that the circulation is

@@ -9,13 +9,13 @@
 
 /* ---- displacements that have a formula ---- */
 
-typedef enum weir__piv_motion_kind {
-  WEIR__PIV_UNIFORM_SHIFT,
-  WEIR__PIV_SHEAR,
-  WEIR__PIV_VORTEX, /* Lamb-Oseen */
-  WEIR__PIV_SINE,
-  WEIR__PIV_ROTATION,
-  WEIR__PIV_MOTIONS
+typedef enum weir__piv_motion_kind { /* the order of the table in synthetic.c */
+                                     WEIR__PIV_UNIFORM_SHIFT,
+                                     WEIR__PIV_SHEAR,
+                                     WEIR__PIV_VORTEX, /* Lamb-Oseen */
+                                     WEIR__PIV_SINE,
+                                     WEIR__PIV_ROTATION,
+                                     WEIR__PIV_MOTIONS
 } weir__piv_motion_kind;
 
 typedef struct weir__piv_motion {
