@@ -27,10 +27,11 @@ enum { BLOCK = 6, ALIGNMENT = 64, SUMS = 4 };
 /* Scratch of one window; all rows are `stride` floats apart. */
 typedef struct work {
   int64_t rows, columns, stride;
+  double  weights;        /* their sum */
   int     block;          /* BLOCK, less for windows that hold few of them */
   float  *a, *b, *weight; /* [rows][columns] */
   float  *term, *both;    /* a_i b_j -+ a_j b_i, weighted */
-  float  *across;         /* `term`, summed over `block` columns */
+  float  *across;         /* [rows + 2 * block - 2]: `term`, summed over `block` columns */
   float  *sum[SUMS];      /* by column: added up along rows, so that loops have no order to keep */
   float  *along[2];       /* weights of rows and columns */
 } work;
@@ -44,8 +45,8 @@ static int64_t stride_of(const weir__piv_grid *grid) { return (int64_t)padded((s
 size_t weir__piv_uncertainty_scratch(const weir__piv_grid *grid, int64_t columns) {
   (void)columns; /* one window after the other: the width of the image makes no difference */
   size_t plane = (size_t)(stride_of(grid) * grid->window[0]);
-  return ALIGNMENT + sizeof(float) * (6 * plane + SUMS * (size_t)stride_of(grid) + padded((size_t)grid->window[0]) +
-                                      padded((size_t)grid->window[1]));
+  return ALIGNMENT + sizeof(float) * (6 * plane + (SUMS + 2 * BLOCK) * (size_t)stride_of(grid) +
+                                      padded((size_t)grid->window[0]) + padded((size_t)grid->window[1]));
 }
 
 /* As correlate.c weights windows. */
@@ -65,6 +66,7 @@ static void work_begin(work *w, const weir__piv_grid *grid, weir__piv_weighting 
   w->block      = BLOCK;
   while (w->block > 1 && (3 * w->block > w->rows || 3 * w->block > w->columns)) w->block--;
   for (int i = 0; i < 6; i++, at += w->stride * w->rows) *of[i] = at;
+  at += 2 * BLOCK * w->stride; /* more of the last one */
   for (int i = 0; i < SUMS; i++, at += w->stride) w->sum[i] = at;
   w->along[0] = at;
   w->along[1] = at + padded((size_t)w->rows);
@@ -92,18 +94,25 @@ static bool weigh(work *w, const uint8_t *mask, int64_t columns) {
     for (int64_t x = 0; m && x < w->columns; x++)
       if (m[x]) to[x] = 0, masked++;
   }
+  clear(w, 0);
+  for (int64_t y = 0; y < w->rows; y++) {
+    const float *restrict weight = w->weight + y * w->stride;
+    float *restrict sum          = w->sum[0];
+    for (int64_t x = 0; x < w->columns; x++) sum[x] += weight[x];
+  }
+  w->weights = total(w, 0);
   return 2 * masked <= w->rows * w->columns;
 }
 
 /* An image's window less its weighted mean. */
 static void centre(work *w, const float *pixel, int64_t columns, float *to) {
-  clear(w, 0), clear(w, 1);
+  clear(w, 0);
   for (int64_t y = 0; y < w->rows; y++) {
     const float *restrict from = pixel + y * columns, *restrict weight = w->weight + y * w->stride;
-    float *restrict sum = w->sum[0], *restrict all = w->sum[1];
-    for (int64_t x = 0; x < w->columns; x++) sum[x] += weight[x] * from[x], all[x] += weight[x];
+    float *restrict sum = w->sum[0];
+    for (int64_t x = 0; x < w->columns; x++) sum[x] += weight[x] * from[x];
   }
-  float mean = (float)(total(w, 0) / total(w, 1));
+  float mean = (float)(total(w, 0) / w->weights);
   for (int64_t y = 0; y < w->rows; y++) {
     const float *restrict from = pixel + y * columns;
     float *restrict out        = to + y * w->stride;
@@ -128,29 +137,37 @@ static void add_terms(work *w, int64_t at, int64_t next, int64_t n) {
   }
 }
 
-/* Mean square of the sums over blocks, of rows x columns terms less `part` of both: the triangle's sum of covariances.
- */
-static double variance(work *w, int64_t rows, int64_t columns, float part) {
-  int64_t wide = columns + w->block - 1, stride = w->stride;
-  float  *line = w->sum[3];
-  for (int64_t y = 0; y < rows; y++) {
-    float *restrict to = w->across + y * stride, *restrict padding = line;
-    const float *restrict term = w->term + y * stride, *restrict both = w->both + y * stride;
-    memset(line, 0, (size_t)stride * sizeof *line);
-    for (int64_t x = 0; x < columns; x++) padding[x + w->block - 1] = term[x] - part * both[x];
-    memcpy(to, padding, (size_t)wide * sizeof *to);
-    for (int k = 1; k < w->block; k++)
-      for (int64_t x = 0; x < wide; x++) to[x] += padding[x + k];
+/* Sums of `block` values that are `apart` floats from one to the next. `block` is a constant where it is called. */
+static inline void add_up(const float *restrict from, int block, int64_t apart, int64_t n, float *restrict to) {
+  for (int64_t x = 0; x < n; x++) {
+    float sum = from[x];
+    for (int k = 1; k < block; k++) sum += from[x + k * apart];
+    to[x] = sum;
   }
-  clear(w, 0);
-  for (int64_t y = 0; y < rows + w->block - 1; y++) {
-    int64_t from = y - w->block + 1 > 0 ? y - w->block + 1 : 0, to = y < rows - 1 ? y : rows - 1;
+}
+
+static void sum_block(const float *from, int block, int64_t apart, int64_t n, float *to) {
+  if (block == BLOCK) add_up(from, BLOCK, apart, n, to);
+  else add_up(from, block, apart, n, to);
+}
+
+/* Mean square of the sums over blocks, of rows x columns terms less `part` of both: the triangle's sum of covariances.
+ * Blocks reach beyond the terms on all sides, where there is nothing. */
+static double variance(work *w, int64_t rows, int64_t columns, float part) {
+  int64_t edge = w->block - 1, wide = columns + edge, stride = w->stride;
+  size_t  empty = (size_t)(edge * stride) * sizeof(float);
+  clear(w, 0), clear(w, 3);
+  memset(w->across, 0, empty);
+  memset(w->across + (edge + rows) * stride, 0, empty);
+  for (int64_t y = 0; y < rows; y++) {
+    const float *restrict term = w->term + y * stride, *restrict both = w->both + y * stride;
+    float *restrict line = w->sum[3] + edge; /* both ends stay empty */
+    for (int64_t x = 0; x < columns; x++) line[x] = term[x] - part * both[x];
+    sum_block(w->sum[3], w->block, 1, wide, w->across + (edge + y) * stride);
+  }
+  for (int64_t y = 0; y < rows + edge; y++) {
     float *restrict down = w->sum[1], *restrict squares = w->sum[0];
-    memcpy(down, w->across + from * stride, (size_t)wide * sizeof *down);
-    for (int64_t k = from + 1; k <= to; k++) {
-      const float *restrict across = w->across + k * stride;
-      for (int64_t x = 0; x < wide; x++) down[x] += across[x];
-    }
+    sum_block(w->across + y * stride, w->block, stride, wide, down);
     for (int64_t x = 0; x < wide; x++) squares[x] += down[x] * down[x];
   }
   return total(w, 0) / (w->block * w->block);
