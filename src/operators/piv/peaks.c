@@ -46,6 +46,12 @@ static float row_maximum(const float *x, int64_t n) {
   return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 
+static inline bool any4(weir__int4 x) {
+  int64_t any[2];
+  memcpy(any, &x, sizeof any);
+  return any[0] | any[1];
+}
+
 /* Only rows whose maximum is above the lowest peak found so far can hold a higher one. Beginning with the highest, one
  * gets by with few rows. */
 static void find(const weir__piv_correlator *c, const float *plane, int wanted, peak *best) {
@@ -54,15 +60,22 @@ static void find(const weir__piv_correlator *c, const float *plane, int wanted, 
   for (int k = 0; k < wanted; k++) best[k] = (peak){0, INT64_MAX, INT64_MAX};
   for (int64_t y = 1; y < height - 1; y++) most[y] = row_maximum(plane + y * c->stride + 1, width - 2);
   for (;;) {
-    int64_t y = 1;
-    for (int64_t i = 2; i < height - 1; i++) y = most[i] > most[y] ? i : y;
+    int64_t y       = 1;
+    float   highest = row_maximum(most + 1, height - 2);
+    while (y < height - 2 && most[y] < highest) y++;
     float limit = best[wanted - 1].value;
-    if (!(most[y] > 0 && most[y] >= limit)) return;
+    if (!(highest > 0 && highest >= limit)) return;
     most[y]          = 0;
     const float *row = plane + y * c->stride;
-    for (int64_t x = 1; x < width - 1; x++)
-      if (row[x] >= limit && row[x] > 0 && is_local_maximum(row + x, c->stride))
-        insert(best, wanted, (peak){row[x], y, x});
+    for (int64_t x = 1; x < width - 1; x += 4) {
+      const float *at = row + x;
+      weir__float4 v  = weir__load4(at);
+      weir__int4   is = (v >= limit) & (v > weir__load4(at - 1)) & (v >= weir__load4(at + 1)) &
+                      (v > weir__load4(at - c->stride)) & (v >= weir__load4(at + c->stride));
+      if (!any4(is)) continue;
+      for (int64_t i = 0; i < 4 && x + i < width - 1; i++)
+        if (at[i] > 0 && is_local_maximum(at + i, c->stride)) insert(best, wanted, (peak){at[i], y, x + i});
+    }
   }
 }
 
