@@ -204,6 +204,20 @@ static const char *usual_name(int count, int k, char out[16]) {
   return out;
 }
 
+/* Row or column i has the coordinate (i - origin) * pixel; rows are counted downwards. */
+static weir_dimension axis(const images *self, int a) {
+  const weir__recipe_images *r       = self->recipe;
+  int64_t                    size    = a ? self->info.width : self->info.height;
+  bool                       turned  = !a && r->up;
+  double                     spacing = (r->pixel > 0 ? r->pixel : 1) * (turned ? -1 : 1);
+  double                     zero    = r->has_origin ? r->origin[a] : turned ? (double)(size - 1) : 0;
+  return (weir_dimension){.name    = a ? "x" : "y",
+                          .size    = size,
+                          .units   = r->pixel > 0 ? "m" : "pixel",
+                          .origin  = zero != 0 ? -zero * spacing : 0,
+                          .spacing = spacing};
+}
+
 static weir_status describe_fields(images *self, const weir__recipe_stream *stream) {
   const weir__recipe_images *r     = self->recipe;
   int                        count = weir__series_images(self->series);
@@ -213,12 +227,9 @@ static weir_status describe_fields(images *self, const weir__recipe_stream *stre
     return WEIR_FAIL(WEIR_ERR_INPUT, "%d names are given, expected %d: as many as images in a step", r->names, count);
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
   for (int k = 0; k < count; k++) {
-    field[k] = (weir__recipe_expected){.place = stream->place,
-                                       .type  = {.dtype = self->info.dtype,
-                                                 .rank  = 2,
-                                                 .dim   = {{.name = "y", .size = self->info.height, .spacing = 1},
-                                                           {.name = "x", .size = self->info.width, .spacing = 1}},
-                                                 .units = ""}};
+    field[k] = (weir__recipe_expected){
+        .place = stream->place,
+        .type  = {.dtype = self->info.dtype, .rank = 2, .dim = {axis(self, 0), axis(self, 1)}, .units = ""}};
     WEIR_TRY(weir__arena_string(&self->arena, r->name ? r->name[k].text : usual_name(count, k, usual), &field[k].name));
   }
   self->schema = (weir__recipe_schema){.time_units = r->dt > 0 ? "s" : NULL, .field = field, .fields = count};

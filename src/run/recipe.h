@@ -95,6 +95,10 @@ typedef struct weir__recipe_images {
   weir__recipe_text        subset;            /* text NULL: one image per step */
   int64_t                  start, stop, step; /* as in weir__series_terms */
   double                   dt;                /* seconds from i to i + 1; 0: times are numbers without units */
+  double                   pixel;             /* metres from one to the next; 0: coordinates are in pixels */
+  bool                     up;                /* y points up: row 0 is on top */
+  double                   origin[2];         /* the pixel [y, x] with the coordinates 0 */
+  bool                     has_origin;        /* else the first of each axis (with `up` the last row) */
   const weir__image_raw   *raw;               /* NULL: files have headers */
   const weir__recipe_text *name;              /* of the images in a step; NULL: their usual names */
   int                      names;

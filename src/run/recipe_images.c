@@ -131,6 +131,28 @@ static weir_status read_rate(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+/* ---- coordinates ---- */
+
+static weir_status read_pixel(void *context, const weir__yaml *value) {
+  double *pixel = &((reading *)context)->images->pixel;
+  WEIR_TRY(weir__yaml_to_real(value, "pixel", pixel));
+  if (*pixel > 0 && isfinite(*pixel)) return WEIR_OK;
+  return WEIR__YAML_FAIL(value, "pixel is %s, expected the metres that one shows, more than 0", value->text);
+}
+
+static weir_status read_up(void *context, const weir__yaml *value) {
+  return weir__yaml_to_bool(value, "up", &((reading *)context)->images->up);
+}
+
+static weir_status read_origin(void *context, const weir__yaml *value) {
+  weir__recipe_images *images = ((reading *)context)->images;
+  if (value->kind != WEIR__YAML_LIST || value->count != 2)
+    return WEIR__YAML_FAIL(value, "origin: expected the pixel [y, x] where the coordinates are 0");
+  for (int k = 0; k < 2; k++) WEIR_TRY(weir__yaml_to_real(value->item[k], "origin", &images->origin[k]));
+  images->has_origin = true;
+  return WEIR_OK;
+}
+
 static weir_status read_names(void *context, const weir__yaml *value) {
   reading                 *r = context;
   const weir__yaml *const *item;
@@ -160,6 +182,7 @@ weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map
   static const weir__yaml_key keys[] = {{"images", read_paths}, {"subset", read_subset}, {"start", read_start},
                                         {"stop", read_stop},    {"step", read_step},     {"dt", read_dt},
                                         {"rate", read_rate},    {"raw", read_raw},       {"names", read_names},
+                                        {"pixel", read_pixel},  {"up", read_up},         {"origin", read_origin},
                                         {"chunks", pass},       {"join", pass},          {0}};
   reading                     r      = {.recipe = recipe};
   WEIR_TRY(weir__arena_alloc(&recipe->arena, sizeof *r.images, &r.images));

@@ -310,11 +310,13 @@ static const struct {
      "a.yaml:1:9: a stream has either simulation: or files: or images:, two are given"},
     {"stream: {simulation: {}, ranks: 4}\n", "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, "
                                              "files, time, chunks, holes, expects, join, images, "
-                                             "subset, start, stop, step, dt, rate, raw, names"},
+                                             "subset, start, stop, step, dt, rate, raw, names, pixel, up, origin"},
+    {"stream: {images: im, pixel: 0}\n", "a.yaml:1:29: pixel is 0, expected the metres that one shows, more than 0"},
+    {"stream: {images: im, origin: 3}\n", "a.yaml:1:30: origin: expected the pixel [y, x] where the coordinates are 0"},
     {"stream: {images: im, files: a.nc}\n",
      "a.yaml:1:9: a stream has either simulation: or files: or images:, two are given"},
     {"stream: {files: a.nc, subset: pairs}\n",
-     "a.yaml:1:31: subset, start, stop, step, dt, rate, raw and names belong to a stream of images"},
+     "a.yaml:1:31: subset, start, stop, step, dt, rate, raw, names, pixel, up and origin belong to a stream of images"},
     {"stream: {images: im, time: t}\n",
      "a.yaml:1:28: time belongs to a stream of files; the times of images follow from dt: or rate:"},
     {"stream: {images: im, expects: {}}\n", "a.yaml:1:31: expects belongs to a simulation; files are looked into"},
