@@ -43,8 +43,9 @@ static weir_status make_weights(weir__piv_correlator *c) {
 /* Windows at the same place have in common only what has not moved out of them: the expected correlation falls with the
  * displacement as the weights' overlap with themselves does (a triangle for uniform ones), which moves peaks towards
  * zero. Dividing by it takes that bias away (Raffel et al., Particle Image Velocimetry). Measured with windows of
- * 32 x 32, displacements 3 .. 4 and particles of 2.5 pixels: bias 0.033 pixels without, 0.0015 with; circular, padded
- * and weighted alike. The direct method takes b's pixels from outside the window and has no such bias. */
+ * 32 x 32, displacements 3 .. 4 and particles of 2.5 pixels: bias (rms) 0.033 pixels without, 0.0015 with; padded 0.037
+ * and 0.004, weighted 0.024 and 0.002. The direct method takes b's pixels from outside the window and has no such bias.
+ */
 static weir_status make_unbias(weir__piv_correlator *c) {
   const weir__piv_settings *s = &c->settings;
   for (int k = 0; k < 2; k++) {
