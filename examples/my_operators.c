@@ -14,23 +14,23 @@
 
 enum { RUN = 256 }; /* elements worked on at a time */
 
-/* ---- threshold: a plain operator. Element by element, so the chunk of the result needs the same chunk of the input:
+/* ---- keep_above: a plain operator. Element by element, so the chunk of the result needs the same chunk of the input:
  * no `need`. ---- */
 
-typedef struct threshold {
+typedef struct keep_above {
   double level, fill;
-} threshold;
+} keep_above;
 
-static const weir_param threshold_params[] = {
-    {"level", WEIR_PARAM_REAL, offsetof(threshold, level), .required = true,
-     .help = "lowest value kept, in units of f"},
-    {"fill", WEIR_PARAM_REAL, offsetof(threshold, fill), .fallback = 0.0, .help = "value put in place of smaller ones"},
-    {0}};
+static const weir_param keep_above_params[] = {{"level", WEIR_PARAM_REAL, offsetof(keep_above, level), .required = true,
+                                                .help = "lowest value kept, in units of f"},
+                                               {"fill", WEIR_PARAM_REAL, offsetof(keep_above, fill), .fallback = 0.0,
+                                                .help = "value put in place of smaller ones"},
+                                               {0}};
 
-static weir_status threshold_apply(const weir_apply *a) {
-  const threshold *p                    = a->params;
-  int64_t          index[WEIR_RANK_MAX] = {0}, last = a->out[0].rank - 1, row = weir_view_row(&a->out[0]);
-  double           buffer[RUN], y[RUN];
+static weir_status keep_above_apply(const weir_apply *a) {
+  const keep_above *p                    = a->params;
+  int64_t           index[WEIR_RANK_MAX] = {0}, last = a->out[0].rank - 1, row = weir_view_row(&a->out[0]);
+  double            buffer[RUN], y[RUN];
   do { /* rows; a view may have any type and strides, loading turns missing values into NaN */
     for (int64_t at = 0; at < row; at += RUN) {
       int64_t n = row - at < RUN ? row - at : RUN;
@@ -46,14 +46,14 @@ static weir_status threshold_apply(const weir_apply *a) {
 
 static const char *const f_name[] = {"f"};
 
-static const weir_operator threshold_operator = {.api         = WEIR_OPERATOR_API,
-                                                 .name        = "threshold",
-                                                 .summary     = "keep values at or above a level",
-                                                 .inputs      = 1,
-                                                 .input_names = f_name,
-                                                 .params      = threshold_params,
-                                                 .params_size = sizeof(threshold),
-                                                 .apply       = threshold_apply};
+static const weir_operator keep_above_operator = {.api         = WEIR_OPERATOR_API,
+                                                  .name        = "keep_above",
+                                                  .summary     = "keep values at or above a level",
+                                                  .inputs      = 1,
+                                                  .input_names = f_name,
+                                                  .params      = keep_above_params,
+                                                  .params_size = sizeof(keep_above),
+                                                  .apply       = keep_above_apply};
 
 /* ---- rms: a reduction. Boxes come in any order, on any thread and process; weir_sum gives the same bits whatever the
  * order. ---- */
@@ -114,4 +114,4 @@ static const weir_operator rms_operator = {.api          = WEIR_OPERATOR_API,
 /* ---- what the recipe's `operators:` looks for ---- */
 
 WEIR_API extern const weir_operator *const weir_operators[];
-const weir_operator *const                 weir_operators[] = {&threshold_operator, &rms_operator, NULL};
+const weir_operator *const                 weir_operators[] = {&keep_above_operator, &rms_operator, NULL};
