@@ -121,8 +121,9 @@ static double by_definition_fft(const weir__piv_settings *s, const uint8_t *mask
   return fg / sqrt(ff * gg);
 }
 
-static double by_definition_direct(const weir__piv_settings *s, const uint8_t *mask, int64_t y0, int64_t x0, int64_t dy,
-                                   int64_t dx) {
+/* The window in image k and the one in the other that is shifted. */
+static double one_way(const weir__piv_settings *s, int k, const uint8_t *mask, int64_t y0, int64_t x0, int64_t dy,
+                      int64_t dx) {
   const int64_t *n   = s->grid.window;
   double         sum = 0, m[2] = {0}, aa = 0, bb = 0, ab = 0;
   for (int pass = 0; pass < 2; pass++)
@@ -130,8 +131,8 @@ static double by_definition_direct(const weir__piv_settings *s, const uint8_t *m
       for (int64_t x = 0; x < n[1]; x++) {
         int64_t j = within(y0 + y + dy, H), i = within(x0 + x + dx, W);
         if (is_masked(mask, y0 + y, x0 + x) || is_masked(mask, j, i)) continue;
-        double w = weight(s, y, x) * weight(s, y, x), a = (double)pixels[0][(y0 + y) * W + x0 + x],
-               b = (double)pixels[1][j * W + i];
+        double w = weight(s, y, x) * weight(s, y, x), a = (double)pixels[k][(y0 + y) * W + x0 + x],
+               b = (double)pixels[1 - k][j * W + i];
         if (!pass) sum += w, m[0] += w * a, m[1] += w * b;
         else {
           a -= m[0] / sum, b -= m[1] / sum;
@@ -139,6 +140,11 @@ static double by_definition_direct(const weir__piv_settings *s, const uint8_t *m
         }
       }
   return ab / sqrt(aa * bb);
+}
+
+static double by_definition_direct(const weir__piv_settings *s, const uint8_t *mask, int64_t y0, int64_t x0, int64_t dy,
+                                   int64_t dx) {
+  return 0.5 * (one_way(s, 0, mask, y0, x0, dy, dx) + one_way(s, 1, mask, y0, x0, -dy, -dx));
 }
 
 static double by_definition(const weir__piv_settings *s, const uint8_t *mask, int64_t y0, int64_t x0, int64_t dy,
@@ -240,13 +246,16 @@ static void masks(void **state) {
     pixels[0][70 * W + 70] = keep[0], pixels[1][80 * W + 80] = keep[1];
     int masked = 0;
     for (int64_t k = 0; k < s.grid.count[0] * s.grid.count[1]; k++) {
-      int64_t y = s.grid.first[0] + k / s.grid.count[1] * 16, x = s.grid.first[1] + k % s.grid.count[1] * 16, in = 0;
+      int64_t y = s.grid.first[0] + k / s.grid.count[1] * 16, x = s.grid.first[1] + k % s.grid.count[1] * 16, in = 0,
+              near = 0;
       for (int i = 0; i < 32 * 32; i++) in += mask[(y + i / 32) * W + x + i % 32];
+      for (int i = 0; i < 40 * 40; i++) near += mask[within(y - 4 + i / 40, H) * W + within(x - 4 + i % 40, W)];
       assert_int_equal(v[k].flag, 2 * in > 32 * 32 ? WEIR__PIV_MASKED : WEIR__PIV_VALID);
       masked += v[k].flag == WEIR__PIV_MASKED;
       if (v[k].flag) assert_true(isnan(v[k].dy[0]) && isnan(v[k].value[0]) && isnan(v[k].ratio));
       else assert_true(v[k].dx[0] == before[k].dx[0] && fabs((double)v[k].dx[0] - 1) < 0.3);
-      if (!in) assert_true(fabs((double)v[k].dy[0] - (double)without[k].dy[0]) < 1e-4);
+      if (method == WEIR__PIV_FFT ? !in : !near)
+        assert_true(fabs((double)v[k].dy[0] - (double)without[k].dy[0]) < 1e-4);
     }
     assert_true(masked > 3);
     free(v), free(before), free(without);
