@@ -3,6 +3,7 @@
 #   make test       all tests, optimised and under the sanitizers; what .ci/run runs
 #   make test-long  those that take minutes or hours
 #   make demo       an ocean gyre and its analysis, from nothing: installs what is missing, builds, runs
+#   make demo-piv  particle images made and measured: pictures of a vortex
 #   make twin       a twin experiment: observations draw a model to the truth through weir
 #   make bench      measurements
 #   make install    PREFIX=/usr/local
@@ -15,7 +16,7 @@ CONFIGURE = $(CMAKE) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) --preset
 BUILD     = $(CMAKE) --build --preset
 CTEST     = ctest --output-on-failure --no-tests=error
 
-.PHONY: all test test-release test-dev test-tsan test-long demo twin bench install clean packages
+.PHONY: all test test-release test-dev test-tsan test-long demo demo-piv twin bench install clean packages
 all:
 	$(CONFIGURE) release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	$(BUILD) release -j $(JOBS)
@@ -55,6 +56,14 @@ demo: packages
 	cd demo && ../build/bin/weir run ../examples/gyre.yaml --workers 2 --ranks 4 -- ../build/apps/gyre/gyre gyre.nml
 	@echo "demo/ holds gyre.zarr, ke.csv, spectrum.csv and pictures: zeta_*.png, spectrum_*.png"
 
+# A vortex in particle images with noise and lost partners, whose displacement is known (demo-piv/images/truth.csv).
+demo-piv: packages
+	$(MAKE) all
+	rm -rf demo-piv && mkdir demo-piv
+	cd demo-piv && ../build/bin/weir synth-piv -o images --field vortex --gradient 0.15 --size 512x640 --pairs 6 --noise 4 --loss 0.05
+	cd demo-piv && ../build/bin/weir piv images -o result
+	@echo "demo-piv/result holds piv.zarr, piv.csv and pictures: vectors_*.png"
+
 # Python is Debian's, where numpy, netCDF4 and zarr are.
 twin: packages
 	$(MAKE) all
@@ -67,4 +76,4 @@ install: all
 	$(CMAKE) --install build
 
 clean:
-	rm -rf build build-dev build-tsan build-serial demo twin
+	rm -rf build build-dev build-tsan build-serial demo demo-piv twin

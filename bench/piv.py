@@ -1,0 +1,146 @@
+# Particle image velocimetry from end to end: files are read, decoded, correlated, validated, and results written.
+#
+#   python3 bench/piv.py path/to/weir [REPEATS]
+#
+# The images are made by weir synth-piv, of the size that the peers' figures were measured with (1362 x 1560 pixels, 8 bits). Peers
+# run in the same place when they can be imported by the Python in $WEIR_PEERS (pip install openpiv fluidimage in a virtual environment);
+# otherwise one line says so. Lines `bench,case,system,metric,value,unit`.
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+WEIR = os.path.abspath(sys.argv[1])
+REPEATS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+PAIRS, SIZE = 24, "1362x1560"
+# Fluidimage 0.5.3 on 2 shared cores of this kind, one process per core: what weir is asked to be ten times as fast as.
+FLUIDIMAGE = {"single": 21.8e3, "multi": 18.9e3, "mean": 31, "pair_ms": 8}
+
+
+def weir(*arguments):
+    done = subprocess.run([WEIR, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit("bench/piv.py: weir " + " ".join(arguments) + "\n" + done.stderr)
+
+
+def timed(action, clean):
+    seconds = []
+    for _ in range(REPEATS):
+        shutil.rmtree(clean, ignore_errors=True)
+        begin = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds), min(seconds), max(seconds)
+
+
+def vectors(store):
+    with open(os.path.join(store, "u", ".zarray")) as file:
+        steps, rows, columns = json.load(file)["shape"]
+    return steps * rows * columns
+
+
+def line(case, system, metric, value, unit):
+    print(f"piv,{case},{system},{metric},{value:.6g},{unit}", flush=True)
+
+
+def velocimetry(case, images, threads, options, peer):
+    out = "out"
+    median, least, most = timed(
+        lambda: weir("piv", images, "-o", out, "--pictures", "0", "--threads", str(threads - 1), *options), out
+    )
+    n = vectors(os.path.join(out, "piv.zarr"))
+    line(case, f"weir {threads} thread{'s' * (threads > 1)}", "vectors per second", n / median, "1/s")
+    print(f"# {case}, {threads} thread(s): {n / median / 1e3:.0f} k vectors/s ({n / most / 1e3:.0f} to {n / least / 1e3:.0f}), "
+          f"{median / PAIRS * 1e3:.1f} ms per pair" + (f", {n / median / peer:.1f} times Fluidimage's {peer / 1e3:.1f} k" if peer else ""))
+
+
+def small_pairs():
+    weir("synth-piv", "-o", "small", "--size", "64x64", "--pairs", "2000")
+    median, least, most = timed(lambda: weir("piv", "small", "-o", "out", "--pictures", "0", "--window", "32"), "out")
+    line("small pairs", "weir", "time per pair", median / 2000 * 1e3, "ms")
+    print(f"# pairs of 64 x 64: {median / 2000 * 1e3:.3f} ms each ({least / 2:.3f} to {most / 2:.3f}); Fluidimage 8 ms")
+
+
+def mean_image(form):
+    with open("mean.yaml", "w") as file:
+        file.write(f"run: mean\nstream:\n  images: {form}\nfields:\n  m: time_mean(image)\n"
+                   f"outputs:\n  - zarr:\n      path: mean.zarr\n      fields: [m]\n      every: {2 * PAIRS}\n")
+    median, least, most = timed(lambda: weir("run", "mean.yaml", "--dir", "mean.run"), "mean.run")
+    rate = 2 * PAIRS / median
+    line(f"mean of {form}", "weir", "images per second", rate, "1/s")
+    print(f"# mean image over {2 * PAIRS} {form}: {rate:.0f} images/s ({2 * PAIRS / most:.0f} to {2 * PAIRS / least:.0f}), "
+          f"{rate / FLUIDIMAGE['mean']:.1f} times Fluidimage's {FLUIDIMAGE['mean']}")
+
+
+PEER = """
+import sys, time, glob
+import numpy as np
+from PIL import Image
+files = sorted(glob.glob("tif/*.tif"))[:8]
+system = sys.argv[1]
+def image(path): return np.asarray(Image.open(path))
+if system == "openpiv":
+    from openpiv import pyprocess
+    import openpiv
+    def one(a, b):
+        u, v, s = pyprocess.extended_search_area_piv(a.astype("int32"), b.astype("int32"), window_size=32, overlap=16,
+                                                     search_area_size=32, sig2noise_method="peak2peak", use_vectorized=True)
+        return u.size
+    name = "OpenPIV " + getattr(openpiv, "__version__", "?")
+else:
+    import fluidimage
+    from fluidimage.piv import Work
+    params = Work.create_default_params()
+    params.piv0.shape_crop_im0 = 32
+    params.multipass.use_tps = False
+    work = Work(params)
+    from fluidimage.data_objects.piv import ArrayCouple
+    def one(a, b):
+        result = work.calcul(ArrayCouple(names=("a", "b"), arrays=(a, b)))
+        return result.piv0.deltaxs.size
+    name = "Fluidimage " + fluidimage.__version__
+one(image(files[0]), image(files[1]))
+begin, n = time.perf_counter(), 0
+for k in range(0, len(files), 2): n += one(image(files[k]), image(files[k + 1]))
+print(name, n / (time.perf_counter() - begin))
+"""
+
+
+def peers():
+    python = os.environ.get("WEIR_PEERS")
+    for system in ("openpiv", "fluidimage"):
+        done = python and subprocess.run([python, "-c", PEER, system], capture_output=True, text=True,
+                                         env={**os.environ, "OMP_NUM_THREADS": "1"})
+        if not done or done.returncode:
+            print(f"# {system}: skipped" + (": " + done.stderr.strip().splitlines()[-1] if done else
+                                             "; set WEIR_PEERS to the Python of a virtual environment that has it"))
+            continue
+        *name, rate = done.stdout.split()
+        line("single pass", " ".join(name) + " 1 process", "vectors per second", float(rate), "1/s")
+        print(f"# single pass, {' '.join(name)}, 1 process: {float(rate) / 1e3:.1f} k vectors/s")
+
+
+folder = tempfile.mkdtemp(prefix="weir-bench-")
+try:
+    os.chdir(folder)
+    for form in ("tif", "png"):
+        weir("synth-piv", "-o", form, "--size", SIZE, "--pairs", str(PAIRS), "--field", "vortex", "--gradient", "0.05",
+             "--noise", "3", "--format", form)
+    for threads in (1, 2):
+        velocimetry("single pass", "tif", threads, ["--window", "32"], threads * FLUIDIMAGE["single"])
+    velocimetry("64 and 32, deformed", "tif", 1, ["--window", "64,32"], None)
+    velocimetry("64 and 32, deformed", "tif", 2, ["--window", "64,32"], FLUIDIMAGE["multi"])
+    velocimetry("64 and 32, deformed, splines", "tif", 2, ["--window", "64,32", "--smooth", "last"], FLUIDIMAGE["multi"])
+    velocimetry("64, 32 and 32 (default)", "tif", 2, [], None)
+    velocimetry("single pass from PNG", "png", 2, ["--window", "32"], 2 * FLUIDIMAGE["single"])
+    small_pairs()
+    for form in ("tif", "png"):
+        mean_image(form)
+    peers()
+finally:
+    os.chdir("/")
+    shutil.rmtree(folder, ignore_errors=True)
