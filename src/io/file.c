@@ -20,6 +20,18 @@ static bool write_all(int fd, const char *bytes, size_t nbytes) {
   return true;
 }
 
+weir_status weir__file_write(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
+                             bool durable) {
+  int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot create %s: %s", shown, strerror(errno));
+  bool good = write_all(fd, bytes, nbytes) && !(durable && fsync(fd));
+  int  why  = errno;
+  if (close(fd) && good) good = false, why = errno;
+  if (good) return WEIR_OK;
+  unlinkat(directory, name, 0);
+  return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", shown, strerror(why));
+}
+
 weir_status weir__file_replace(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
                                bool durable) {
   char        part[PATH_MAX];
@@ -27,13 +39,9 @@ weir_status weir__file_replace(int directory, const char *name, const char *show
   int         head  = slash ? (int)(slash - name) + 1 : 0;
   if (snprintf(part, sizeof part, "%.*s.part-%s", head, name, name + head) >= (int)sizeof part)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: the name is too long", shown);
-  int fd = openat(directory, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "cannot create %s: %s", shown, strerror(errno));
-  bool good = write_all(fd, bytes, nbytes) && !(durable && fsync(fd));
-  int  why  = errno;
-  if (close(fd) && good) good = false, why = errno;
-  if (good && renameat(directory, part, directory, name)) good = false, why = errno;
-  if (good) return WEIR_OK;
+  WEIR_TRY(weir__file_write(directory, part, shown, bytes, nbytes, durable));
+  if (!renameat(directory, part, directory, name)) return WEIR_OK;
+  int why = errno;
   unlinkat(directory, part, 0);
   return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", shown, strerror(why));
 }

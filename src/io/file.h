@@ -10,6 +10,10 @@
 weir_status weir__file_replace(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
                                bool durable);
 
+/* The same without a temporary name, for a file that nobody looks at yet: a crash may leave a part of it. */
+weir_status weir__file_write(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
+                             bool durable);
+
 /* Read a whole file; `*bytes` (freed by weir__free, one 0 behind the last byte) stays NULL when there is no such file.
  */
 weir_status weir__file_read(int directory, const char *name, const char *shown, char **bytes, size_t *nbytes);

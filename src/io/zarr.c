@@ -45,6 +45,7 @@ void weir__zarr_destroy(weir__zarr **zarr) {
   weir__free(self->time_units);
   weir__free(self->calendar);
   weir__free(self->attributes);
+  weir__mutex_destroy(&self->turn);
   weir__free(self);
   *zarr = NULL;
 }
@@ -71,6 +72,8 @@ static weir_status describe(const char *path, const weir__zarr_options *options,
   int         level = 0;
   WEIR_TRY(choose_level(path, options, &level));
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
+  weir__mutex_init(&self->turn);
+  self->batched   = options->batched;
   self->directory = -1;
   self->codec     = options->codec;
   self->level     = level;

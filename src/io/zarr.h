@@ -8,7 +8,8 @@
  *   run.zarr/zeta/.zarray .zattrs 0.0.0 ... a field; chunk names are time.y.x
  *
  * A worker creates the store, the others open it afterwards; all add the same arrays in the same order. Chunks are
- * written by whoever has them, each by one worker, whole or not at all (temporary name, rename). When all chunks of a
+ * written by whoever has them, each by one worker: under a temporary name, then renamed, where readers may know of them
+ * already. When all chunks of a
  * time index are there, one worker (any, but always the same) commits the index: only then do the metadata show it, so
  * a reader, or a crash, sees complete time levels. Nothing in a store depends on the date, the machine, or the number
  * of threads or workers.
@@ -46,6 +47,7 @@ typedef struct weir__zarr_options {
   const char           *calendar;   /* CF calendar of `time`; NULL: none */
   const weir_attribute *attributes; /* of the group (title, ...); Conventions is set already */
   int                   attribute_count;
+  bool batched; /* commits may wait, so that no more than a part of the time is spent on showing levels to readers */
   bool durable; /* flush every file to the device: survives the death of the node, not only of the process */
 } weir__zarr_options;
 
@@ -100,11 +102,12 @@ typedef struct weir__zarr_level {
  * missing values, or zeros in an array that has no missing value. Indices grow; one committed already may be committed
  * again (a replay). Those whose commit failed, as on a full disk, become visible with the next commit that succeeds, as
  * far as their chunks were written; of one that was never committed, time and step are unknown (NaN, -1).
- * A level of a step that the source does not have (`why`) waits for the next one that it has, or for a flush.
+ * A level of a step that the source does not have (`why`) waits for the next one that it has, or for a flush; in a
+ * store with batched commits each may. Thread-safe.
  * WEIR_ERR_IO: not visible yet. */
 weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level);
-/* By the worker that commits, with no commit under way: let readers see what waits. Before the end, and a checkpoint.
- */
+/* By the worker that commits: let readers see what waits. Before the end and a checkpoint, and now and then.
+ * Thread-safe. */
 weir_status weir__zarr_flush(weir__zarr *zarr);
 /* Flush and free; NULL is fine. WEIR_ERR_IO: what waited is not visible, and no commit has said so. */
 weir_status weir__zarr_close(weir__zarr **zarr);

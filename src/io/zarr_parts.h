@@ -44,10 +44,12 @@ typedef struct weir__zarr_gap {
 struct weir__zarr {
   char                 *path, *time_units, *calendar, *attributes; /* attributes: text of .zattrs without gaps */
   int                   directory;
-  bool                  creator, durable;
+  bool                  creator, durable, batched;
   weir__zarr_codec      codec;
   int                   level;
-  int64_t               committed;
+  _Atomic int64_t       committed;
+  weir__mutex           turn;                        /* of who commits */
+  int64_t               published_ns, publishing_ns; /* when levels were shown last; how long that took */
   weir__zarr_gap       *gap;
   size_t                gaps, gap_capacity;
   weir__text            list; /* JSON of the first `listed` gaps: those before the last do not change */

@@ -1,4 +1,5 @@
 /* Chunks: put together, compressed, written; committed; cut back. */
+#include "core/clock.h"
 #include "io/zarr_parts.h"
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_NAME = 8 * 21 /* seven numbers, points and a 0 */, WAITING_MOST = 256 };
+enum { CHUNK_NAME = 8 * 21 /* seven numbers, points and a 0 */, WAITING_MOST = 256, BATCH_MOST = 4096, SHARE = 20 };
 
 /* Does the element type have a value that means missing? */
 static bool has_missing(const weir__zarr_array *array) {
@@ -85,7 +86,9 @@ static weir_status put_chunk(const weir__zarr_array *array, int64_t time, const 
   chunk_name(array, time, index, name);
   snprintf(shown, sizeof shown, "%s/%s/%s", array->zarr->path, array->name, name);
   WEIR_TRY(weir__zarr_encode(array, bytes, room, &nbytes));
-  return weir__file_replace(array->directory, name, shown, room, nbytes, array->zarr->durable);
+  bool hidden = array->time_chunk == 1 && time >= array->zarr->committed; /* nobody looks at it yet */
+  return (hidden ? weir__file_write : weir__file_replace)(array->directory, name, shown, room, nbytes,
+                                                          array->zarr->durable);
 }
 
 static size_t level_room(const weir__zarr_array *array) { return (array->level_nbytes + 63) & ~(size_t)63; }
@@ -254,22 +257,47 @@ static weir_status publish_waiting(weir__zarr *zarr, int64_t committed) {
   return status;
 }
 
-weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level) {
-  if (level->index < 0)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)level->index);
+static weir_status flush_waiting(weir__zarr *zarr) {
+  if (!zarr->waiting_count) return WEIR_OK;
+  int64_t begin = weir__clock_ns();
+  WEIR_TRY(write_times(zarr, zarr->waiting, zarr->waiting_count));
+  weir_status status  = publish_waiting(zarr, zarr->waiting[zarr->waiting_count - 1].index + 1);
+  zarr->published_ns  = weir__clock_ns();
+  zarr->publishing_ns = zarr->published_ns - begin;
+  return status;
+}
+
+/* Where nothing is there but the reason, it is not urgent: the steps that are missing must not make more so. And where
+ * steps follow each other quickly, all metadata would be written for each. */
+static bool may_wait(const weir__zarr *zarr, const weir__zarr_level *level) {
+  if (level->why) return zarr->waiting_count < WAITING_MOST;
+  return zarr->batched && zarr->waiting_count < BATCH_MOST &&
+         weir__clock_ns() - zarr->published_ns < SHARE * zarr->publishing_ns;
+}
+
+static weir_status commit(weir__zarr *zarr, const weir__zarr_level *level) {
   if (level->index < zarr->committed) return write_times(zarr, level, 1);
   WEIR_TRY(add_waiting(zarr, level));
-  /* where nothing is there but the reason, it is not urgent: the steps that are missing must not make more so */
-  if (level->why && zarr->waiting_count < WAITING_MOST) return WEIR_OK;
-  weir_status status = weir__zarr_flush(zarr);
+  if (may_wait(zarr, level)) return WEIR_OK;
+  weir_status status = flush_waiting(zarr);
   zarr->told         = status < 0;
   return status;
 }
 
+weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level) {
+  if (level->index < 0)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: there is no time index %lld", zarr->path, (long long)level->index);
+  weir__mutex_lock(&zarr->turn);
+  weir_status status = commit(zarr, level);
+  weir__mutex_unlock(&zarr->turn);
+  return status;
+}
+
 weir_status weir__zarr_flush(weir__zarr *zarr) {
-  if (!zarr->waiting_count) return WEIR_OK;
-  WEIR_TRY(write_times(zarr, zarr->waiting, zarr->waiting_count));
-  return publish_waiting(zarr, zarr->waiting[zarr->waiting_count - 1].index + 1);
+  weir__mutex_lock(&zarr->turn);
+  weir_status status = flush_waiting(zarr);
+  weir__mutex_unlock(&zarr->turn);
+  return status;
 }
 
 weir_status weir__zarr_close(weir__zarr **zarr) {

@@ -206,6 +206,7 @@ weir_status weir__outputs_triggers(weir__outputs *self, const int **trigger) {
 
 static weir_status open_zarr(output *out, const weir__recipe_schema *schema, weir__outputs_mode mode) {
   weir__zarr_options options = {.codec      = WEIR__ZARR_BLOSC,
+                                .batched    = true,
                                 .level      = out->recipe->level,
                                 .time_units = schema->time_units,
                                 .calendar   = schema->calendar};

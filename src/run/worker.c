@@ -48,6 +48,7 @@ static void on_beat(void *self) {
   weir__worker_pulse pulse;
   weir__worker_pulse_get(p->worker, &pulse);
   weir__live_beat(p->live, &pulse);
+  weir__outputs_flush(p->outputs); /* the last step of a slow source must not wait for the next one to be seen */
 }
 
 static void on_checkpoint(void *self) { weir__outputs_flush(((process *)self)->outputs); }
