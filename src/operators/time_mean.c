@@ -2,18 +2,16 @@
 #include "operators/common/series.h"
 #include <math.h>
 
-typedef struct element {
-  double count, mean;
-} element;
-
+/* The counts of all elements stand before their means, so that a loop over neighbours takes several at once. */
 static void row(const weir_apply *a, const double *x, double *y, int64_t first, int64_t n) {
-  element *e = (element *)a->state + first;
+  double *restrict count = (double *)a->state + first;
+  double *restrict mean  = count + weir_view_size(&a->out[0]);
   for (int64_t i = 0; i < n; i++) {
-    if (x[i] == x[i]) {
-      e[i].count += 1;
-      e[i].mean += (x[i] - e[i].mean) / e[i].count;
-    }
-    y[i] = e[i].count > 0 ? e[i].mean : (double)NAN;
+    bool   valid = x[i] == x[i];
+    double c = count[i] + (valid ? 1.0 : 0.0), more = (x[i] - mean[i]) / c;
+    count[i] = c;
+    mean[i] += valid ? more : 0.0;
+    y[i] = c > 0 ? mean[i] : (double)NAN;
   }
 }
 
@@ -21,7 +19,7 @@ static weir_status apply(const weir_apply *a) { return weir__series_apply(a, row
 
 static size_t state_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   (void)params, (void)in;
-  return (size_t)weir__region_size(out) * sizeof(element);
+  return (size_t)weir__region_size(out) * 2 * sizeof(double);
 }
 
 static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 1); }
