@@ -1,0 +1,35 @@
+/* Numbers side by side in registers. Eight lanes are what one AVX register holds; where there are none, the compiler
+ * takes two of SSE or NEON. Lane by lane the operations are those of IEEE, in the order that is written, so that the
+ * bits are the same on every machine (the build sets -ffp-contract=off). */
+#ifndef WEIR_CORE_SIMD_H
+#define WEIR_CORE_SIMD_H
+#include <stdint.h>
+#include <string.h>
+
+/* A function that is compiled twice, one for machines with AVX2; which one is called is chosen when the program is
+ * loaded. What it calls must be inlined to have a part in it. Sanitizers do not go with how that is chosen. */
+#if !defined(WEIR__WIDE)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                           \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define WEIR__WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define WEIR__WIDE
+#endif
+#endif
+#define WEIR__INLINE static inline __attribute__((always_inline))
+
+typedef float   weir__float8 __attribute__((vector_size(32)));
+typedef int32_t weir__bits8 __attribute__((vector_size(32)));
+
+/* Eight lanes as arguments would be passed differently with AVX and without: these functions are always inlined,
+ * and none has them as parameters. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+WEIR__INLINE weir__float8 weir__load8(const float *x) {
+  weir__float8 v;
+  memcpy(&v, x, sizeof v);
+  return v;
+}
+typedef float weir__float8_anywhere __attribute__((vector_size(32), aligned(4), may_alias));
+#define weir__store8(x, v) ((void)(*(weir__float8_anywhere *)(x) = (v))) /* a macro: see above */
+#endif
