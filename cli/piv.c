@@ -31,10 +31,12 @@ static const char help[] =
     "  --workers N, --threads N, --resume, --report\n"
     "                     as for weir run\n"
     "  --write            write the recipe and stop\n"
+    "  --try              one couple, the first (or that of --start): statistics and a picture\n"
     "\n"
     "examples:\n"
     "\n"
     "  weir piv Images/ --window 64,32 --dt 1e-3 --pixel 5e-5 --up\n"
+    "  weir piv --try Images/ --window 48,24,24\n"
     "  weir piv \"run7/B*.tif\" --subset \"i:i+2\" -o run7.piv\n"
     "\n"
     "exit status: 0 complete; 1 failed or incomplete (a missing or damaged image concerns its couples only); 2 bad "
@@ -86,6 +88,7 @@ static int read_option(options *o, int argc, char **argv, int *i) {
   if (cli_option(argc, argv, i, "--pictures", &value))
     return cli_number("piv", "--pictures", value, 0, 1 << 30, &o->request.pictures) ? 0 : 2;
   if (!strcmp(argv[*i], "--up")) return o->request.up = true, 0;
+  if (!strcmp(argv[*i], "--try")) return o->request.trial = true, 0;
   if (!strcmp(argv[*i], "--write")) return o->only_write = true, 0;
   if (!strcmp(argv[*i], "--resume") || !strcmp(argv[*i], "--report")) {
     if (o->passed_on == PASSED_MAX) return cli_misuse("piv", "%s is given too often", argv[*i]);
@@ -123,6 +126,11 @@ static int start(const options *o, const char *recipe) {
   argv[3] = directory.data;
   for (int i = 0; i < o->passed_on; i++) argv[argc++] = o->passed[i];
   int result = cli_run.run(argc, (char **)(void *)argv);
+  if (!result && o->request.trial) {
+    weir__text  text   = {0};
+    weir_status status = weir__piv_trial(o->request.directory, &text);
+    result             = status < 0 ? cli_fail(status) : cli_print(&text);
+  }
   weir__text_clear(&directory);
   return result;
 }

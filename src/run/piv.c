@@ -1,7 +1,11 @@
 #include "run/piv.h"
 #include "core/error.h"
 #include "io/file.h"
+#include "io/series.h"
+#include "run/piv_trial.h"
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- checking ---- */
@@ -78,6 +82,18 @@ static void add_stream(const weir__piv_request *r, weir__text *text) {
   if (r->up) weir__text_add(text, "  up: yes       # y points up, row 0 is on top\n");
 }
 
+/* The table of a trial. Displacements are counted in pixels, whatever the units of u and v. */
+static void add_trial(const weir__piv_request *r, weir__text *text) {
+  const char *component[] = {"u", "v"}, *dt = r->dt ? r->dt : "1", *pixel = r->pixel ? r->pixel : "1";
+  weir__text_add(text, "  reasons: histogram(flag, bins=%d, from=-0.5, to=%g)\n", WEIR__TRIAL_FLAGS,
+                 WEIR__TRIAL_FLAGS - 0.5);
+  weir__text_add(text, "  correlations: histogram(correlation, bins=%d, from=0, to=1)\n", WEIR__TRIAL_CORRELATIONS);
+  for (int k = 0; k < 2; k++)
+    weir__text_add(text, "  pixels_%s: histogram(%s * %s / (%s), bins=%d, from=%d, to=%d)\n", component[k],
+                   component[k], dt, pixel, 2 * WEIR__TRIAL_FAR * WEIR__TRIAL_PARTS, -WEIR__TRIAL_FAR, WEIR__TRIAL_FAR);
+  weir__text_add(text, "  uncertain: mean(uncertainty_u) * %s / (%s)\n", dt, pixel);
+}
+
 static void add_fields(const weir__piv_request *r, weir__text *text) {
   weir__text_add(text, "fields:\n  flow: piv(a, b");
   if (r->window) weir__text_add(text, ", window=[%s]", r->window);
@@ -90,6 +106,7 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
                                       "flag", "replaced"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) weir__text_add(text, "  %s: flow.%s\n", parts[i], parts[i]);
   weir__text_add(text, "  vorticity: ddx(v) - ddy(u)\n");
+  if (r->trial) add_trial(r, text);
   weir__text_add(text, "  valid: mean(flag == 0)\n  correlation_mean: mean(correlation)\n");
 }
 
@@ -100,6 +117,11 @@ static void add_outputs(const weir__piv_request *r, weir__text *text) {
                        "  - csv:\n      path: ");
   add_path(text, r, "piv.csv");
   weir__text_add(text, "\n      fields: [valid, correlation_mean]\n");
+  if (r->trial) {
+    weir__text_add(text, "  - csv:\n      path: ");
+    add_path(text, r, "trial.csv");
+    weir__text_add(text, "\n      fields: [reasons, correlations, pixels_u, pixels_v, uncertain]\n");
+  }
   if (!r->pictures) return;
   weir__text_add(text, "  - plot:\n      path: ");
   add_path(text, r, "vectors_{step:06}.png");
@@ -120,12 +142,36 @@ weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text)
   return weir__text_status(text);
 }
 
-weir_status weir__piv_write(const weir__piv_request *request, char **path) {
-  weir_status status = WEIR_OK;
-  weir__text  text = {0}, name = {0};
+/* The number of the couple to try: that of --start, or the first one. */
+static weir_status find_couple(const weir__piv_request *r, char start[32], char stop[32]) {
+  weir__series_terms terms = {.path   = r->image,
+                              .paths  = r->images,
+                              .subset = r->subset ? r->subset : "pairs",
+                              .start  = INT64_MIN,
+                              .stop   = INT64_MIN};
+  weir__series      *series;
+  if (r->start && !weir__text_to_int64(r->start, &terms.start))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "--start: '%s' is no whole number", r->start);
+  WEIR_TRY(weir__series_open(&terms, &series));
+  int64_t number = weir__series_number(series, 0);
+  snprintf(start, 32, "%" PRId64, number);
+  snprintf(stop, 32, "%" PRId64, number + 1);
+  weir__series_close(&series);
+  return WEIR_OK;
+}
+
+weir_status weir__piv_write(const weir__piv_request *given, char **path) {
+  weir_status       status  = WEIR_OK;
+  weir__piv_request request = *given;
+  weir__text        text = {0}, name = {0};
+  char              start[32], stop[32];
   *path = NULL;
-  WEIR_TRY_GOTO(out, weir__piv_recipe(request, &text));
-  weir__text_add(&name, "%s/piv.yaml", request->directory);
+  if (request.trial) {
+    WEIR_TRY(find_couple(&request, start, stop));
+    request.start = start, request.stop = stop, request.step = NULL;
+  }
+  WEIR_TRY_GOTO(out, weir__piv_recipe(&request, &text));
+  weir__text_add(&name, "%s/piv.yaml", request.directory);
   WEIR_TRY_GOTO(out, weir__text_status(&name));
   WEIR_TRY_GOTO(out, weir__file_make_directories(name.data, false));
   WEIR_TRY_GOTO(out, weir__file_replace(AT_FDCWD, name.data, name.data, text.data, text.length, false));

@@ -15,10 +15,15 @@ typedef struct weir__piv_request {
   const char        *dt, *pixel;                /* seconds; metres; NULL: displacements in pixels */
   bool               up;                        /* y points up */
   int                pictures;                  /* one every so many couples; 0: none */
+  bool               trial;                     /* one couple, and a table that weir__piv_trial reads */
 } weir__piv_request;
 
 /* The text of the recipe. WEIR_ERR_INPUT: something that is no number (the message names the option). */
 weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text);
 /* DIRECTORY/piv.yaml, written whole; `path` belongs to the caller (weir__free). */
 weir_status weir__piv_write(const weir__piv_request *request, char **path);
+
+/* What a trial found: part of valid vectors and why others were rejected, median correlation, uncertainty, peak
+ * locking, a histogram of displacements. WEIR_ERR_IO: there is no table of a trial in the folder. */
+weir_status weir__piv_trial(const char *directory, weir__text *text);
 #endif
