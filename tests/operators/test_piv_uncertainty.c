@@ -205,6 +205,60 @@ static void test_definition(void **unused) {
   free(i.a), free(i.b), free(mask);
 }
 
+/* ---- how it is computed makes no difference ---- */
+
+static void test_row_ranges(void **unused) {
+  static const struct {
+    int64_t             window[2], step[2];
+    weir__piv_weighting weighting;
+    bool                masked;
+  } cases[] = {{{32, 32}, {16, 16}, WEIR__PIV_UNIFORM, false}, {{16, 16}, {8, 8}, WEIR__PIV_GAUSSIAN, false},
+               {{17, 25}, {5, 9}, WEIR__PIV_UNIFORM, true},    {{32, 24}, {32, 40}, WEIR__PIV_GAUSSIAN, true},
+               {{7, 40}, {9, 3}, WEIR__PIV_UNIFORM, false},    {{64, 64}, {32, 32}, WEIR__PIV_UNIFORM, true}};
+  weir__piv_motion motion = {.kind = WEIR__PIV_UNIFORM_SHIFT};
+  weir__piv_scene  s      = {.size         = {SIZE, SIZE},
+                             .density      = 0.06,
+                             .diameter     = 2.5,
+                             .peak         = 150,
+                             .noise        = 6,
+                             .loss         = 0.05,
+                             .bits         = 8,
+                             .seed         = 9,
+                             .displacement = weir__piv_motion_at,
+                             .parameters   = &motion};
+  images           i      = make(&s);
+  uint8_t         *mask   = calloc(SIZE, SIZE);
+  (void)unused;
+  for (int y = 0; y < SIZE; y++)
+    for (int x = 0; x < SIZE; x++) mask[y * SIZE + x] = (3 * x + y) % 211 < 20;
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    enum { ROWS = 9, COLUMNS = 11, ALL = ROWS * COLUMNS };
+    weir__piv_grid  grid = {.count  = {ROWS, COLUMNS},
+                            .window = {cases[k].window[0], cases[k].window[1]},
+                            .first  = {3, 5},
+                            .step   = {cases[k].step[0], cases[k].step[1]}};
+    weir__piv_strip a = {i.a, 0, SIZE, SIZE}, b = {i.b, 0, SIZE, SIZE};
+    uint8_t        *m       = cases[k].masked ? mask : NULL;
+    void           *scratch = malloc(weir__piv_uncertainty_scratch(&grid, SIZE));
+    float           whole[2][ALL], part[2][ALL];
+    int             known = 0;
+    uncertainty(&grid, cases[k].weighting, &a, &b, m, whole[0], whole[1]);
+    for (int64_t row = 0, rows = 1; row < ROWS; row += rows, rows = rows % 3 + 1) {
+      int64_t left_over = ROWS - row, n = rows < left_over ? rows : left_over, skip = row * COLUMNS;
+      int64_t y0 = grid.first[0] + row * grid.step[0]; /* nothing above is looked at */
+      memset(scratch, 0xA5, weir__piv_uncertainty_scratch(&grid, SIZE));
+      weir__piv_strip pa = {i.a + y0 * SIZE, y0, SIZE - y0, SIZE}, pb = {i.b + y0 * SIZE, y0, SIZE - y0, SIZE};
+      weir__piv_uncertainty(&grid, cases[k].weighting, &pa, &pb, m ? m + y0 * SIZE : NULL, row, n, part[0] + skip,
+                            part[1] + skip, scratch);
+    }
+    assert_memory_equal(whole, part, sizeof whole);
+    for (int v = 0; v < ALL; v++) known += isfinite(whole[0][v]) && isfinite(whole[1][v]);
+    assert_true(known > ALL / 2);
+    free(scratch);
+  }
+  free(i.a), free(i.b), free(mask);
+}
+
 /* ---- what cannot be told ---- */
 
 static void test_limits(void **unused) {
@@ -244,6 +298,6 @@ static void test_limits(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ratio), cmocka_unit_test(test_definition),
-                                     cmocka_unit_test(test_limits)};
+                                     cmocka_unit_test(test_row_ranges), cmocka_unit_test(test_limits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,191 +17,313 @@
  * the same part of a_i b_j + a_j b_i everywhere (the slope of ln a is linear), and that part is taken off. Measured on
  * windows of 32 x 32, ratio of the mean to the true random error of the three-point fit: 0.79 .. 1.2 for noise of 3 ..
  * 10 % of the peak, loss of 0 .. 30 %, 0.02 .. 0.1 particles per pixel and diameters of 1.5 .. 6 pixels; 1.6 without
- * any noise or loss (0.005 for 0.003 pixels). */
+ * any noise or loss (0.005 for 0.003 pixels).
+ *
+ * All of it is done with weights in the pixels: those of a pair are the product of its pixels', so a_i b_j of weighted
+ * images is weighted, and pairs with a masked pixel vanish, as do those that reach beyond the window. */
+#include "core/simd.h"
 #include "operators/piv/piv.h"
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 6, ALIGNMENT = 64, SUMS = 4 };
+enum { BLOCK = 6, LANES = 8, ALIGNMENT = 64 };
+enum { UP_Y, UP_X, DOWN_Y, DOWN_X, HERE_Y, HERE_X, SUMS }; /* of a_i b_j, a_j b_i, a_i b_i + a_j b_j along an axis */
 
-/* Scratch of one window; all rows are `stride` floats apart. */
+typedef double double8 __attribute__((vector_size(64)));
+
+/* Planes have rows of `stride` floats: the window's and at least LANES zeros, which are also those before the next row;
+ * LANES zeros come before the first row, and a row of zeros after the last. */
 typedef struct work {
   int64_t rows, columns, stride;
-  double  weights;        /* their sum */
-  int     block;          /* BLOCK, less for windows that hold few of them */
-  float  *a, *b, *weight; /* [rows][columns] */
-  float  *term, *both;    /* a_i b_j -+ a_j b_i, weighted */
-  float  *across;         /* [rows + 2 * block - 2]: `term`, summed over `block` columns */
-  float  *sum[SUMS];      /* by column: added up along rows, so that loops have no order to keep */
-  float  *along[2];       /* weights of rows and columns */
+  int64_t extent;    /* pixels from the first window to the last in a row of them */
+  int     block;     /* BLOCK, less for windows that hold few of them */
+  bool    weighted;  /* not all weights are 1 */
+  float  *a, *b;     /* planes: less their means, weighted */
+  float  *term[2];   /* planes: D, less what a displacement makes of it */
+  float  *weight;    /* plane, of windows with masked pixels */
+  float  *pairs[2];  /* planes of such: weights of both neighbours along an axis over the pixel's own */
+  float  *along[2];  /* weights of rows and columns, where nothing is masked; zeros follow */
+  float  *beside[2]; /* of those: as pairs */
+  float  *column[2]; /* [extent]: sums of a and b over columns of a row of windows */
+  float  *hidden;    /* [extent]: masked pixels there */
 } work;
 
-static size_t padded(size_t count) {
-  return (count + ALIGNMENT / sizeof(float)) & ~(size_t)(ALIGNMENT / sizeof(float) - 1);
+static int64_t round_up(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
+/* Returns the floats that are needed. */
+static int64_t lay_out(const weir__piv_grid *grid, float *scratch, work *w) {
+  memset(w, 0, sizeof *w);
+  w->rows       = grid->window[0];
+  w->columns    = grid->window[1];
+  w->stride     = round_up(w->columns) + LANES;
+  w->extent     = (grid->count[1] - 1) * grid->step[1] + w->columns;
+  int64_t plane = (w->rows + 1) * w->stride, row = round_up(w->extent), at = 0;
+  float **of[] = {&w->a,        &w->b,        &w->term[0],   &w->term[1],   &w->weight,    &w->pairs[0],  &w->pairs[1],
+                  &w->along[0], &w->along[1], &w->beside[0], &w->beside[1], &w->column[0], &w->column[1], &w->hidden};
+  int64_t size[] = {
+      plane,     plane, plane, plane, plane, plane, plane, round_up(w->rows), w->stride, round_up(w->rows),
+      w->stride, row,   row,   row};
+  for (int k = 0; k < 14; at += size[k++] + LANES)
+    if (scratch) *of[k] = scratch + at + LANES;
+  return at;
 }
 
-static int64_t stride_of(const weir__piv_grid *grid) { return (int64_t)padded((size_t)(grid->window[1] + 2 * BLOCK)); }
-
 size_t weir__piv_uncertainty_scratch(const weir__piv_grid *grid, int64_t columns) {
-  (void)columns; /* one window after the other: the width of the image makes no difference */
-  size_t plane = (size_t)(stride_of(grid) * grid->window[0]);
-  return ALIGNMENT + sizeof(float) * (6 * plane + (SUMS + 2 * BLOCK) * (size_t)stride_of(grid) +
-                                      padded((size_t)grid->window[0]) + padded((size_t)grid->window[1]));
+  work w;
+  (void)columns; /* the grid tells more */
+  return ALIGNMENT + sizeof(float) * (size_t)lay_out(grid, NULL, &w);
 }
 
 /* As correlate.c weights windows. */
-static void make_weights(weir__piv_weighting weighting, int64_t n, float *weight) {
+static void make_weights(weir__piv_weighting weighting, int64_t n, float *weight, float *beside) {
   for (int64_t i = 0; i < n; i++) {
     double z  = ((double)i - 0.5 * (double)(n - 1)) / ((double)n / 3);
     weight[i] = weighting == WEIR__PIV_GAUSSIAN ? (float)exp(-0.5 * z * z) : 1;
   }
+  for (int64_t i = 0; i < n; i++)
+    beside[i] = ((i > 0 ? weight[i - 1] : 0) + (i + 1 < n ? weight[i + 1] : 0)) / weight[i];
 }
 
 static void work_begin(work *w, const weir__piv_grid *grid, weir__piv_weighting weighting, void *scratch) {
-  float  *at    = (float *)(((uintptr_t)scratch + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-  float **of[6] = {&w->a, &w->b, &w->weight, &w->term, &w->both, &w->across};
-  w->rows       = grid->window[0];
-  w->columns    = grid->window[1];
-  w->stride     = stride_of(grid);
-  w->block      = BLOCK;
+  float *at = (float *)(((uintptr_t)scratch + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+  memset(at, 0, sizeof *at * (size_t)lay_out(grid, at, w));
+  w->weighted = weighting != WEIR__PIV_UNIFORM;
+  w->block    = BLOCK;
   while (w->block > 1 && (3 * w->block > w->rows || 3 * w->block > w->columns)) w->block--;
-  for (int i = 0; i < 6; i++, at += w->stride * w->rows) *of[i] = at;
-  at += 2 * BLOCK * w->stride; /* more of the last one */
-  for (int i = 0; i < SUMS; i++, at += w->stride) w->sum[i] = at;
-  w->along[0] = at;
-  w->along[1] = at + padded((size_t)w->rows);
-  make_weights(weighting, w->rows, w->along[0]);
-  make_weights(weighting, w->columns, w->along[1]);
+  make_weights(weighting, w->rows, w->along[0], w->beside[0]);
+  make_weights(weighting, w->columns, w->along[1], w->beside[1]);
 }
 
-static void clear(work *w, int sum) { memset(w->sum[sum], 0, (size_t)w->stride * sizeof(float)); }
+static double total_of(const double8 *v) {
+  return (((*v)[0] + (*v)[4]) + ((*v)[2] + (*v)[6])) + (((*v)[1] + (*v)[5]) + ((*v)[3] + (*v)[7]));
+}
 
-static double total(const work *w, int sum) {
-  double t = 0;
-  for (int64_t x = 0; x < w->stride; x++) t += (double)w->sum[sum][x];
-  return t;
+/* ---- a row of windows ---- */
+
+/* Sums over columns, weighted by rows; four rows at once, as it is memory that takes the time. */
+WEIR__WIDE static void sum_columns(const float *pixel, int64_t apart, int64_t rows, int64_t n,
+                                   const float *restrict weight, float *restrict sum) {
+  memset(sum, 0, (size_t)n * sizeof *sum);
+  int64_t y = 0;
+  for (; y + 4 <= rows; y += 4, pixel += 4 * apart) {
+    const float *p0 = pixel, *p1 = p0 + apart, *p2 = p1 + apart, *p3 = p2 + apart;
+    float        w0 = weight[y], w1 = weight[y + 1], w2 = weight[y + 2], w3 = weight[y + 3];
+    for (int64_t x = 0; x < n; x++) sum[x] += (w0 * p0[x] + w1 * p1[x]) + (w2 * p2[x] + w3 * p3[x]);
+  }
+  for (; y < rows; y++, pixel += apart)
+    for (int64_t x = 0; x < n; x++) sum[x] += weight[y] * pixel[x];
+}
+
+WEIR__WIDE static void count_masked(const uint8_t *mask, int64_t apart, int64_t rows, int64_t n, float *restrict sum) {
+  memset(sum, 0, (size_t)n * sizeof *sum);
+  for (int64_t y = 0; y < rows; y++, mask += apart)
+    for (int64_t x = 0; x < n; x++) sum[x] += mask[x] != 0;
 }
 
 /* ---- one window ---- */
 
-/* Weights of pixels; those that are masked have none. Returns whether more than half of them are left. */
-static bool weigh(work *w, const uint8_t *mask, int64_t columns) {
-  int64_t masked = 0;
+static double dot(const float *x, const float *y, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
+  return sum;
+}
+
+static double sum_of(const float *x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += (double)x[i];
+  return sum;
+}
+
+/* Weights of a window with masked pixels, which have none. */
+static void weigh(work *w, const uint8_t *mask, int64_t apart) {
+  for (int64_t y = 0; y < w->rows; y++)
+    for (int64_t x = 0; x < w->columns; x++)
+      w->weight[y * w->stride + x] = mask[y * apart + x] ? 0 : w->along[0][y] * w->along[1][x];
+  for (int64_t y = 0; y < w->rows; y++)
+    for (int64_t x = 0; x < w->columns; x++) {
+      int64_t      at   = y * w->stride + x;
+      const float *here = w->weight + at;
+      float        own  = *here > 0 ? 1 / *here : 0; /* a row of zeros comes after the last */
+      w->pairs[0][at]   = own * ((y > 0 ? here[-w->stride] : 0) + here[w->stride]);
+      w->pairs[1][at]   = own * (here[-1] + here[1]);
+    }
+}
+
+static double masked_mean(const work *w, const float *pixel, int64_t apart) {
+  double sum = 0, weights = 0;
   for (int64_t y = 0; y < w->rows; y++) {
-    float         *to = w->weight + y * w->stride, row = w->along[0][y];
-    const uint8_t *m = mask ? mask + y * columns : NULL;
-    for (int64_t x = 0; x < w->columns; x++) to[x] = row * w->along[1][x];
-    for (int64_t x = 0; m && x < w->columns; x++)
-      if (m[x]) to[x] = 0, masked++;
+    sum += dot(w->weight + y * w->stride, pixel + y * apart, w->columns);
+    weights += sum_of(w->weight + y * w->stride, w->columns);
   }
-  clear(w, 0);
-  for (int64_t y = 0; y < w->rows; y++) {
-    const float *restrict weight = w->weight + y * w->stride;
-    float *restrict sum          = w->sum[0];
-    for (int64_t x = 0; x < w->columns; x++) sum[x] += weight[x];
-  }
-  w->weights = total(w, 0);
-  return 2 * masked <= w->rows * w->columns;
+  return sum / weights;
 }
 
-/* An image's window less its weighted mean. */
-static void centre(work *w, const float *pixel, int64_t columns, float *to) {
-  clear(w, 0);
-  for (int64_t y = 0; y < w->rows; y++) {
-    const float *restrict from = pixel + y * columns, *restrict weight = w->weight + y * w->stride;
-    float *restrict sum = w->sum[0];
-    for (int64_t x = 0; x < w->columns; x++) sum[x] += weight[x] * from[x];
-  }
-  float mean = (float)(total(w, 0) / w->weights);
-  for (int64_t y = 0; y < w->rows; y++) {
-    const float *restrict from = pixel + y * columns;
-    float *restrict out        = to + y * w->stride;
-    for (int64_t x = 0; x < w->columns; x++) out[x] = from[x] - mean;
+/* An image's window less its weighted mean; what is beyond its columns stays 0. */
+WEIR__WIDE static void centre(const work *w, const float *restrict pixel, int64_t apart, float mean,
+                              float *restrict to) {
+  int64_t n = w->columns, whole = n / LANES * LANES;
+  for (int64_t y = 0; y < w->rows; y++, pixel += apart, to += w->stride) {
+    for (int64_t x = 0; x < whole; x += LANES) weir__store8(to + x, weir__load8(pixel + x) - mean);
+    for (int64_t x = whole; x < n; x++) to[x] = pixel[x] - mean;
   }
 }
 
-/* Terms of a row; `next`: floats from a pixel to its neighbour. Sums: 0 of both, 1 of term, 2 of products at 0. */
-static void add_terms(work *w, int64_t at, int64_t next, int64_t n) {
-  const float *restrict a = w->a + at, *restrict b = w->b + at, *restrict weight = w->weight + at;
-  float *restrict term = w->term + at, *restrict both = w->both + at;
-  float *restrict sum0 = w->sum[0], *restrict sum1 = w->sum[1], *restrict sum2 = w->sum[2];
-  for (int64_t x = 0; x < n; x++) {
-    float p  = weight[x] * weight[x + next];
-    float up = p * (a[x] * b[x + next]), down = p * (a[x + next] * b[x]);
-    float here = p * (a[x] * b[x] + a[x + next] * b[x + next]);
-    term[x]    = up - down;
-    both[x]    = up + down;
-    sum0[x] += up + down;
-    sum1[x] += up - down;
-    sum2[x] += here;
+WEIR__WIDE static void apply_weights(const work *w, bool masked, float *restrict plane) {
+  for (int64_t y = 0; y < w->rows; y++, plane += w->stride)
+    for (int64_t x = 0; x < w->stride - LANES; x += LANES) {
+      weir__float8 weight = weir__load8(w->along[1] + x) * w->along[0][y];
+      if (masked) weight = weir__load8(w->weight + y * w->stride + x);
+      weir__store8(plane + x, weir__load8(plane + x) * weight);
+    }
+}
+
+/* The sums of products, down one strip of columns after the other. */
+WEIR__INLINE void add_products(const work *w, bool masked, double8 *sum) {
+  for (int64_t x = 0; x < w->columns; x += LANES) {
+    const float *a = w->a + x, *b = w->b + x, *py = w->pairs[0] + x, *px = w->pairs[1] + x;
+    weir__float8 s[SUMS] = {{0}}, f = weir__load8(a), g = weir__load8(b);
+    for (int64_t y = 0; y < w->rows; y++) {
+      weir__float8 here = f * g;
+      s[UP_X] += f * weir__load8(b + 1);
+      s[DOWN_X] += g * weir__load8(a + 1);
+      a += w->stride, b += w->stride;
+      weir__float8 f1 = weir__load8(a), g1 = weir__load8(b);
+      s[UP_Y] += f * g1;
+      s[DOWN_Y] += g * f1;
+      f = f1, g = g1;
+      if (masked) {
+        s[HERE_Y] += here * weir__load8(py), py += w->stride;
+        s[HERE_X] += here * weir__load8(px), px += w->stride;
+      } else {
+        s[HERE_Y] += here * w->beside[0][y];
+        s[HERE_X] += here;
+      }
+    }
+    if (!masked) s[HERE_X] *= weir__load8(w->beside[1] + x);
+    for (int k = 0; k < SUMS; k++) sum[k] += __builtin_convertvector(s[k], double8);
   }
 }
 
-/* Sums of `block` values that are `apart` floats from one to the next. `block` is a constant where it is called. */
-static inline void add_up(const float *restrict from, int block, int64_t apart, int64_t n, float *restrict to) {
-  for (int64_t x = 0; x < n; x++) {
-    float sum = from[x];
-    for (int k = 1; k < block; k++) sum += from[x + k * apart];
-    to[x] = sum;
+WEIR__WIDE static void sum_products(const work *w, bool masked, double *sum) {
+  double8 lanes[SUMS] = {{0}};
+  if (masked) add_products(w, true, lanes);
+  else add_products(w, false, lanes);
+  for (int k = 0; k < SUMS; k++) sum[k] = total_of(&lanes[k]);
+}
+
+/* a_i b_j - a_j b_i less `part` of a_i b_j + a_j b_i, along both axes. */
+WEIR__WIDE static void put_terms(const work *w, const float part[2]) {
+  float up_y = 1 - part[0], down_y = 1 + part[0], up_x = 1 - part[1], down_x = 1 + part[1];
+  for (int64_t x = 0; x < w->columns; x += LANES) {
+    const float *a = w->a + x, *b = w->b + x;
+    float       *ty = w->term[0] + x, *tx = w->term[1] + x;
+    weir__float8 f = weir__load8(a), g = weir__load8(b);
+    for (int64_t y = 0; y < w->rows; y++, ty += w->stride, tx += w->stride) {
+      weir__store8(tx, up_x * (f * weir__load8(b + 1)) - down_x * (g * weir__load8(a + 1)));
+      a += w->stride, b += w->stride;
+      weir__float8 f1 = weir__load8(a), g1 = weir__load8(b);
+      weir__store8(ty, up_y * (f * g1) - down_y * (g * f1));
+      f = f1, g = g1;
+    }
   }
 }
 
-static void sum_block(const float *from, int block, int64_t apart, int64_t n, float *to) {
-  if (block == BLOCK) add_up(from, BLOCK, apart, n, to);
-  else add_up(from, block, apart, n, to);
+/* Squares of the sums over all blocks, `block` (a constant where this is inlined) pixels wide and high, that have their
+ * left column in a strip from `term` on. Blocks reach beyond the terms on all sides, where there is nothing. The sums
+ * over columns of a block are put together from those of pairs, which are kept from row to row. */
+WEIR__INLINE void add_squares(const float *term, int64_t rows, int64_t stride, int block, double8 *sum) {
+  weir__float8 line1 = {0}, line4 = {0}, line3 = {0}, line2 = {0};
+  weir__float8 pair1 = {0}, pair2 = {0}, pair3 = {0}, pair4 = {0}, squares = {0};
+#pragma GCC unroll 4
+  for (int64_t y = 0; y < rows + block - 1; y++, term += stride) {
+    weir__float8 line = {0}, all;
+    if (y < rows) {
+      line = weir__load8(term);
+      for (int k = 1; k < block; k++) line += weir__load8(term + k);
+    }
+    weir__float8 pair = line + line1;
+    switch (block) {
+    case 6: all = (pair + pair2) + pair4; break;
+    case 5: all = (pair + pair2) + line4; break;
+    case 4: all = pair + pair2; break;
+    case 3: all = pair + line2; break;
+    case 2: all = pair; break;
+    default: all = line;
+    }
+    squares += all * all;
+    line4 = line3, line3 = line2, line2 = line1, line1 = line;
+    pair4 = pair3, pair3 = pair2, pair2 = pair1, pair1 = pair;
+  }
+  *sum += __builtin_convertvector(squares, double8);
 }
 
-/* Mean square of the sums over blocks, of rows x columns terms less `part` of both: the triangle's sum of covariances.
- * Blocks reach beyond the terms on all sides, where there is nothing. */
-static double variance(work *w, int64_t rows, int64_t columns, float part) {
-  int64_t edge = w->block - 1, wide = columns + edge, stride = w->stride;
-  size_t  empty = (size_t)(edge * stride) * sizeof(float);
-  clear(w, 0), clear(w, 3);
-  memset(w->across, 0, empty);
-  memset(w->across + (edge + rows) * stride, 0, empty);
-  for (int64_t y = 0; y < rows; y++) {
-    const float *restrict term = w->term + y * stride, *restrict both = w->both + y * stride;
-    float *restrict line = w->sum[3] + edge; /* both ends stay empty */
-    for (int64_t x = 0; x < columns; x++) line[x] = term[x] - part * both[x];
-    sum_block(w->sum[3], w->block, 1, wide, w->across + (edge + y) * stride);
+/* Mean square of the sums over blocks: the triangle's sum of covariances. */
+WEIR__WIDE static double variance(const work *w, int axis) {
+  double8 sum = {0};
+  for (int64_t x = -LANES; x < w->columns; x += LANES) {
+    const float *term = w->term[axis] + x;
+    switch (w->block) {
+    case 6: add_squares(term, w->rows, w->stride, 6, &sum); break;
+    case 5: add_squares(term, w->rows, w->stride, 5, &sum); break;
+    case 4: add_squares(term, w->rows, w->stride, 4, &sum); break;
+    case 3: add_squares(term, w->rows, w->stride, 3, &sum); break;
+    case 2: add_squares(term, w->rows, w->stride, 2, &sum); break;
+    default: add_squares(term, w->rows, w->stride, 1, &sum);
+    }
   }
-  for (int64_t y = 0; y < rows + edge; y++) {
-    float *restrict down = w->sum[1], *restrict squares = w->sum[0];
-    sum_block(w->across + y * stride, w->block, stride, wide, down);
-    for (int64_t x = 0; x < wide; x++) squares[x] += down[x] * down[x];
-  }
-  return total(w, 0) / (w->block * w->block);
+  return total_of(&sum) / (w->block * w->block);
 }
 
-static float estimate(work *w, int axis) {
-  int64_t rows = w->rows - !axis, columns = w->columns - axis;
-  if (rows < 1 || columns < 1) return NAN;
-  for (int i = 0; i < 3; i++) clear(w, i);
-  for (int64_t y = 0; y < rows; y++) add_terms(w, y * w->stride, axis ? 1 : w->stride, columns);
-  double both = total(w, 0), side = both / 2, middle = total(w, 2) / 2;
-  if (!(side > 0 && middle > side)) return NAN; /* no peak */
-  double s  = sqrt(variance(w, rows, columns, (float)(total(w, 1) / both)));
-  double up = side + s / 2, down = side - s / 2;
-  double fit = down > 0 ? 4 * log(middle) - 2 * log(up) - 2 * log(down) : 0;
-  return fit > 0 ? (float)((log(up) - log(down)) / fit) : NAN;
+/* From a window's images in w->a, w->b. */
+static void estimate(const work *w, bool masked, float *u[2]) {
+  double sum[SUMS];
+  float  part[2];
+  sum_products(w, masked, sum);
+  for (int axis = 0; axis < 2; axis++) {
+    double up = sum[UP_Y + axis], down = sum[DOWN_Y + axis];
+    part[axis] = (float)((up - down) / (up + down));
+  }
+  put_terms(w, part);
+  for (int axis = 0; axis < 2; axis++) {
+    double side = (sum[UP_Y + axis] + sum[DOWN_Y + axis]) / 2, middle = sum[HERE_Y + axis] / 2;
+    if (!(side > 0 && middle > side)) continue; /* no peak */
+    double s  = sqrt(variance(w, axis));
+    double up = side + s / 2, down = side - s / 2;
+    double fit = down > 0 ? 4 * log(middle) - 2 * log(up) - 2 * log(down) : 0;
+    if (fit > 0) *u[axis] = (float)((log(up) - log(down)) / fit);
+  }
+}
+
+/* The windows of one grid row, whose first pixels these are. */
+static void estimate_row(const weir__piv_grid *grid, work *w, const float *a, const float *b, const uint8_t *mask,
+                         int64_t apart, float *udy, float *udx) {
+  double all = sum_of(w->along[0], w->rows) * sum_of(w->along[1], w->columns);
+  sum_columns(a, apart, w->rows, w->extent, w->along[0], w->column[0]);
+  sum_columns(b, apart, w->rows, w->extent, w->along[0], w->column[1]);
+  if (mask) count_masked(mask, apart, w->rows, w->extent, w->hidden);
+  for (int64_t c = 0, x = 0; c < grid->count[1]; c++, x += grid->step[1]) {
+    double masked = mask ? sum_of(w->hidden + x, w->columns) : 0, mean[2];
+    udy[c] = udx[c] = NAN;
+    if (2 * masked > (double)(w->rows * w->columns)) continue;
+    if (masked > 0) weigh(w, mask + x, apart);
+    for (int k = 0; k < 2; k++)
+      mean[k] =
+          masked > 0 ? masked_mean(w, (k ? b : a) + x, apart) : dot(w->along[1], w->column[k] + x, w->columns) / all;
+    centre(w, a + x, apart, (float)mean[0], w->a);
+    centre(w, b + x, apart, (float)mean[1], w->b);
+    if (masked > 0 || w->weighted) apply_weights(w, masked > 0, w->a), apply_weights(w, masked > 0, w->b);
+    estimate(w, masked > 0, (float *[2]){udy + c, udx + c});
+  }
 }
 
 void weir__piv_uncertainty(const weir__piv_grid *grid, weir__piv_weighting weighting, const weir__piv_strip *a,
                            const weir__piv_strip *b, const uint8_t *mask, int64_t row, int64_t rows, float *udy,
                            float *udx, void *scratch) {
   work w;
-  bool seen = true;
   work_begin(&w, grid, weighting, scratch);
-  if (!mask) seen = weigh(&w, NULL, 0);
-  for (int64_t r = row; r < row + rows; r++)
-    for (int64_t c = 0; c < grid->count[1]; c++, udy++, udx++) {
-      int64_t y = grid->first[0] + r * grid->step[0], x = grid->first[1] + c * grid->step[1];
-      if (mask) seen = weigh(&w, mask + (y - a->y0) * a->columns + x, a->columns);
-      *udy = *udx = NAN;
-      if (!seen) continue;
-      centre(&w, a->pixel + (y - a->y0) * a->columns + x, a->columns, w.a);
-      centre(&w, b->pixel + (y - b->y0) * b->columns + x, b->columns, w.b);
-      *udy = estimate(&w, 0);
-      *udx = estimate(&w, 1);
-    }
+  for (int64_t r = row; r < row + rows; r++, udy += grid->count[1], udx += grid->count[1]) {
+    int64_t y = grid->first[0] + r * grid->step[0], x = grid->first[1];
+    estimate_row(grid, &w, a->pixel + (y - a->y0) * a->columns + x, b->pixel + (y - b->y0) * b->columns + x,
+                 mask ? mask + (y - a->y0) * a->columns + x : NULL, a->columns, udy, udx);
+  }
 }
