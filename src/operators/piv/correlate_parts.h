@@ -41,8 +41,8 @@ typedef struct weir__piv_place {
 static inline const float *weir__piv_row(const weir__piv_strip *strip, int64_t y, int64_t x) {
   return strip->pixel + (y - strip->y0) * strip->columns + x;
 }
-static inline int64_t weir__piv_plane_size(const weir__piv_correlator *c) { /* floats, a multiple of 16 */
-  return ((2 * c->settings.search[0] + 1) * c->stride + 19) / 16 * 16;
+static inline int64_t weir__piv_plane_size(const weir__piv_correlator *c) { /* floats, a multiple of 16: eight lanes from the last value on */
+  return ((2 * c->settings.search[0] + 1) * c->stride + 27) / 16 * 16;
 }
 static inline int64_t weir__piv_round16(int64_t n) { return (n + 15) / 16 * 16; }
 

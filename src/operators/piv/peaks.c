@@ -1,4 +1,5 @@
 /* The peaks of a correlation plane, and where they are to a fraction of a pixel. */
+#include "core/simd.h"
 #include "operators/piv/correlate_parts.h"
 #include <math.h>
 
@@ -7,14 +8,6 @@ typedef struct peak {
   float   value;
   int64_t y, x;
 } peak;
-
-/* Against those before in the order of memory a peak must be higher, so that a plateau has one. */
-static inline bool is_local_maximum(const float *at, int64_t stride) {
-  float        v  = *at;
-  const float *up = at - stride, *down = at + stride;
-  return v > up[-1] && v > up[0] && v > up[1] && v > at[-1] && v >= at[1] && v >= down[-1] && v >= down[0] &&
-         v >= down[1];
-}
 
 static bool is_before(const peak *p, const peak *q) {
   if (p->value != q->value) return p->value > q->value;
@@ -31,52 +24,78 @@ static void insert(peak *best, int wanted, peak found) {
 static inline float larger(float a, float b) { return a > b ? a : b; }
 
 /* Of the n >= 1 values from x on. */
-static float row_maximum(const float *x, int64_t n) {
-  float most = x[0];
-  if (n < 4) {
+WEIR__INLINE float row_maximum(const float *x, int64_t n) {
+  if (n < 8) {
+    float most = x[0];
     for (int64_t i = 1; i < n; i++) most = larger(most, x[i]);
     return most;
   }
-  weir__float4 m = weir__load4(x + n - 4);
-  for (int64_t i = 0; i + 4 < n; i += 4) {
-    weir__float4 v  = weir__load4(x + i);
-    weir__int4   is = v > m;
-    m               = (weir__float4)((is & (weir__int4)v) | (~is & (weir__int4)m));
+  weir__float8 m = weir__load8(x + n - 8);
+  for (int64_t i = 0; i + 8 < n; i += 8) {
+    weir__float8 v  = weir__load8(x + i);
+    weir__bits8  is = v > m;
+    m               = (weir__float8)((is & (weir__bits8)v) | (~is & (weir__bits8)m));
   }
-  return larger(larger(m[0], m[1]), larger(m[2], m[3]));
+  float l = larger(larger(m[0], m[4]), larger(m[1], m[5])), r = larger(larger(m[2], m[6]), larger(m[3], m[7]));
+  return larger(l, r);
 }
 
-static inline bool any4(weir__int4 x) {
-  int64_t any[2];
-  memcpy(any, &x, sizeof any);
-  return any[0] | any[1];
+/* Row by row into most[], but of the first and the last. Returns the row of the highest. */
+WEIR__WIDE static int64_t row_maxima(const float *plane, int64_t stride, int64_t height, int64_t width, float *most) {
+  int64_t highest = 1;
+  for (int64_t y = 1; y < height - 1; y++) {
+    most[y] = row_maximum(plane + y * stride + 1, width - 2);
+    if (most[y] > most[highest]) highest = y;
+  }
+  return highest;
 }
 
-/* Only rows whose maximum is above the lowest peak found so far can hold a higher one. Beginning with the highest, one
- * gets by with few rows. */
+/* Against those before in the order of memory a peak must be higher, so that a plateau has one. Looks at the values
+ * from row + x on, eight by eight, up to `end`, for peaks of at least `limit`. Returns where eight are that hold some,
+ * and which in *found (bits), or `end` or beyond. */
+WEIR__WIDE static int64_t next_peaks(const float *row, int64_t stride, int64_t x, int64_t end, float limit,
+                                     unsigned *found) {
+  static const weir__bits8 bit = {1, 2, 4, 8, 16, 32, 64, 128};
+  for (; x < end; x += 8) {
+    const float *at = row + x, *up = at - stride, *down = at + stride;
+    weir__float8 v  = weir__load8(at);
+    weir__bits8  is = (v >= limit) & (v > 0) & (v > weir__load8(at - 1)) & (v >= weir__load8(at + 1)) &
+                     (v > weir__load8(up - 1)) & (v > weir__load8(up)) & (v > weir__load8(up + 1)) &
+                     (v >= weir__load8(down - 1)) & (v >= weir__load8(down)) & (v >= weir__load8(down + 1)) & bit;
+    uint64_t any[4];
+    memcpy(any, &is, sizeof any);
+    any[0] |= any[1] | any[2] | any[3];
+    *found = (unsigned)(any[0] | any[0] >> 32) & (end - x < 8 ? (1U << (end - x)) - 1 : 0xff);
+    if (*found) break;
+  }
+  return x;
+}
+
+static void find_in_row(const weir__piv_correlator *c, const float *plane, int64_t y, int wanted, peak *best) {
+  int64_t      end = 2 * c->settings.search[1];
+  const float *row = plane + y * c->stride;
+  for (int64_t x = 1;; x += 8) {
+    unsigned found = 0;
+    x              = next_peaks(row, c->stride, x, end, best[wanted - 1].value, &found);
+    if (x >= end) return;
+    for (; found; found &= found - 1) {
+      int64_t i = x + __builtin_ctz(found);
+      insert(best, wanted, (peak){row[i], y, i});
+    }
+  }
+}
+
+/* Only rows whose maximum is not below the lowest peak found so far can hold a higher one. Beginning with the highest,
+ * one gets by with few rows. */
 static void find(const weir__piv_correlator *c, const float *plane, int wanted, peak *best) {
   int64_t height = 2 * c->settings.search[0] + 1, width = 2 * c->settings.search[1] + 1;
   float   most[WEIR__PIV_WINDOW_MOST];
   for (int k = 0; k < wanted; k++) best[k] = (peak){0, INT64_MAX, INT64_MAX};
-  for (int64_t y = 1; y < height - 1; y++) most[y] = row_maximum(plane + y * c->stride + 1, width - 2);
-  for (;;) {
-    int64_t y       = 1;
-    float   highest = row_maximum(most + 1, height - 2);
-    while (y < height - 2 && most[y] < highest) y++;
-    float limit = best[wanted - 1].value;
-    if (!(highest > 0 && highest >= limit)) return;
-    most[y]          = 0;
-    const float *row = plane + y * c->stride;
-    for (int64_t x = 1; x < width - 1; x += 4) {
-      const float *at = row + x;
-      weir__float4 v  = weir__load4(at);
-      weir__int4   is = (v >= limit) & (v > weir__load4(at - 1)) & (v >= weir__load4(at + 1)) &
-                      (v > weir__load4(at - c->stride)) & (v >= weir__load4(at + c->stride));
-      if (!any4(is)) continue;
-      for (int64_t i = 0; i < 4 && x + i < width - 1; i++)
-        if (at[i] > 0 && is_local_maximum(at + i, c->stride)) insert(best, wanted, (peak){at[i], y, x + i});
-    }
-  }
+  int64_t highest = row_maxima(plane, c->stride, height, width, most);
+  if (!(most[highest] > 0)) return;
+  find_in_row(c, plane, highest, wanted, best);
+  for (int64_t y = 1; y < height - 1; y++)
+    if (y != highest && most[y] > 0 && most[y] >= best[wanted - 1].value) find_in_row(c, plane, y, wanted, best);
 }
 
 /* ---- sub-pixel position; v[1][1] is the peak ---- */
