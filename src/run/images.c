@@ -197,10 +197,10 @@ static weir_status learn_size(images *self) {
   return WEIR_FAIL(WEIR_ERR_INPUT, "no image could be opened; the first one: %s", why);
 }
 
-static const char *usual_name(int count, int k, char out[16]) {
+static const char *usual_name(int count, int k, char out[24]) {
   if (count == 1) return "image";
   if (count == 2) return k ? "b" : "a";
-  snprintf(out, 16, "image%d", k);
+  snprintf(out, 24, "image%d", k);
   return out;
 }
 
@@ -222,7 +222,7 @@ static weir_status describe_fields(images *self, const weir__recipe_stream *stre
   const weir__recipe_images *r     = self->recipe;
   int                        count = weir__series_images(self->series);
   weir__recipe_expected     *field;
-  char                       usual[16];
+  char                       usual[24];
   if (r->name && r->names != count)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%d names are given, expected %d: as many as images in a step", r->names, count);
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
