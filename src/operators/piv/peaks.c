@@ -91,6 +91,7 @@ static void find(const weir__piv_correlator *c, const float *plane, int wanted, 
   int64_t height = 2 * c->settings.search[0] + 1, width = 2 * c->settings.search[1] + 1;
   float   most[WEIR__PIV_WINDOW_MOST];
   for (int k = 0; k < wanted; k++) best[k] = (peak){0, INT64_MAX, INT64_MAX};
+  most[1]         = 0; /* there is that row: one searches at least one pixel far */
   int64_t highest = row_maxima(plane, c->stride, height, width, most);
   if (!(most[highest] > 0)) return;
   find_in_row(c, plane, highest, wanted, best);
