@@ -138,9 +138,11 @@ static void test_need(void **unused) {
   assert_int_equal(rows, 20);
 }
 
+/* At the pixels of a row: windows of one pixel. */
 static void row_of(const weir__piv_predictor *p, int64_t y, int64_t columns, float *dy, float *dx) {
-  void *scratch = malloc(weir__piv_predict_scratch(&p->grid));
-  weir__piv_predict(p, y, columns, dy, dx, scratch);
+  weir__piv_grid pixels  = {.count = {1, columns}, .window = {1, 1}, .first = {y, 0}, .step = {1, 1}};
+  void          *scratch = malloc(weir__piv_predict_scratch(&p->grid, 1));
+  weir__piv_predict_centres(p, &pixels, 0, 1, dy, dx, scratch);
   free(scratch);
 }
 
@@ -149,11 +151,11 @@ static void test_predictor(void **unused) {
   weir__piv_grid      grid = {.count = {60, 12}, .window = {15, 31}, .first = {4, 2}, .step = {7, 13}};
   float              *dy = wavy(&grid, 5, 0.3), *dx = wavy(&grid, 3, 1), v[W], u[W], at[12], across[12];
   weir__piv_predictor p       = {grid, dy, dx};
-  void               *scratch = malloc(weir__piv_predict_scratch(&grid));
+  void               *scratch = malloc(weir__piv_predict_scratch(&grid, 1));
   (void)unused;
   for (int64_t r = 0; r < 60; r++) { /* its values at its centres, which are whole pixels */
     row_of(&p, 4 + 7 * r + 7, W, v, u);
-    weir__piv_predict_centres(&p, &grid, r, at, across, scratch);
+    weir__piv_predict_centres(&p, &grid, r, 1, at, across, scratch);
     for (int64_t c = 0; c < 12; c++) {
       assert_true(fabsf(v[2 + 13 * c + 15] - dy[12 * r + c]) < 1e-5f);
       assert_true(fabsf(u[2 + 13 * c + 15] - dx[12 * r + c]) < 1e-5f);
@@ -180,7 +182,7 @@ static void test_predictor(void **unused) {
   weir__piv_grid finer = {.count = {80, 30}, .window = {8, 8}, .first = {0, 0}, .step = {5, 6}};
   float          fine[30], fine_across[30];
   for (int64_t r = 0; r < 80; r++) { /* centres between pixels */
-    weir__piv_predict_centres(&p, &finer, r, fine, fine_across, scratch);
+    weir__piv_predict_centres(&p, &finer, r, 1, fine, fine_across, scratch);
     for (int64_t c = 0; c < 30; c++) {
       double y = fmin(fmax((double)(5 * r) + 3.5 - 11, 0), 7 * 59),
              x = fmin(fmax((double)(6 * c) + 3.5 - 17, 0), 13 * 11);
@@ -210,17 +212,19 @@ static void test_varying(void **unused) {
   free(out);
 }
 
-/* Rows are filtered eight at a time or alone, and as columns are. */
+/* Rows are filtered together, some of them twice at the end, and as columns are. */
 static void test_directions(void **unused) {
   enum { N = 19 };
   float a[N][N], b[N][N];
   (void)unused;
   for (int y = 0; y < N; y++)
     for (int x = 0; x < N; x++) b[x][y] = a[y][x] = (float)chance();
-  weir__spline_rows(&a[0][0], N, N, N);
+  void *scratch = malloc(weir__spline_rows_scratch(N));
+  weir__spline_rows((weir__spline_samples){&a[0][0], N}, &a[0][0], N, N, N, scratch);
   weir__spline_columns(&b[0][0], N, N, N);
   for (int y = 0; y < N; y++)
     for (int x = 0; x < N; x++) assert_true(a[y][x] == b[x][y]);
+  free(scratch);
 }
 
 int main(void) {

@@ -1,14 +1,15 @@
 /* Images moved by a displacement known roughly: both half way towards each other (Scarano & Riethmuller 2000,
  * doi 10.1007/s003480070007). A row of the result takes two steps: the displacement of its pixels, a spline through the
  * values of the grid, and the image there, a spline through its pixels. */
+#include "core/simd.h"
 #include "operators/piv/piv.h"
 #include "operators/piv/spline.h"
 #include <math.h>
 #include <string.h>
 
-typedef float quad __attribute__((vector_size(16)));
-
-enum { ALIGNMENT = 64, PAD = 16, CUT = 2 * WEIR__SPLINE_REACH + 4 }; /* PAD: floats before and behind a row's columns */
+/* PAD: floats before and behind a row's columns, zeros where no coefficients. RUN pixels at a time are loaded and
+ * stored past the end of what belongs together; what comes of that is overwritten by what follows. */
+enum { ALIGNMENT = 64, RUN = 8, PAD = 24, BEFORE = 8, CUT = 2 * WEIR__SPLINE_REACH + 4 };
 
 static size_t aligned(size_t nbytes) { return (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
@@ -18,17 +19,52 @@ static float *take(char **scratch, size_t count) {
   return (float *)(void *)at;
 }
 
+/* ---- coefficients of a block of rows, with those beyond its ends ---- */
+
+typedef struct block {
+  float  *at; /* of its first sample */
+  int64_t rows, columns, stride;
+} block;
+
+/* Rows of images whose sizes are powers of 2 would share few cache lines: an odd number of lines between. */
+static int64_t block_stride(int64_t columns) {
+  int64_t lines = (columns + PAD + 15) / 16;
+  return (lines | 1) * 16;
+}
+
+static size_t block_floats(int64_t rows, int64_t columns) { return (size_t)(block_stride(columns) * (rows + 3) + PAD); }
+
+static size_t block_bytes(int64_t rows, int64_t columns) {
+  return aligned(block_floats(rows, columns) * sizeof(float));
+}
+
+static block take_block(int64_t rows, int64_t columns, char **scratch) {
+  int64_t stride = block_stride(columns);
+  float  *memory = take(scratch, block_floats(rows, columns));
+  return (block){memory + stride + BEFORE, rows, columns, stride};
+}
+
+static void fill_block(const block *b, weir__spline_samples samples, void *scratch) {
+  int64_t behind = b->columns + WEIR__SPLINE_AFTER;
+  weir__spline_rows(samples, b->at, b->rows, b->columns, b->stride, scratch);
+  weir__spline_extend_rows(b->at, b->rows, b->columns, b->stride);
+  for (int64_t y = -1; y < b->rows + 2; y++)
+    memset(b->at + y * b->stride + behind, 0, (size_t)(b->stride - behind - WEIR__SPLINE_BEFORE) * sizeof(float));
+  weir__spline_columns(b->at - WEIR__SPLINE_BEFORE, b->rows, behind + WEIR__SPLINE_BEFORE, b->stride);
+  weir__spline_extend_columns(b->at - WEIR__SPLINE_BEFORE, b->rows, behind + WEIR__SPLINE_BEFORE, b->stride);
+}
+
 /* ---- the displacement at a pixel ---- */
 
-/* Spline coefficients along y of the grid's rows top .. top + rows - 1, with those beyond the ends; and those along x
- * too for one line across all columns of the grid. */
+enum { COMPONENTS = 2, TERMS = 4 /* of a cubic */ };
+
+/* Of some rows of the grid; and for one line across all its columns the cubics between its centres. */
 typedef struct prediction {
   const weir__piv_grid *grid;
-  int64_t               top, rows, stride; /* stride: floats from one grid row to the next */
-  float                *block[2], *line[2];
+  int64_t               top; /* the blocks' first row */
+  block                 of[COMPONENTS];
+  float                *line, *cubic[COMPONENTS][TERMS];
 } prediction;
-
-static int64_t line_stride(const weir__piv_grid *grid) { return grid->count[1] + PAD; }
 
 /* Grid rows that rows of pixels, span of them, are interpolated from. */
 static int64_t grid_rows(const weir__piv_grid *grid, double span) {
@@ -36,10 +72,11 @@ static int64_t grid_rows(const weir__piv_grid *grid, double span) {
   return most < (double)grid->count[0] ? (int64_t)most : grid->count[0];
 }
 
+static size_t line_floats(const weir__piv_grid *grid) { return (size_t)(grid->count[1] + PAD); }
+
 static size_t prediction_bytes(const weir__piv_grid *grid, int64_t rows) {
-  size_t line  = aligned((size_t)line_stride(grid) * sizeof(float));
-  size_t block = aligned((size_t)(line_stride(grid) * (grid_rows(grid, (double)rows) + 3)) * sizeof(float));
-  return 2 * (line + block);
+  size_t lines = (1 + COMPONENTS * TERMS) * aligned(line_floats(grid) * sizeof(float));
+  return COMPONENTS * block_bytes(grid_rows(grid, (double)rows), grid->count[1]) + lines;
 }
 
 /* Where a coordinate lies among centres: the index before it and the part of a step behind that one, held between the
@@ -52,113 +89,108 @@ static int64_t place(const weir__piv_grid *grid, int axis, double at, double *pa
   return (int64_t)floor(g);
 }
 
-/* For pixels of rows from .. to (also between pixels). */
+/* For pixels of rows from .. to (also between pixels). `filter`: scratch of the splines' rows. */
 static void prediction_begin(prediction *p, const weir__piv_predictor *predictor, double from, double to,
-                             char **scratch) {
+                             char **scratch, void *filter) {
   const weir__piv_grid *grid = &predictor->grid;
   double                part;
-  int64_t               top = place(grid, 0, from, &part) - WEIR__SPLINE_REACH;
+  int64_t               top = place(grid, 0, from, &part) - WEIR__SPLINE_REACH, columns = grid->count[1];
   int64_t               end = place(grid, 0, to, &part) + 2 + WEIR__SPLINE_REACH;
-  const float          *of[2];
-  of[0] = predictor->dy, of[1] = predictor->dx;
   if (top < 0) top = 0;
   if (end > grid->count[0]) end = grid->count[0];
-  *p = (prediction){.grid = grid, .top = top, .rows = end - top, .stride = line_stride(grid)};
-  for (int c = 0; c < 2; c++) {
-    p->block[c] = take(scratch, (size_t)(p->stride * (p->rows + 3))) + p->stride;
-    p->line[c]  = take(scratch, (size_t)p->stride) + WEIR__SPLINE_BEFORE;
-    for (int64_t y = 0; y < p->rows; y++)
-      memcpy(p->block[c] + y * p->stride, of[c] + (top + y) * grid->count[1], (size_t)grid->count[1] * sizeof(float));
-    weir__spline_columns(p->block[c], p->rows, grid->count[1], p->stride);
-    weir__spline_extend_columns(p->block[c], p->rows, grid->count[1], p->stride);
+  *p = (prediction){.grid = grid, .top = top};
+  for (int c = 0; c < COMPONENTS; c++) {
+    const float *values = (c ? predictor->dx : predictor->dy) + top * columns;
+    p->of[c]            = take_block(end - top, columns, scratch);
+    fill_block(&p->of[c], (weir__spline_samples){values, columns}, filter);
+    for (int k = 0; k < TERMS; k++) p->cubic[c][k] = take(scratch, line_floats(grid));
+  }
+  p->line = take(scratch, line_floats(grid));
+}
+
+/* What c_(i-1) .. c_(i+2) weigh at i + t. */
+static void weights(float t, float weight[4]) {
+  float r   = 1 - t;
+  weight[0] = r * r * r / 6;
+  weight[1] = (4 + t * t * (3 * t - 6)) / 6;
+  weight[2] = (4 + r * r * (3 * r - 6)) / 6;
+  weight[3] = t * t * t / 6;
+}
+
+/* What displacements are made of between two centres, at the height between rows that `w` stands for: cubics of the
+ * part of the step. */
+WEIR__WIDE static void make_cubics(const block *b, int64_t row, const float w[4], float *restrict line,
+                                   float *const cubic[TERMS]) {
+  const float *restrict from = b->at + (row - 1) * b->stride - WEIR__SPLINE_BEFORE;
+  float *restrict k0 = cubic[0], *restrict k1 = cubic[1], *restrict k2 = cubic[2], *restrict k3 = cubic[3];
+  int64_t stride = b->stride, columns = b->columns;
+  for (int64_t x = 0; x < columns + WEIR__SPLINE_BEFORE + WEIR__SPLINE_AFTER; x++)
+    line[x] = (w[0] * from[x] + w[1] * from[x + stride]) + (w[2] * from[x + 2 * stride] + w[3] * from[x + 3 * stride]);
+  for (int64_t x = 0; x < columns; x++) {
+    const float *c = line + x + WEIR__SPLINE_BEFORE;
+    k0[x]          = (c[-1] + 4 * c[0] + c[1]) * (1.0f / 6);
+    k1[x]          = (c[1] - c[-1]) * 0.5f;
+    k2[x]          = (c[-1] - 2 * c[0] + c[1]) * 0.5f;
+    k3[x]          = (c[2] - c[-1] + 3 * (c[0] - c[1])) * (1.0f / 6);
   }
 }
 
-/* The coefficients along x at a height y. */
 static void prediction_line(const prediction *p, double y) {
   double  part;
-  int64_t row = place(p->grid, 0, y, &part) - p->top, columns = p->grid->count[1], stride = p->stride;
+  int64_t row = place(p->grid, 0, y, &part) - p->top;
   float   w[4];
-  weir__spline_weights((float)part, w);
-  for (int c = 0; c < 2; c++) {
-    const float *restrict from = p->block[c] + (row - 1) * stride;
-    float *restrict to         = p->line[c];
-    for (int64_t x = 0; x < columns; x++)
-      to[x] = (w[0] * from[x] + w[1] * from[x + stride]) + (w[2] * from[x + 2 * stride] + w[3] * from[x + 3 * stride]);
-    weir__spline_rows(to, 1, columns, columns);
-    weir__spline_extend_rows(to, 1, columns, columns);
+  weights((float)part, w);
+  for (int c = 0; c < COMPONENTS; c++) make_cubics(&p->of[c], row, w, p->line, p->cubic[c]);
+}
+
+/* The first pixel at or behind a centre. */
+WEIR__INLINE int64_t first_pixel(const weir__piv_grid *grid, int64_t cell) {
+  return grid->first[1] + cell * grid->step[1] + grid->window[1] / 2;
+}
+
+WEIR__INLINE void expand_some(const float k[TERMS], float before, float step, float *restrict d) {
+  for (int i = 0; i < RUN; i++) {
+    float t = ((float)i + before) * step;
+    d[i]    = ((k[3] * t + k[2]) * t + k[1]) * t + k[0];
   }
 }
 
-/* What a pixel's displacement is made of between two centres: a cubic of the part of the step. */
-static void cubic(const float *c, float k[4]) {
-  k[0] = (c[-1] + 4 * c[0] + c[1]) / 6;
-  k[1] = (c[1] - c[-1]) / 2;
-  k[2] = (c[-1] - 2 * c[0] + c[1]) / 2;
-  k[3] = (c[2] - c[-1] + 3 * (c[0] - c[1])) / 6;
-}
-
-/* Pixels from .. to - 1, between the centres number `cell` and the next. */
-static void fill_cell(const prediction *p, int64_t cell, int64_t from, int64_t to, float *restrict dy,
-                      float *restrict dx) {
-  float  a[4], b[4], step = 1 / (float)p->grid->step[1];
-  double centre = weir__piv_centre(p->grid, 1, cell);
-  float  before = (float)((double)from - centre) * step;
-  cubic(p->line[0] + cell, a);
-  cubic(p->line[1] + cell, b);
-  int n = (int)(to - from);
-  dy += from, dx += from;
-  for (int i = 0; i < n; i++) {
-    float t = before + (float)i * step;
-    dy[i]   = ((a[3] * t + a[2]) * t + a[1]) * t + a[0];
-    dx[i]   = ((b[3] * t + b[2]) * t + b[1]) * t + b[0];
-  }
-}
-
-static void prediction_row(const prediction *p, double y, int64_t columns, float *dy, float *dx) {
-  const weir__piv_grid *grid = p->grid;
-  int64_t               last = grid->count[1] - 1, x = 0;
-  float                 k[2][2][4];
-  prediction_line(p, y);
-  for (int c = 0; c < 2; c++) {
-    cubic(p->line[c], k[c][0]);
-    cubic(p->line[c] + last, k[c][1]);
-  }
-  for (; x < columns && (double)x < weir__piv_centre(grid, 1, 0); x++) dy[x] = k[0][0][0], dx[x] = k[1][0][0];
-  for (int64_t cell = 0; cell < last; cell++) {
-    int64_t end = (int64_t)ceil(weir__piv_centre(grid, 1, cell + 1));
+/* One component at a row's pixels; up to RUN - 1 elements behind the row are overwritten. */
+WEIR__WIDE static void expand(const weir__piv_grid *grid, float *const cubic[TERMS], int64_t columns, float *d) {
+  int64_t last = grid->count[1] - 1, x = 0, inside = first_pixel(grid, 0);
+  float   step = 1 / (float)grid->step[1];
+  for (; x < columns && x < inside; x++) d[x] = cubic[0][0];
+  for (int64_t cell = 0; cell < last && x < columns; cell++) {
+    int64_t     end = first_pixel(grid, cell + 1), behind = 2 * x + 1 - 2 * grid->first[1] - 2 * cell * grid->step[1];
+    const float k[TERMS] = {cubic[0][cell], cubic[1][cell], cubic[2][cell], cubic[3][cell]};
+    float       before   = (float)(behind - grid->window[1]) * 0.5f; /* pixels from the centre to x */
     if (end > columns) end = columns;
-    if (end > x) fill_cell(p, cell, x, end, dy, dx);
+    for (int i = 0; x + i < end; i += RUN) expand_some(k, before + (float)i, step, d + x + i);
     x = end > x ? end : x;
   }
-  for (; x < columns; x++) dy[x] = k[0][1][0], dx[x] = k[1][1][0];
+  for (; x < columns; x++) d[x] = cubic[0][last];
 }
 
-size_t weir__piv_predict_scratch(const weir__piv_grid *grid) { return prediction_bytes(grid, 1) + ALIGNMENT; }
-
-void weir__piv_predict(const weir__piv_predictor *predictor, int64_t y, int64_t columns, float *dy, float *dx,
-                       void *scratch) {
-  prediction p;
-  char      *free = scratch;
-  prediction_begin(&p, predictor, (double)y, (double)y, &free);
-  prediction_row(&p, (double)y, columns, dy, dx);
+size_t weir__piv_predict_scratch(const weir__piv_grid *grid, int64_t rows) {
+  return ALIGNMENT + aligned(weir__spline_rows_scratch(grid->count[1])) + prediction_bytes(grid, rows);
 }
 
-void weir__piv_predict_centres(const weir__piv_predictor *predictor, const weir__piv_grid *to, int64_t row, float *dy,
-                               float *dx, void *scratch) {
+void weir__piv_predict_centres(const weir__piv_predictor *predictor, const weir__piv_grid *to, int64_t row,
+                               int64_t rows, float *dy, float *dx, void *scratch) {
   prediction p;
-  char      *free = scratch;
-  double     y    = weir__piv_centre(to, 0, row), part;
-  prediction_begin(&p, predictor, y, y, &free);
-  prediction_line(&p, y);
-  for (int64_t i = 0; i < to->count[1]; i++) {
-    float   k[4], l[4];
-    int64_t cell = place(p.grid, 1, weir__piv_centre(to, 1, i), &part);
-    float   t    = (float)part;
-    cubic(p.line[0] + cell, k);
-    cubic(p.line[1] + cell, l);
-    dy[i] = ((k[3] * t + k[2]) * t + k[1]) * t + k[0];
-    dx[i] = ((l[3] * t + l[2]) * t + l[1]) * t + l[0];
+  char      *free   = scratch;
+  float     *filter = take(&free, weir__spline_rows_scratch(predictor->grid.count[1]) / sizeof *filter);
+  double     part;
+  prediction_begin(&p, predictor, weir__piv_centre(to, 0, row), weir__piv_centre(to, 0, row + rows - 1), &free, filter);
+  for (int64_t r = 0; r < rows; r++, dy += to->count[1], dx += to->count[1]) {
+    prediction_line(&p, weir__piv_centre(to, 0, row + r));
+    for (int64_t i = 0; i < to->count[1]; i++) {
+      int64_t             cell = place(p.grid, 1, weir__piv_centre(to, 1, i), &part);
+      float               t    = (float)part;
+      float *const *const k = p.cubic[0], *const *const l = p.cubic[1];
+      dy[i] = ((k[3][cell] * t + k[2][cell]) * t + k[1][cell]) * t + k[0][cell];
+      dx[i] = ((l[3][cell] * t + l[2][cell]) * t + l[1][cell]) * t + l[0][cell];
+    }
   }
 }
 
@@ -198,103 +230,112 @@ void weir__piv_deform_need(const weir__piv_predictor *predictor, int64_t height,
 
 /* ---- the image there ---- */
 
-typedef struct coefficients {
-  float  *at; /* of the strip's first pixel */
-  int64_t stride, y0, rows, columns;
-} coefficients;
-
-/* Rows of all sizes of images that are powers of 2 would share few cache lines: an odd number of lines between. */
-static int64_t coefficient_stride(int64_t columns) {
-  int64_t lines = (columns + PAD + 15) / 16;
-  return (lines | 1) * 16;
-}
-
-static void coefficients_make(coefficients *c, const weir__piv_strip *image, char **scratch) {
-  int64_t stride = coefficient_stride(image->columns);
-  float  *memory = take(scratch, (size_t)(stride * (image->rows + 3)));
-  *c             = (coefficients){memory + stride + PAD / 2, stride, image->y0, image->rows, image->columns};
-  for (int64_t y = 0; y < image->rows; y++)
-    memcpy(c->at + y * stride, image->pixel + y * image->columns, (size_t)image->columns * sizeof(float));
-  weir__spline_rows(c->at, image->rows, image->columns, stride);
-  weir__spline_extend_rows(c->at, image->rows, image->columns, stride);
-  float  *first = c->at - WEIR__SPLINE_BEFORE;
-  int64_t wide  = image->columns + WEIR__SPLINE_BEFORE + WEIR__SPLINE_AFTER;
-  weir__spline_columns(first, image->rows, wide, stride);
-  weir__spline_extend_columns(first, image->rows, wide, stride);
-}
-
-#define FAR 1e9f /* pixels: beyond any image, and an int32 still */
-
-/* Displacements to whole pixels and parts of one. Whole and part are told apart before the pixel's own index is added,
- * which would cost digits. */
-static void split(const float *restrict d, float share, int64_t n, int32_t *restrict whole, float *restrict part) {
-  for (int64_t x = 0; x < n; x++) {
-    float s   = share * d[x];
-    s         = s > FAR ? FAR : s < -FAR ? -FAR : s;
-    int32_t w = (int32_t)s;
-    w -= (float)w > s;
-    whole[x] = w;
-    part[x]  = s - (float)w;
+/* Where the pixels of a row come from: `at` + `part`. What lies beyond the edge comes to it. Whole and part are told
+ * apart before the pixel's own index is added, which would cost digits. `step`: 1 along the row, 0 across. */
+WEIR__WIDE static void split(const float *restrict d, float share, int32_t first, int32_t step, int32_t last, int n,
+                             int32_t *restrict at, float *restrict part) {
+  for (int x = 0; x < n; x++) {
+    int32_t own = first + step * x;
+    float   low = (float)-own, high = (float)(last - own), s = share * d[x];
+    s             = s > low ? s : low;
+    s             = s < high ? s : high;
+    int32_t whole = (int32_t)s;
+    whole -= (float)whole > s ? 1 : 0;
+    part[x] = s - (float)whole;
+    at[x]   = own + whole;
   }
 }
 
-/* What lies beyond the edge comes to it. */
-static inline int64_t hold(int64_t at, int64_t last, float *part) {
-  if (at < 0) *part = 0;
-  if (at >= last) *part = 0;
-  return at < 0 ? 0 : at > last ? last : at;
+/* Whether the pixel after x comes from elsewhere than beside where x comes from. */
+WEIR__WIDE static void find_breaks(const int32_t *restrict iy, const int32_t *restrict ix, int n,
+                                   uint8_t *restrict breaks) {
+  for (int x = 0; x < n - 1; x++) breaks[x] = (uint8_t)((iy[x + 1] != iy[x]) | (ix[x + 1] != ix[x] + 1));
 }
 
-static inline quad load(const float *from) {
-  quad q;
-  memcpy(&q, from, sizeof q);
-  return q;
+/* Pixels of the next RUN that lie side by side in the image. */
+WEIR__INLINE int run_length(const uint8_t *breaks) {
+  uint64_t all;
+  int      n = 1;
+  memcpy(&all, breaks, sizeof all);
+  if (!all) return RUN;
+  while (n < RUN && !breaks[n - 1]) n++;
+  return n;
 }
 
-/* Weights as four cubics of t at once. */
-static inline quad weights(float t) {
-  const quad k0 = {1.0f / 6, 4.0f / 6, 1.0f / 6, 0}, k1 = {-0.5f, 0, 0.5f, 0}, k2 = {0.5f, -1, 0.5f, 0},
-             k3 = {-1.0f / 6, 0.5f, -0.5f, 1.0f / 6};
-  return ((k3 * t + k2) * t + k1) * t + k0;
+/* What c_(i-1) .. c_(i+2) weigh at i + t, times their values. */
+WEIR__INLINE float weigh(float t, float c0, float c1, float c2, float c3) {
+  float r = 1 - t, t2 = t * t, r2 = r * r;
+  return (r2 * (r * (1.0f / 6)) * c0 + (t2 * (t * 0.5f - 1) + 2.0f / 3) * c1) +
+         ((r2 * (r * 0.5f - 1) + 2.0f / 3) * c2 + t2 * (t * (1.0f / 6)) * c3);
 }
 
-static void evaluate_row(const coefficients *c, int64_t y, int64_t height, const int32_t *wy, const float *ty,
-                         const int32_t *wx, const float *tx, float *restrict out) {
-  int64_t last_y = c->y0 + c->rows - 1, last_x = c->columns - 1, stride = c->stride;
-  if (last_y > height - 1) last_y = height - 1;
-  last_y -= c->y0;
-  y -= c->y0;
-  for (int64_t x = 0; x < c->columns; x++) {
-    float        v = ty[x], u = tx[x];
-    int64_t      i = hold(y + wy[x], last_y, &v), j = hold(x + wx[x], last_x, &u);
-    const float *at = c->at + (i - 1) * stride + j - 1;
-    quad         a = weights(v), b = weights(u);
-    quad         s =
-        (load(at) * a[0] + load(at + stride) * a[1]) + (load(at + 2 * stride) * a[2] + load(at + 3 * stride) * a[3]);
-    s *= b;
-    out[x] = (s[0] + s[2]) + (s[1] + s[3]);
+typedef struct sources {
+  int32_t *iy, *ix;
+  float   *ty, *tx;
+  uint8_t *breaks;
+} sources;
+
+/* RUN pixels as if they all lay side by side where the first comes from: those of the next run are made again. */
+WEIR__INLINE void evaluate_run(const float *restrict c0, int64_t stride, const float *restrict tx,
+                               const float *restrict ty, float *restrict out) {
+  const float *c1 = c0 + stride, *c2 = c1 + stride, *c3 = c2 + stride;
+  for (int i = 0; i < RUN; i++)
+    out[i] = weigh(ty[i], weigh(tx[i], c0[i], c0[i + 1], c0[i + 2], c0[i + 3]),
+                   weigh(tx[i], c1[i], c1[i + 1], c1[i + 2], c1[i + 3]),
+                   weigh(tx[i], c2[i], c2[i + 1], c2[i + 2], c2[i + 3]),
+                   weigh(tx[i], c3[i], c3[i + 1], c3[i + 2], c3[i + 3]));
+}
+
+WEIR__WIDE static void evaluate_row(const block *c, const sources *s, int64_t columns, float *out) {
+  int64_t x = 0;
+  while (x < columns) {
+    evaluate_run(c->at + (s->iy[x] - 1) * c->stride + s->ix[x] - 1, c->stride, s->tx + x, s->ty + x, out + x);
+    x += run_length(s->breaks + x);
   }
+}
+
+static size_t filter_bytes(const weir__piv_grid *grid, int64_t columns) {
+  return aligned(weir__spline_rows_scratch(columns > grid->count[1] ? columns : grid->count[1]));
 }
 
 size_t weir__piv_deform_scratch(const weir__piv_grid *grid, int64_t strip_rows, int64_t rows, int64_t columns) {
-  size_t image = aligned((size_t)(coefficient_stride(columns) * (strip_rows + 3)) * sizeof(float));
-  return ALIGNMENT + image + prediction_bytes(grid, rows) + 6 * aligned((size_t)columns * sizeof(float));
+  return ALIGNMENT + filter_bytes(grid, columns) + block_bytes(strip_rows, columns) + prediction_bytes(grid, rows) +
+         8 * aligned((size_t)(columns + RUN) * sizeof(float));
+}
+
+static sources take_sources(size_t count, char **scratch) {
+  sources s = {.iy     = (int32_t *)(void *)take(scratch, count),
+               .ix     = (int32_t *)(void *)take(scratch, count),
+               .ty     = take(scratch, count),
+               .tx     = take(scratch, count),
+               .breaks = (uint8_t *)(void *)take(scratch, count)};
+  memset(s.breaks, 1, count);
+  return s;
 }
 
 void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__piv_predictor *predictor, double share,
                       int64_t y0, int64_t rows, float *out, void *scratch) {
-  prediction   p;
-  coefficients c;
-  char        *free    = scratch;
-  size_t       columns = (size_t)image->columns;
-  coefficients_make(&c, image, &free);
-  prediction_begin(&p, predictor, (double)y0, (double)(y0 + rows - 1), &free);
-  float *dy = take(&free, columns), *dx = take(&free, columns), *ty = take(&free, columns), *tx = take(&free, columns);
-  int32_t *wy = (int32_t *)(void *)take(&free, columns), *wx = (int32_t *)(void *)take(&free, columns);
+  prediction p;
+  char      *free    = scratch;
+  int64_t    columns = image->columns, last = image->y0 + image->rows < height ? image->y0 + image->rows : height;
+  float     *filter = take(&free, filter_bytes(&predictor->grid, columns) / sizeof *filter);
+  size_t     count  = (size_t)(columns + RUN);
+  block      c      = take_block(image->rows, columns, &free);
+  sources    s      = take_sources(count, &free);
+  float     *dy = take(&free, count), *dx = take(&free, count), *line = take(&free, count);
+  memset(dy, 0, count * sizeof *dy);
+  memset(dx, 0, count * sizeof *dx);
+  fill_block(&c, (weir__spline_samples){image->pixel, columns}, filter);
+  prediction_begin(&p, predictor, (double)y0, (double)(y0 + rows - 1), &free, filter);
   for (int64_t y = y0; y < y0 + rows; y++) {
-    prediction_row(&p, (double)y, image->columns, dy, dx);
-    split(dy, (float)share, image->columns, wy, ty);
-    split(dx, (float)share, image->columns, wx, tx);
-    evaluate_row(&c, y, height, wy, ty, wx, tx, out + (y - y0) * image->columns);
+    int n = (int)columns;
+    prediction_line(&p, (double)y);
+    expand(p.grid, p.cubic[0], columns, dy);
+    expand(p.grid, p.cubic[1], columns, dx);
+    split(dy, (float)share, (int32_t)(y - image->y0), 0, (int32_t)(last - 1 - image->y0), n, s.iy, s.ty);
+    split(dx, (float)share, 0, 1, n - 1, n, s.ix, s.tx);
+    find_breaks(s.iy, s.ix, n, s.breaks);
+    evaluate_row(&c, &s, columns, line);
+    memcpy(out + (y - y0) * columns, line, (size_t)columns * sizeof *line);
   }
 }

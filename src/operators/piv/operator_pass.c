@@ -33,7 +33,7 @@ static int64_t rows_at_most(const weir__piv *p, int64_t rows) {
 typedef struct memory {
   float            *a, *b, *raw; /* strips; raw: before deforming */
   uint8_t          *mask;
-  float            *predicted; /* two components of a row of vectors */
+  float            *predicted; /* two components of the block's vectors */
   weir__piv_vector *vector;
   float            *udy, *udx;
   char             *rest; /* for the parts */
@@ -61,9 +61,9 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
   if (p->pass) {
     int64_t most               = rows_at_most(p, rows);
     m.raw                      = take(base, &used, (size_t)(most * columns) * sizeof(float));
-    m.predicted                = take(base, &used, 2 * (size_t)grid->count[1] * sizeof(float));
+    m.predicted                = take(base, &used, 2 * (size_t)vectors * sizeof(float));
     const weir__piv_grid *from = &p->settings[p->pass - 1].grid;
-    rest = at_least(weir__piv_deform_scratch(from, most, rows, columns), weir__piv_predict_scratch(from));
+    rest = at_least(weir__piv_deform_scratch(from, most, rows, columns), weir__piv_predict_scratch(from, rows));
   }
   if (p->uncertainty && p->pass) {
     m.udy = take(base, &used, (size_t)vectors * sizeof(float));
@@ -78,26 +78,27 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
 
 /* ---- images ---- */
 
-static void load_row(const weir_view *image, int64_t y, float *out) {
-  const char *row = (const char *)image->data + (y - image->start[0]) * image->stride[0];
-  int64_t     n = image->count[1], stride = image->stride[1];
-  switch (image->dtype) {
-  case WEIR_U8:
-    for (int64_t x = 0; x < n; x++) out[x] = (float)*(const uint8_t *)(row + x * stride);
-    break;
-  case WEIR_U16:
-    for (int64_t x = 0; x < n; x++) out[x] = (float)*(const uint16_t *)(const void *)(row + x * stride);
-    break;
-  default: {
-    int64_t at[2] = {y - image->start[0], 0};
-    double  buffer[256];
-    for (; at[1] < n; at[1] += 256) {
-      int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
-      const double *x    = weir_view_load(image, at, some, buffer);
-      for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : 0;
-    }
+static void load_numbers(const weir_view *image, int64_t y, float *out) {
+  int64_t n = image->count[1], at[2] = {y - image->start[0], 0};
+  double  buffer[256];
+  for (; at[1] < n; at[1] += 256) {
+    int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
+    const double *x    = weir_view_load(image, at, some, buffer);
+    for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : 0;
   }
-  }
+}
+
+/* What cameras give takes no way round over double. */
+static void load_row(const weir_view *image, int64_t y, float *restrict out) {
+  const void     *row   = (const char *)image->data + (y - image->start[0]) * image->stride[0];
+  const uint8_t  *bytes = row;
+  const uint16_t *words = row;
+  int64_t         n     = image->count[1];
+  if (image->dtype == WEIR_U8 && image->stride[1] == sizeof *bytes)
+    for (int64_t x = 0; x < n; x++) out[x] = bytes[x];
+  else if (image->dtype == WEIR_U16 && image->stride[1] == sizeof *words)
+    for (int64_t x = 0; x < n; x++) out[x] = words[x];
+  else load_numbers(image, y, out);
 }
 
 static weir__piv_strip load(const weir_view *image, span rows, float *out) {
@@ -150,14 +151,14 @@ static void put_vector(const planes *to, int64_t row, int64_t column, const weir
 /* What the images were deformed by, at the centres of the windows. */
 static void put_before(const planes *to, const weir__piv_grid *grid, const weir__piv_predictor *predictor, span block,
                        const memory *m) {
-  float *dy = m->predicted, *dx = m->predicted + grid->count[1];
-  for (int64_t r = 0; r < block.count; r++) {
-    weir__piv_predict_centres(predictor, grid, block.first + r, dy, dx, m->rest);
-    for (int64_t c = 0; c < grid->count[1]; c++) {
-      put(to, WEIR__PIV_BEFORE_DY, r, c, dy[c]);
-      put(to, WEIR__PIV_BEFORE_DX, r, c, dx[c]);
+  int64_t across = grid->count[1];
+  float  *dy = m->predicted, *dx = m->predicted + block.count * across;
+  weir__piv_predict_centres(predictor, grid, block.first, block.count, dy, dx, m->rest);
+  for (int64_t r = 0; r < block.count; r++)
+    for (int64_t c = 0; c < across; c++) {
+      put(to, WEIR__PIV_BEFORE_DY, r, c, dy[r * across + c]);
+      put(to, WEIR__PIV_BEFORE_DX, r, c, dx[r * across + c]);
     }
-  }
 }
 
 /* ---- the operator ---- */

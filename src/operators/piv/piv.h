@@ -102,15 +102,12 @@ typedef struct weir__piv_predictor {
 void   weir__piv_deform_need(const weir__piv_predictor *predictor, int64_t height, int64_t *y0, int64_t *rows);
 size_t weir__piv_deform_scratch(const weir__piv_grid *grid, int64_t strip_rows, int64_t rows,
                                 int64_t columns); /* bytes; `grid`: the predictor's */
-size_t weir__piv_predict_scratch(const weir__piv_grid *grid); /* bytes */
-/* The displacement at pixels of one row: cubic B-spline through the predictor's values, beyond the outermost centres
- * as there. dy, dx: [columns]. */
-void weir__piv_predict(const weir__piv_predictor *predictor, int64_t y, int64_t columns, float *dy, float *dx,
-                       void *scratch);
-/* The same at the centres of another grid's row: what deforming added to both images' displacement at its vectors.
- * dy, dx: [to->count[1]]. */
-void weir__piv_predict_centres(const weir__piv_predictor *predictor, const weir__piv_grid *to, int64_t row, float *dy,
-                               float *dx, void *scratch);
+/* The displacement at the centres of another grid's rows row .. row + rows - 1: what deforming added to both images'
+ * displacement at its vectors. Cubic B-spline through the predictor's values, beyond the outermost centres as there.
+ * dy, dx: [rows][to->count[1]]. `pixel_rows`: as many as lie between the first and the last of these centres. */
+size_t weir__piv_predict_scratch(const weir__piv_grid *grid, int64_t pixel_rows); /* bytes */
+void   weir__piv_predict_centres(const weir__piv_predictor *predictor, const weir__piv_grid *to, int64_t row,
+                                 int64_t rows, float *dy, float *dx, void *scratch);
 /* out(y, x) = image(y + share * dy(y, x), x + share * dx(y, x)) for rows y0 .. y0 + rows - 1, by a cubic B-spline
  * (Unser 1999); beyond the image's edge its outermost pixels. share: -0.5 for image a, +0.5 for b. */
 void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__piv_predictor *predictor, double share,

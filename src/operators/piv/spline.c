@@ -1,69 +1,149 @@
 #include "operators/piv/spline.h"
+#include "core/simd.h"
 #include <string.h>
 
 enum {
   FACTORS = 16, /* from here on they do not change any more in float32 */
-  LANES   = 8   /* rows that go through the recursion together: it would wait for itself otherwise */
+  QUAD    = 4,  /* lanes of a vector that any machine has */
+  LANES   = WEIR__SPLINE_LANES,
+  PANEL   = 64, /* columns: the row above is at hand still when the next needs it */
+  PIECE   = 64  /* columns that are transposed before the recursion takes them: LANES rows fit L1 */
 };
 
-/* m_k = 1 / (4 - m_(k-1)), from Gauss elimination; m_0 = 0, for the end of a natural spline has c_0 = s_0. */
-static void make_factors(float factor[FACTORS]) {
-  double m  = 0;
-  factor[0] = 0;
+/* A sweep is c_k = gain_k s_k - factor_k c_(k -+ 1), with m_k = 1 / (4 - m_(k-1)) from Gauss elimination as factor and
+ * 6 m_k as gain on the way up, 1 as gain on the way down. The ends keep their samples: the natural spline. */
+typedef struct sweeps {
+  float   factor[FACTORS];
+  int64_t last;
+} sweeps;
+
+static sweeps make_sweeps(int64_t count) {
+  sweeps s = {.last = count - 1};
+  double m = 0;
   for (int k = 1; k < FACTORS; k++) {
-    m         = 1 / (4 - m);
-    factor[k] = (float)m;
+    m           = 1 / (4 - m);
+    s.factor[k] = (float)m;
   }
+  return s;
 }
 
-static inline float factor_at(const float factor[FACTORS], int64_t k) { return factor[k < FACTORS ? k : FACTORS - 1]; }
+WEIR__INLINE float factor_at(const sweeps *s, int64_t k) {
+  return k >= s->last ? 0 : s->factor[k < FACTORS ? k : FACTORS - 1];
+}
 
-void weir__spline_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {
-  float factor[FACTORS];
-  make_factors(factor);
+WEIR__INLINE float gain_at(const sweeps *s, int64_t k) { return k > 0 && k < s->last ? 6 * factor_at(s, k) : 1; }
+
+/* ---- along columns ---- */
+
+WEIR__INLINE void some_columns(float *block, int64_t rows, int64_t columns, int64_t stride, const sweeps *s) {
   for (int64_t k = 1; k < rows - 1; k++) {
     float *restrict at          = block + k * stride;
     const float *restrict above = at - stride;
-    float m                     = factor_at(factor, k);
-    for (int64_t x = 0; x < columns; x++) at[x] = (6 * at[x] - above[x]) * m;
+    float m = factor_at(s, k), g = gain_at(s, k);
+    for (int64_t x = 0; x < columns; x++) at[x] = g * at[x] - m * above[x];
   }
   for (int64_t k = rows - 2; k > 0; k--) {
     float *restrict at          = block + k * stride;
     const float *restrict below = at + stride;
-    float m                     = factor_at(factor, k);
+    float m                     = factor_at(s, k);
     for (int64_t x = 0; x < columns; x++) at[x] -= m * below[x];
   }
 }
 
-static void one_row(float *row, int64_t columns, const float factor[FACTORS]) {
-  for (int64_t k = 1; k < columns - 1; k++) row[k] = (6 * row[k] - row[k - 1]) * factor_at(factor, k);
-  for (int64_t k = columns - 2; k > 0; k--) row[k] -= factor_at(factor, k) * row[k + 1];
+WEIR__WIDE void weir__spline_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {
+  sweeps s = make_sweeps(rows);
+  for (int64_t x = 0; x < columns; x += PANEL)
+    some_columns(block + x, rows, columns - x < PANEL ? columns - x : PANEL, stride, &s);
 }
 
-/* The same numbers as one_row gives for each of them. */
-static void rows_together(float *block, int64_t columns, int64_t stride, const float factor[FACTORS]) {
-  float last[LANES];
-  for (int r = 0; r < LANES; r++) last[r] = block[r * stride];
-  for (int64_t k = 1; k < columns - 1; k++) {
-    float  m  = factor_at(factor, k);
-    float *at = block + k;
-    for (int r = 0; r < LANES; r++) last[r] = at[r * stride] = (6 * at[r * stride] - last[r]) * m;
+/* ---- along rows: LANES of them side by side, transposed ---- */
+
+typedef float   quad __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t order __attribute__((vector_size(16)));
+
+/* Four elements of four rows. */
+WEIR__INLINE void transpose(const float *const from[4], float *const to[4]) {
+  const order low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+  quad        a[4], b[4];
+  for (int i = 0; i < 4; i++) a[i] = *(const quad *)from[i];
+  b[0] = __builtin_shuffle(a[0], a[2], low), b[1] = __builtin_shuffle(a[0], a[2], high);
+  b[2] = __builtin_shuffle(a[1], a[3], low), b[3] = __builtin_shuffle(a[1], a[3], high);
+  a[0] = __builtin_shuffle(b[0], b[2], low), a[1] = __builtin_shuffle(b[0], b[2], high);
+  a[2] = __builtin_shuffle(b[1], b[3], low), a[3] = __builtin_shuffle(b[1], b[3], high);
+  for (int i = 0; i < 4; i++) *(quad *)to[i] = a[i];
+}
+
+/* Columns x .. end - 1 of the rows into across[x][LANES]. */
+WEIR__INLINE void bring(const float *const row[LANES], int64_t x, int64_t end, float *across) {
+  for (; x + 4 <= end; x += 4)
+    for (int r = 0; r < LANES; r += 4) {
+      const float *from[4];
+      float       *to[4];
+      for (int i = 0; i < 4; i++) from[i] = row[r + i] + x, to[i] = across + (x + i) * LANES + r;
+      transpose(from, to);
+    }
+  for (; x < end; x++)
+    for (int r = 0; r < LANES; r++) across[x * LANES + r] = row[r][x];
+}
+
+WEIR__INLINE void take_back(const float *across, int64_t x, int64_t end, float *const row[LANES]) {
+  for (; x + 4 <= end; x += 4)
+    for (int r = 0; r < LANES; r += 4) {
+      const float *from[4];
+      float       *to[4];
+      for (int i = 0; i < 4; i++) from[i] = across + (x + i) * LANES + r, to[i] = row[r + i] + x;
+      transpose(from, to);
+    }
+  for (; x < end; x++)
+    for (int r = 0; r < LANES; r++) row[r][x] = across[x * LANES + r];
+}
+
+WEIR__INLINE void rows_together(const float *const from[LANES], float *const to[LANES], float *across,
+                                const sweeps *s) {
+  quad    v[LANES / QUAD] = {{0}};
+  int64_t columns         = s->last + 1;
+  for (int64_t x = 0; x < columns; x += PIECE) {
+    int64_t end = x + PIECE < columns ? x + PIECE : columns;
+    bring(from, x, end, across);
+    for (int64_t k = x; k < end; k++) {
+      float *at = across + k * LANES, m = k ? factor_at(s, k) : 0, g = gain_at(s, k);
+      for (int i = 0; i < LANES / QUAD; i++) {
+        v[i]                     = g * *(quad *)(at + i * QUAD) - m * v[i];
+        *(quad *)(at + i * QUAD) = v[i];
+      }
+    }
   }
-  for (int r = 0; r < LANES; r++) last[r] = block[r * stride + columns - 1];
-  for (int64_t k = columns - 2; k > 0; k--) {
-    float  m  = factor_at(factor, k);
-    float *at = block + k;
-    for (int r = 0; r < LANES; r++) last[r] = at[r * stride] = at[r * stride] - m * last[r];
+  for (int64_t x = (columns - 1) / PIECE * PIECE; x >= 0; x -= PIECE) {
+    int64_t end = x + PIECE < columns ? x + PIECE : columns;
+    for (int64_t k = end - 1; k >= x; k--) {
+      float *at = across + k * LANES, m = k ? factor_at(s, k) : 0;
+      for (int i = 0; i < LANES / QUAD; i++) {
+        v[i]                     = *(quad *)(at + i * QUAD) - m * v[i];
+        *(quad *)(at + i * QUAD) = v[i];
+      }
+    }
+    take_back(across, x, end, to);
   }
 }
 
-void weir__spline_rows(float *block, int64_t rows, int64_t columns, int64_t stride) {
-  float   factor[FACTORS];
-  int64_t row = 0;
-  make_factors(factor);
-  for (; row + LANES <= rows; row += LANES) rows_together(block + row * stride, columns, stride, factor);
-  for (; row < rows; row++) one_row(block + row * stride, columns, factor);
+size_t weir__spline_rows_scratch(int64_t columns) { return (size_t)columns * LANES * sizeof(float); }
+
+WEIR__WIDE void weir__spline_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t columns,
+                                  int64_t stride, void *scratch) {
+  sweeps s = make_sweeps(columns);
+  for (int64_t row = 0; row < rows; row += LANES) {
+    const float *from[LANES];
+    float       *to[LANES];
+    for (int r = 0; r < LANES; r++) { /* the last row as often as there are lanes left */
+      int64_t y = row + r < rows ? row + r : rows - 1;
+      from[r]   = samples.at + y * samples.stride;
+      to[r]     = block + y * stride;
+    }
+    rows_together(from, to, scratch, &s);
+  }
 }
+
+/* ---- beyond the ends ---- */
 
 /* The second coefficient behind the end has a weight of 0 (nothing is evaluated beyond the end): it must be finite. */
 void weir__spline_extend_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {

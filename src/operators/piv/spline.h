@@ -7,26 +7,31 @@
  * as the whole where it is WEIR__SPLINE_REACH samples away from the cut (0.268^12 = 1.4e-7). */
 #ifndef WEIR_OPERATORS_SPLINE_H
 #define WEIR_OPERATORS_SPLINE_H
+#include <stddef.h>
 #include <stdint.h>
 
-enum { WEIR__SPLINE_REACH = 12, WEIR__SPLINE_BEFORE = 1, WEIR__SPLINE_AFTER = 2 };
+enum {
+  WEIR__SPLINE_REACH  = 12,
+  WEIR__SPLINE_BEFORE = 1,
+  WEIR__SPLINE_AFTER  = 2,
+  WEIR__SPLINE_LANES  = 16 /* rows filtered together: alone, each step waits for the one before */
+};
 
-/* Samples to coefficients, in place: along columns (of all `columns` of a block), or along rows. `stride`: floats from
- * one row to the next. */
+/* Samples to coefficients, along columns (of all `columns` of a block, in place) or along rows, from `samples` (which
+ * may be the block). `stride`: floats from one row to the next. Any share of the columns or rows gives the same bits.
+ */
 void weir__spline_columns(float *block, int64_t rows, int64_t columns, int64_t stride);
-void weir__spline_rows(float *block, int64_t rows, int64_t columns, int64_t stride);
+
+typedef struct weir__spline_samples {
+  const float *at;
+  int64_t      stride;
+} weir__spline_samples;
+size_t weir__spline_rows_scratch(int64_t columns); /* bytes, 32-aligned */
+void   weir__spline_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t columns, int64_t stride,
+                         void *scratch);
 
 /* Coefficients beyond the ends, WEIR__SPLINE_BEFORE and WEIR__SPLINE_AFTER of them: rows above and below a block, or
  * elements before and behind each row. */
 void weir__spline_extend_columns(float *block, int64_t rows, int64_t columns, int64_t stride);
 void weir__spline_extend_rows(float *block, int64_t rows, int64_t columns, int64_t stride);
-
-/* What c_(i-1) .. c_(i+2) weigh at i + t. */
-static inline void weir__spline_weights(float t, float weight[4]) {
-  float r   = 1 - t;
-  weight[0] = r * r * r / 6;
-  weight[1] = (4 + t * t * (3 * t - 6)) / 6;
-  weight[2] = (4 + r * r * (3 * r - 6)) / 6;
-  weight[3] = t * t * t / 6;
-}
 #endif
