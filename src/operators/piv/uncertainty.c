@@ -29,7 +29,10 @@
 enum { BLOCK = 6, LANES = 8, ALIGNMENT = 64 };
 enum { UP_Y, UP_X, DOWN_Y, DOWN_X, HERE_Y, HERE_X, SUMS }; /* of a_i b_j, a_j b_i, a_i b_i + a_j b_j along an axis */
 
-typedef double double8 __attribute__((vector_size(64)));
+/* Sums of floats that become long are float64, four lanes: with more of them GCC 12 goes through memory. */
+typedef double double4 __attribute__((vector_size(32)));
+#define LOW(v)  __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3), double4)
+#define HIGH(v) __builtin_convertvector(__builtin_shufflevector(v, v, 4, 5, 6, 7), double4)
 
 /* Planes have rows of `stride` floats: the window's and at least LANES zeros, which are also those before the next row;
  * LANES zeros come before the first row, and a row of zeros after the last. */
@@ -94,9 +97,7 @@ static void work_begin(work *w, const weir__piv_grid *grid, weir__piv_weighting 
   make_weights(weighting, w->columns, w->along[1], w->beside[1]);
 }
 
-static double total_of(const double8 *v) {
-  return (((*v)[0] + (*v)[4]) + ((*v)[2] + (*v)[6])) + (((*v)[1] + (*v)[5]) + ((*v)[3] + (*v)[7]));
-}
+static double total_of(const double4 *v) { return ((*v)[0] + (*v)[2]) + ((*v)[1] + (*v)[3]); }
 
 /* ---- a row of windows ---- */
 
@@ -122,10 +123,17 @@ WEIR__WIDE static void count_masked(const uint8_t *mask, int64_t apart, int64_t 
 
 /* ---- one window ---- */
 
-static double dot(const float *x, const float *y, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
-  return sum;
+/* In float64, lane by lane. */
+WEIR__WIDE static double dot(const float *x, const float *y, int64_t n) {
+  double4 lanes = {0};
+  double  rest  = 0;
+  int64_t i     = 0;
+  for (; i + LANES <= n; i += LANES) {
+    weir__float8 f = weir__load8(x + i), g = weir__load8(y + i);
+    lanes += LOW(f) * LOW(g) + HIGH(f) * HIGH(g);
+  }
+  for (; i < n; i++) rest += (double)x[i] * (double)y[i];
+  return total_of(&lanes) + rest;
 }
 
 static double sum_of(const float *x, int64_t n) {
@@ -178,7 +186,7 @@ WEIR__WIDE static void apply_weights(const work *w, bool masked, float *restrict
 }
 
 /* The sums of products, down one strip of columns after the other. */
-WEIR__INLINE void add_products(const work *w, bool masked, double8 *sum) {
+WEIR__INLINE void add_products(const work *w, bool masked, double4 *sum) {
   for (int64_t x = 0; x < w->columns; x += LANES) {
     const float *a = w->a + x, *b = w->b + x, *py = w->pairs[0] + x, *px = w->pairs[1] + x;
     weir__float8 s[SUMS] = {{0}}, f = weir__load8(a), g = weir__load8(b);
@@ -200,12 +208,12 @@ WEIR__INLINE void add_products(const work *w, bool masked, double8 *sum) {
       }
     }
     if (!masked) s[HERE_X] *= weir__load8(w->beside[1] + x);
-    for (int k = 0; k < SUMS; k++) sum[k] += __builtin_convertvector(s[k], double8);
+    for (int k = 0; k < SUMS; k++) sum[k] += LOW(s[k]) + HIGH(s[k]);
   }
 }
 
 WEIR__WIDE static void sum_products(const work *w, bool masked, double *sum) {
-  double8 lanes[SUMS] = {{0}};
+  double4 lanes[SUMS] = {{0}};
   if (masked) add_products(w, true, lanes);
   else add_products(w, false, lanes);
   for (int k = 0; k < SUMS; k++) sum[k] = total_of(&lanes[k]);
@@ -231,7 +239,7 @@ WEIR__WIDE static void put_terms(const work *w, const float part[2]) {
 /* Squares of the sums over all blocks, `block` (a constant where this is inlined) pixels wide and high, that have their
  * left column in a strip from `term` on. Blocks reach beyond the terms on all sides, where there is nothing. The sums
  * over columns of a block are put together from those of pairs, which are kept from row to row. */
-WEIR__INLINE void add_squares(const float *term, int64_t rows, int64_t stride, int block, double8 *sum) {
+WEIR__INLINE void add_squares(const float *term, int64_t rows, int64_t stride, int block, double4 *sum) {
   weir__float8 line1 = {0}, line4 = {0}, line3 = {0}, line2 = {0};
   weir__float8 pair1 = {0}, pair2 = {0}, pair3 = {0}, pair4 = {0}, squares = {0};
 #pragma GCC unroll 4
@@ -254,12 +262,12 @@ WEIR__INLINE void add_squares(const float *term, int64_t rows, int64_t stride, i
     line4 = line3, line3 = line2, line2 = line1, line1 = line;
     pair4 = pair3, pair3 = pair2, pair2 = pair1, pair1 = pair;
   }
-  *sum += __builtin_convertvector(squares, double8);
+  *sum += LOW(squares) + HIGH(squares);
 }
 
 /* Mean square of the sums over blocks: the triangle's sum of covariances. */
 WEIR__WIDE static double variance(const work *w, int axis) {
-  double8 sum = {0};
+  double4 sum = {0};
   for (int64_t x = -LANES; x < w->columns; x += LANES) {
     const float *term = w->term[axis] + x;
     switch (w->block) {
