@@ -94,6 +94,35 @@ static weir_status find_field(const weir_apply *a, const weir__piv_rules *rules,
 
 /* ---- between passes ---- */
 
+/* (-1, 4, 10, 4, -1) / 16 along one axis, of values `reach` apart: a wave of two of them is gone, one of four keeps
+ * 3/4, cubics are unchanged. Beyond the ends the line goes on. */
+static void filter_line(float *value, int64_t count, int64_t stride, int64_t reach, float *line) {
+  float *x = line + 2 * reach, *end = x + count - 1;
+  for (int64_t i = 0; i < count; i++) x[i] = value[i * stride];
+  float before = (x[0] - x[reach]) / (float)reach, behind = (end[0] - end[-reach]) / (float)reach;
+  for (int64_t k = 1; k <= 2 * reach; k++) {
+    x[-k]  = x[0] + (float)k * before;
+    end[k] = end[0] + (float)k * behind;
+  }
+  for (int64_t i = 0; i < count; i++)
+    value[i * stride] =
+        (10 * x[i] + 4 * (x[i - reach] + x[i + reach]) - (x[i - 2 * reach] + x[i + 2 * reach])) * 0.0625f;
+}
+
+/* A wave as short as the window or shorter gives no correction in the next pass, or one of the wrong sign: noise of
+ * such lengths would stay or grow from pass to pass, so the predictor must have none (Schrijer & Scarano 2008, doi
+ * 10.1007/s00348-008-0511-7). Where vectors are dense, with larger reaches too. */
+static void filter(const weir__piv *p, float *value, float *line) {
+  const weir__piv_grid *grid = &p->settings[p->pass].grid, *next = &p->settings[p->pass + 1].grid;
+  for (int axis = 0; axis < 2; axis++) {
+    int64_t lines = grid->count[!axis], count = grid->count[axis];
+    int64_t window = grid->window[axis] > next->window[axis] ? grid->window[axis] : next->window[axis];
+    for (int64_t reach = 1; 2 * reach * grid->step[axis] <= window && 2 * reach < count; reach *= 2)
+      for (int64_t i = 0; i < lines; i++)
+        filter_line(value + (axis ? i * grid->count[1] : i), count, axis ? 1 : grid->count[1], reach, line);
+  }
+}
+
 static weir_status apply_predictor(const weir_apply *a) {
   const weir__piv *p     = a->params;
   weir__piv_rules  rules = rules_of(p);
@@ -105,6 +134,7 @@ static weir_status apply_predictor(const weir_apply *a) {
   for (int k = 0; k < 2; k++) {
     weir__piv_fill(&m.field.grid, component[k], m.field.flag, true, m.rest);
     float *out = a->out[k].data;
+    filter(p, component[k], (float *)(void *)m.rest);
     for (int64_t i = 0; i < count[0] * count[1]; i++) {
       float d = isfinite(component[k][i]) ? component[k][i] : 0; /* no vector at all in this pass */
       out[i]  = d > (float)p->reach ? (float)p->reach : d < -(float)p->reach ? -(float)p->reach : d;
