@@ -18,11 +18,13 @@ static weir_status whole(const char *name, double x, int64_t *out) {
   return WEIR_OK;
 }
 
+static int64_t most_search(const weir__piv_settings *s, int axis) { return s->grid.window[axis] / 2 - 1; }
+
 /* How far peaks are looked for: in the first pass up to 3/8 of the window, as what has left the window correlates no
- * more; then what the pass before may have missed. */
+ * more; then what the pass before may have missed, as far as a small window allows. */
 static double default_search(const weir__piv *p, int pass, const weir__piv_settings *s, int axis) {
   double window = (double)s->grid.window[axis];
-  if (pass && p->refine == WEIR__PIV_DIRECT) return 2;
+  if (pass && p->refine == WEIR__PIV_DIRECT) return fmin(2, (double)most_search(s, axis));
   return floor(window * (pass ? 0.25 : 0.375));
 }
 
@@ -43,7 +45,7 @@ static weir_status settle_pass(weir__piv *p, int pass) {
   }
   WEIR_TRY(weir__piv_grid_make(p->image, window, step, &s->grid));
   for (int k = 0; k < 2; k++) {
-    int64_t most = s->grid.window[k] / 2 - 1;
+    int64_t most = most_search(s, k);
     WEIR_TRY(whole("search", nth(&p->search, pass, default_search(p, pass, s, k)), &s->search[k]));
     if (s->search[k] < 1 || s->search[k] > most)
       return WEIR_FAIL(WEIR_ERR_INPUT,
@@ -88,7 +90,7 @@ static weir_status settle(weir__piv *p, const weir_expand *x) {
   WEIR_TRY(check_images(x->in[0], x->in[1], x->inputs > 2 ? x->in[2] : NULL));
   WEIR_TRY(check_limits("u_limits", &p->u_limits));
   WEIR_TRY(check_limits("v_limits", &p->v_limits));
-  if (!p->window.count && !p->window_y.count) p->window = (weir_list){3, {64, 32, 32}};
+  if (!p->window.count) p->window = (weir_list){3, {64, 32, 32}};
   for (int i = 0; i < p->overlap.count; i++)
     if (p->overlap.value[i] >= 1)
       return WEIR_FAIL(WEIR_ERR_INPUT, "piv: overlap is %g, expected less than 1", p->overlap.value[i]);
@@ -170,7 +172,7 @@ static const weir_param params[] = {
      .help = "thin-plate splines: in no pass, the last, or all"},
     {"smoothing", WEIR_PARAM_REAL, AT(smoothing), .fallback = 2, .least = 0, .most = 1e6,
      .help = "weight of smoothness against closeness"},
-    {"domain", WEIR_PARAM_INT, AT(domain), .fallback = 200, .least = 16, .most = 2000,
+    {"domain", WEIR_PARAM_INT, AT(domain), .fallback = 200, .least = 16, .most = 1000,
      .help = "vectors in a sub-domain of the splines"},
     {"outlier", WEIR_PARAM_REAL, AT(outlier), .fallback = 1.5, .least = 0, .most = 1e6, .units = "pixel",
      .help = "farther from the splines than this a vector is replaced by them; 0: never"},

@@ -78,18 +78,19 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
 
 /* ---- images ---- */
 
-static void load_numbers(const weir_view *image, int64_t y, float *out) {
+/* `odd` stands for what is no number. */
+static void load_numbers(const weir_view *image, int64_t y, float odd, float *out) {
   int64_t n = image->count[1], at[2] = {y - image->start[0], 0};
   double  buffer[256];
   for (; at[1] < n; at[1] += 256) {
     int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
     const double *x    = weir_view_load(image, at, some, buffer);
-    for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : 0;
+    for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : odd;
   }
 }
 
 /* What cameras give takes no way round over double. */
-static void load_row(const weir_view *image, int64_t y, float *restrict out) {
+static void load_row(const weir_view *image, int64_t y, float odd, float *restrict out) {
   const void     *row   = (const char *)image->data + (y - image->start[0]) * image->stride[0];
   const uint8_t  *bytes = row;
   const uint16_t *words = row;
@@ -98,12 +99,20 @@ static void load_row(const weir_view *image, int64_t y, float *restrict out) {
     for (int64_t x = 0; x < n; x++) out[x] = bytes[x];
   else if (image->dtype == WEIR_U16 && image->stride[1] == sizeof *words)
     for (int64_t x = 0; x < n; x++) out[x] = words[x];
-  else load_numbers(image, y, out);
+  else load_numbers(image, y, odd, out);
 }
 
 static weir__piv_strip load(const weir_view *image, span rows, float *out) {
-  for (int64_t y = 0; y < rows.count; y++) load_row(image, rows.first + y, out + y * image->count[1]);
+  for (int64_t y = 0; y < rows.count; y++) load_row(image, rows.first + y, 0, out + y * image->count[1]);
   return (weir__piv_strip){out, rows.first, rows.count, image->count[1]};
+}
+
+/* `most` rows of the image around `rows`, as many on either side as there are. */
+static span middle_of(span all, span rows, int64_t most) {
+  int64_t first = rows.first - (most - rows.count) / 2, last = all.first + all.count - most;
+  if (first > last) first = last;
+  if (first < all.first) first = all.first;
+  return (span){first, most};
 }
 
 static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image, const weir__piv_predictor *predictor,
@@ -111,7 +120,7 @@ static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image,
   span    need = rows;
   int64_t most = rows_at_most(p, rows.count);
   weir__piv_deform_need(predictor, p->image[0], &need.first, &need.count);
-  if (need.count > most) need.count = most; /* a displacement beyond what a pass can find */
+  if (need.count > most) need = middle_of(need, rows, most); /* the bound is higher than what a pass can find */
   weir__piv_strip raw = load(image, need, m->raw);
   weir__piv_deform(&raw, p->image[0], predictor, share, rows.first, rows.count, out, m->rest);
   return (weir__piv_strip){out, rows.first, rows.count, p->image[1]};
@@ -120,7 +129,7 @@ static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image,
 static void load_mask(const weir_view *mask, span rows, float *row, uint8_t *out) {
   int64_t columns = mask->count[1];
   for (int64_t y = 0; y < rows.count; y++) {
-    load_row(mask, rows.first + y, row);
+    load_row(mask, rows.first + y, 1, row);
     for (int64_t x = 0; x < columns; x++) out[y * columns + x] = row[x] != 0;
   }
 }
