@@ -1,4 +1,5 @@
 /* The loops of the register machine, and the same operations on single numbers for constants and uniform values. */
+#include "core/simd.h"
 #include "graph/kernel.h"
 #include <math.h>
 
@@ -73,17 +74,8 @@ double weir__op_value(weir__op op, double a, double b, double c) {
   default: LOOP(as, bs, cs, value)                                                                                     \
   }
 
-/* Wider registers where the machine has them: without contraction to fused multiply-adds (the build sets
- * -ffp-contract=off) each element sees the same IEEE operations, so the bits are the same. Sanitizers do not go with
- * the resolvers that choose at load. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                           \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define WIDER __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDER
-#endif
-
-WIDER void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
+/* Each element sees the same IEEE operations in both versions, so the bits are the same. */
+WEIR__WIDE void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
   const double *av = la.v, *bv = lb.v, *cv = lc.v;
   const double  as = la.s, bs = lb.s, cs = lc.s;
   const int     operands = weir__op_operands(op);
