@@ -2,7 +2,7 @@
  * particles; masks, flat and odd windows, and the same bytes however rows are shared out.
  * weir-test: timeout=60 */
 #include "support/sanitized.h"
-#include "operators/piv/correlate_parts.h"
+#include "operators/piv/correlate_lanes.h"
 #include "core/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,6 +232,39 @@ static void correlation(void **state) {
     }
 }
 
+/* Eight lanes and four give the same bits. */
+static void lanes(void **state) {
+  static const int64_t sizes[] = {8, 16, 20, 31, 32, 33};
+  (void)state;
+  if (!weir__piv_lanes_8()) {
+    print_message("no registers of eight lanes\n");
+    skip();
+  }
+  particles(2.5, 1.3, -2.2);
+  for (int k = 0; k < 6; k++)
+    for (int padded = 0; padded < 2; padded++) {
+      weir__piv_settings s = settings_of(WEIR__PIV_FFT, 16, sizes[k], 16, 16, sizes[k] == 8 ? 3 : 7);
+      weir__piv_strip    a = {pixels[0], 0, H, W}, b = {pixels[1], 0, H, W};
+      size_t             count = (size_t)(s.grid.count[0] * s.grid.count[1]);
+      weir__piv_vector  *v[2];
+      s.padded = padded;
+      for (int wide = 0; wide < 2; wide++) {
+        weir__piv_correlator *c       = NULL;
+        void                 *scratch = NULL;
+        assert_int_equal(weir__piv_correlator_create(&s, &c), WEIR_OK);
+        c->lanes = wide ? weir__piv_lanes_8() : &weir__piv_lanes_4;
+        assert_int_equal(posix_memalign(&scratch, 64, weir__piv_correlator_scratch(c, W)), 0);
+        v[wide] = calloc(count, sizeof **v);
+        weir__piv_correlate(c, &a, &b, NULL, 0, s.grid.count[0], v[wide], scratch);
+        weir__piv_correlator_destroy(&c);
+        free(scratch);
+      }
+      assert_int_equal(v[0][count / 2].flag, WEIR__PIV_VALID);
+      assert_memory_equal(v[0], v[1], count * sizeof **v);
+      free(v[0]), free(v[1]);
+    }
+}
+
 /* What is masked may be anything, and windows that see nothing of it do not notice. */
 static void masks(void **state) {
   static uint8_t mask[H * W];
@@ -404,7 +437,7 @@ static void arguments(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arguments), cmocka_unit_test(subpixel),    cmocka_unit_test(edges),   cmocka_unit_test(masks),
-      cmocka_unit_test(no_signal), cmocka_unit_test(correlation), cmocka_unit_test(accuracy)};
+      cmocka_unit_test(arguments), cmocka_unit_test(subpixel),    cmocka_unit_test(edges), cmocka_unit_test(masks),
+      cmocka_unit_test(no_signal), cmocka_unit_test(correlation), cmocka_unit_test(lanes), cmocka_unit_test(accuracy)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

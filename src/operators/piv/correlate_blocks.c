@@ -110,7 +110,7 @@ WEIR__WIDE static void sum_blocks(const float *column, int64_t n, int64_t blocks
       if (!back) weir__store8(to + i, sliding(column + i - search, n));
       else {
         weir__float8 v = sliding(column + search - i - 7, n);
-        weir__store8(to + i, __builtin_shuffle(v, (weir__bits8){7, 6, 5, 4, 3, 2, 1, 0}));
+        weir__store8(to + i, __builtin_shufflevector(v, v, 7, 6, 5, 4, 3, 2, 1, 0));
       }
     }
 }

@@ -22,13 +22,14 @@ static inline float weir__sum4(weir__float4 v) { return (v[0] + v[2]) + (v[1] + 
 enum { WEIR__PIV_WINDOW_MOST = 4096 }; /* pixels along an axis */
 
 struct weir__piv_correlator {
-  weir__piv_settings settings;
-  float             *weight;    /* [window]; NULL: uniform */
-  float             *unbias[2]; /* [2 search + 1]: what values are multiplied by before the peak is fitted */
-  int64_t            stride;    /* floats from one row of a plane to the next */
-  int64_t            size[2];   /* FFT: of the transform */
-  fftwf_plan         forward, inverse;
-  int64_t            block[2]; /* direct: pixels of the blocks that windows share; 0: they share none */
+  weir__piv_settings            settings;
+  float                        *weight;    /* [window]; NULL: uniform */
+  float                        *unbias[2]; /* [2 search + 1]: what values are multiplied by before the peak is fitted */
+  int64_t                       stride;    /* floats from one row of a plane to the next */
+  int64_t                       size[2];   /* FFT: of the transform */
+  fftwf_plan                    forward, inverse;
+  const struct weir__piv_lanes *lanes;    /* FFT: its inner loops */
+  int64_t                       block[2]; /* direct: pixels of the blocks that windows share; 0: they share none */
 };
 
 /* The windows of one vector at their place. */
@@ -41,7 +42,8 @@ typedef struct weir__piv_place {
 static inline const float *weir__piv_row(const weir__piv_strip *strip, int64_t y, int64_t x) {
   return strip->pixel + (y - strip->y0) * strip->columns + x;
 }
-static inline int64_t weir__piv_plane_size(const weir__piv_correlator *c) { /* floats, a multiple of 16: eight lanes from the last value on */
+/* Floats, a multiple of 16: eight lanes may be taken from the last value on. */
+static inline int64_t weir__piv_plane_size(const weir__piv_correlator *c) {
   return ((2 * c->settings.search[0] + 1) * c->stride + 27) / 16 * 16;
 }
 static inline int64_t weir__piv_round16(int64_t n) { return (n + 15) / 16 * 16; }
