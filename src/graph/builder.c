@@ -47,6 +47,12 @@ static weir_status build_tree(weir__builder *b, const weir__script *source, cons
   const weir__value *v    = &b->values.value[value];
   bool               done = b->defining && v->kind == WEIR__VALUE_FIELD && v->edge.node >= before &&
               b->graph->node[v->edge.node].named; /* the call took the name */
+  if (b->defining && ast->kind == WEIR__AST_NAME && v->kind == WEIR__VALUE_FIELD &&
+      b->graph->node[v->edge.node].outputs > 1) { /* flag: flow.flag, of its own type and with what goes with it */
+    *edge  = v->edge;
+    status = weir__graph_alias(b->graph, b->defining, v->edge);
+    goto end;
+  }
   WEIR_TRY_GOTO(end, weir__value_field(&b->values, value, &spot, done ? NULL : b->defining, &found));
   *edge = found;
 end:

@@ -311,6 +311,10 @@ static weir_status add_alias(weir__graph *graph, const char *name, const char *p
   return status;
 }
 
+weir_status weir__graph_alias(weir__graph *graph, const char *name, weir__edge edge) {
+  return add_alias(graph, name, NULL, edge);
+}
+
 /* The node that gives the first result takes the name, as that of a plain operator does, if it is new and free. */
 static weir_status name_first_result(weir__graph *graph, const char *name, weir__edge edge, int before) {
   weir__node *node = &graph->node[edge.node];

@@ -165,6 +165,8 @@ weir_status weir__graph_expression_decided(weir__graph *graph, const char *text,
  * may come later in the graph. It is missing in the first steps, so the operator must accept that. */
 weir_status weir__graph_close_loop(weir__graph *graph, int node, int input, weir__edge from, int64_t lag);
 
+/* Another name for a result. */
+weir_status weir__graph_alias(weir__graph *graph, const char *name, weir__edge edge);
 weir_status weir__graph_parameter(weir__graph *graph, const char *name, double value);
 
 /* ---- looking up ---- */

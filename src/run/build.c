@@ -28,7 +28,8 @@ static weir_status add_sources(weir__graph *graph, const weir__recipe *recipe, c
     const weir__recipe_expected *f = &schema->field[i];
     int                          node;
     if (!number) status = check_names(recipe, f->name);
-    const weir__grid *grid = stream->as_published && f->type.rank && f->grid.edge[0] ? &f->grid : NULL;
+    bool              kept = stream->as_published || (stream->images && !graph->chunk_sizes);
+    const weir__grid *grid = kept && f->type.rank && f->grid.edge[0] ? &f->grid : NULL;
     weir__text_clear(&name);
     weir__text_add(&name, "%s%s%s", stream->name ? stream->name : "", stream->name ? "." : "", f->name);
     if (status >= 0) status = weir__text_status(&name);

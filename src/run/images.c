@@ -230,6 +230,11 @@ static weir_status describe_fields(images *self, const weir__recipe_stream *stre
     field[k] = (weir__recipe_expected){
         .place = stream->place,
         .type  = {.dtype = self->info.dtype, .rank = 2, .dim = {axis(self, 0), axis(self, 1)}, .units = ""}};
+    /* an image is decoded in one piece, and most of what needs it needs more than a part */
+    field[k].grid.rank = 2;
+    for (int a = 0; a < 2; a++)
+      WEIR_TRY(weir__grid_cut_pieces(&self->arena, field[k].type.dim[a].size, 1, &field[k].grid.chunks[a],
+                                     &field[k].grid.edge[a]));
     WEIR_TRY(weir__arena_string(&self->arena, r->name ? r->name[k].text : usual_name(count, k, usual), &field[k].name));
   }
   self->schema = (weir__recipe_schema){.time_units = r->dt > 0 ? "s" : NULL, .field = field, .fields = count};

@@ -55,7 +55,7 @@ typedef struct weir__recipe_expected {
   weir__place     place;
   weir_field_type type;
   bool            is_static;
-  weir__grid      grid; /* `chunks: as-published`, of a running stream; no axis is cut otherwise (edge NULL) */
+  weir__grid      grid; /* `chunks: as-published`, of a running stream; images, whole; otherwise none (edge NULL) */
 } weir__recipe_expected;
 
 /* Of the recipe, or of the simulation. */

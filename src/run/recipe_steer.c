@@ -439,8 +439,9 @@ weir_status weir__recipe_steer(const weir__recipe *recipe, const weir__recipe_sc
   int                   *steered, outputs = 0;
   if (recipe->feedbacks) WEIR_TRY(make_feedback(recipe, graph));
   if (!steer && recipe->replay)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "%s: there are no decisions to replay: this run has no rules, no steering: and no "
-                                     "parameters of the simulation",
+    return WEIR_FAIL(WEIR_ERR_INPUT,
+                     "%s: there are no decisions to replay: this run has no rules, no steering: and no "
+                     "parameters of the simulation",
                      recipe->file);
   if (!steer) return WEIR_OK;
   WEIR_TRY(weir__arena_alloc(&graph->arena, (size_t)recipe->rules * sizeof *rule, &rule));

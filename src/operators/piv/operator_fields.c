@@ -272,6 +272,8 @@ static weir_status infer_result(weir_infer *infer) {
                                                 : "1";
     out->dtype = k < FLAG ? WEIR_F32 : WEIR_I8;
     if (k < FLAG) continue;
+    out->has_fill        = true; /* of a couple that has none */
+    out->fill            = -1;
     out->attributes      = k == FLAG ? flag_meaning : replaced_meaning;
     out->attribute_count = 2;
   }
