@@ -12,28 +12,22 @@ typedef struct memory {
   size_t            bytes;
 } memory;
 
-static void *take(char *base, size_t *used, size_t bytes) {
-  void *at = base ? base + *used : NULL;
-  *used += (bytes + 63) & ~(size_t)63;
-  return at;
-}
-
 static memory lay_out(const weir__piv *p, const weir__piv_smoother *smoother, char *base) {
   const weir__piv_grid *grid = &p->settings[p->pass].grid;
   size_t                n = (size_t)(grid->count[0] * grid->count[1]), used = 0, rest;
   memory                m = {.field.grid = *grid};
-  m.vector                = take(base, &used, n * sizeof *m.vector);
-  m.before[0]             = take(base, &used, n * sizeof(float));
-  m.before[1]             = take(base, &used, n * sizeof(float));
-  m.field.dy              = take(base, &used, n * sizeof(float));
-  m.field.dx              = take(base, &used, n * sizeof(float));
-  m.field.correlation     = take(base, &used, n * sizeof(float));
-  m.field.ratio           = take(base, &used, n * sizeof(float));
-  m.field.flag            = take(base, &used, n);
-  m.field.replaced        = take(base, &used, n);
+  m.vector                = weir__piv_take(base, &used, n * sizeof *m.vector);
+  m.before[0]             = weir__piv_take(base, &used, n * sizeof(float));
+  m.before[1]             = weir__piv_take(base, &used, n * sizeof(float));
+  m.field.dy              = weir__piv_take(base, &used, n * sizeof(float));
+  m.field.dx              = weir__piv_take(base, &used, n * sizeof(float));
+  m.field.correlation     = weir__piv_take(base, &used, n * sizeof(float));
+  m.field.ratio           = weir__piv_take(base, &used, n * sizeof(float));
+  m.field.flag            = weir__piv_take(base, &used, n);
+  m.field.replaced        = weir__piv_take(base, &used, n);
   rest                    = weir__piv_validate_scratch(grid);
   if (smoother && weir__piv_smoother_scratch(smoother) > rest) rest = weir__piv_smoother_scratch(smoother);
-  m.rest  = take(base, &used, rest);
+  m.rest  = weir__piv_take(base, &used, rest);
   m.bytes = used;
   return m;
 }

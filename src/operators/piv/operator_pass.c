@@ -42,36 +42,30 @@ typedef struct memory {
 
 static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
 
-static void *take(char *base, size_t *used, size_t bytes) {
-  void *at = base ? base + *used : NULL;
-  *used += (bytes + 63) & ~(size_t)63;
-  return at;
-}
-
 /* Lay out the scratch of a block of `rows` rows of vectors, at `base` (NULL: only its size). */
 static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator, span block, char *base) {
   const weir__piv_grid *grid    = &p->settings[p->pass].grid;
   int64_t               columns = p->image[1], rows = rows_of(p, block).count, vectors = block.count * grid->count[1];
   size_t                plane = (size_t)(rows * columns) * sizeof(float), used = 0, rest = 0;
   memory                m = {0};
-  m.a                     = take(base, &used, plane);
-  m.b                     = take(base, &used, plane);
-  m.vector                = take(base, &used, (size_t)vectors * sizeof *m.vector);
-  if (p->has_mask) m.mask = take(base, &used, (size_t)(rows * columns));
+  m.a                     = weir__piv_take(base, &used, plane);
+  m.b                     = weir__piv_take(base, &used, plane);
+  m.vector                = weir__piv_take(base, &used, (size_t)vectors * sizeof *m.vector);
+  if (p->has_mask) m.mask = weir__piv_take(base, &used, (size_t)(rows * columns));
   if (p->pass) {
     int64_t most               = rows_at_most(p, rows);
-    m.raw                      = take(base, &used, (size_t)(most * columns) * sizeof(float));
-    m.predicted                = take(base, &used, 2 * (size_t)vectors * sizeof(float));
+    m.raw                      = weir__piv_take(base, &used, (size_t)(most * columns) * sizeof(float));
+    m.predicted                = weir__piv_take(base, &used, 2 * (size_t)vectors * sizeof(float));
     const weir__piv_grid *from = &p->settings[p->pass - 1].grid;
     rest = at_least(weir__piv_deform_scratch(from, most, rows, columns), weir__piv_predict_scratch(from, rows));
   }
   if (p->uncertainty && p->pass) {
-    m.udy = take(base, &used, (size_t)vectors * sizeof(float));
-    m.udx = take(base, &used, (size_t)vectors * sizeof(float));
+    m.udy = weir__piv_take(base, &used, (size_t)vectors * sizeof(float));
+    m.udx = weir__piv_take(base, &used, (size_t)vectors * sizeof(float));
     rest  = at_least(rest, weir__piv_uncertainty_scratch(grid, columns));
   }
   if (correlator) rest = at_least(rest, weir__piv_correlator_scratch(correlator, columns));
-  m.rest  = take(base, &used, rest);
+  m.rest  = weir__piv_take(base, &used, rest);
   m.bytes = used;
   return m;
 }

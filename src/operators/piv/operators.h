@@ -52,6 +52,13 @@ typedef struct weir__piv {
 /* Inputs of a pass. */
 enum { WEIR__PIV_IN_A, WEIR__PIV_IN_B, WEIR__PIV_IN_MASK, WEIR__PIV_IN_DY, WEIR__PIV_IN_DX };
 
+/* The next piece of scratch memory, aligned; NULL without a base, when only the size is asked for. */
+static inline void *weir__piv_take(char *base, size_t *used, size_t bytes) {
+  void *at = base ? base + *used : NULL;
+  *used += (bytes + 63) & ~(size_t)63;
+  return at;
+}
+
 extern const weir_operator weir__piv_operator_pass;      /* (a, b, mask, dy, dx) -> planes */
 extern const weir_operator weir__piv_operator_predictor; /* (planes) -> dy, dx: pixels, a value everywhere */
 extern const weir_operator weir__piv_operator_result;    /* (planes) -> what `piv` gives */
