@@ -25,8 +25,9 @@ weir_status weir__recipe_read_duration(const weir__yaml *value, const char *what
   static const struct {
     const char *name;
     double      seconds;
-  } units[] = {{"s", 1},    {"second", 1},  {"seconds", 1},  {"min", 60},  {"minute", 60}, {"minutes", 60},
-               {"h", 3600}, {"hour", 3600}, {"hours", 3600}, {"d", 86400}, {"day", 86400}, {"days", 86400}};
+  } units[] = {{"us", 1e-6},    {"ms", 1e-3},   {"s", 1},        {"second", 1},  {"seconds", 1},
+               {"min", 60},     {"minute", 60}, {"minutes", 60}, {"h", 3600},    {"hour", 3600},
+               {"hours", 3600}, {"d", 86400},   {"day", 86400},  {"days", 86400}};
   char   number[64];
   size_t length = value->kind == WEIR__YAML_TEXT ? strcspn(value->text, " abcdfghijklmnopqrstuvwxyz") : 0;
   if (length && length < sizeof number) {
@@ -39,7 +40,7 @@ weir_status weir__recipe_read_duration(const weir__yaml *value, const char *what
         return WEIR_OK;
       }
   }
-  return WEIR__YAML_FAIL(value, "%s: expected a positive number with s, min, h or d, such as 6 h%s%s%s", what,
+  return WEIR__YAML_FAIL(value, "%s: expected a positive number with us, ms, s, min, h or d, such as 6 h%s%s%s", what,
                          value->kind == WEIR__YAML_TEXT ? ", got \"" : "",
                          value->kind == WEIR__YAML_TEXT ? value->text : "", value->kind == WEIR__YAML_TEXT ? "\"" : "");
 }

@@ -79,7 +79,7 @@ def write_series(folder, pattern, dtype, count=COUNT, first=0):
 def one_by_one(folder):
     """Means of 8-bit PGM, one per step; numbers with and without zeros in front; time; a part of the series."""
     images = write_series(folder, "im{}.pgm", np.uint8, 12, 3)
-    write_recipe(folder, {"images": "im", "dt": "0.5", "chunks": "{y: 16}"}, {"m": "mean(image)", "low": "min(image)"},
+    write_recipe(folder, {"images": "im", "dt": "500 ms", "chunks": "{y: 16}"}, {"m": "mean(image)", "low": "min(image)"},
                  ["csv: {path: t.csv, fields: [m, low]}"])
     done = run(folder)
     assert done.returncode == 0, done.stderr
