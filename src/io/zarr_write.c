@@ -278,7 +278,10 @@ static bool may_wait(const weir__zarr *zarr, const weir__zarr_level *level) {
 static weir_status commit(weir__zarr *zarr, const weir__zarr_level *level) {
   if (level->index < zarr->committed) return write_times(zarr, level, 1);
   WEIR_TRY(add_waiting(zarr, level));
-  if (may_wait(zarr, level)) return WEIR_OK;
+  if (may_wait(zarr, level)) {
+    zarr->told = false; /* of this one nothing was said yet */
+    return WEIR_OK;
+  }
   weir_status status = flush_waiting(zarr);
   zarr->told         = status < 0;
   return status;
