@@ -453,14 +453,16 @@ static void await_mapping(weir__writer *self) {
   }
 }
 
-/* The workers, or those that replace them, need the steps until they are acknowledged. */
-static void await_acknowledged(weir__writer *self) {
+/* The workers, or those that replace them, need the channel until the analysis is complete: that all steps are
+ * acknowledged is not enough, as one that dies before the outputs are closed leaves the rest to the next one. */
+static void await_complete(weir__writer *self) {
   weir__control *control = self->control;
-  int64_t        begin   = weir__clock_ns();
-  while (weir__clock_ns() - begin < self->terms.timeout_ns && !weir__ring_look(&self->ring)) {
+  int64_t        until   = weir__clock_ns() + self->terms.timeout_ns;
+  for (;;) {
     uint32_t seen = atomic_load_explicit(&control->turn, memory_order_acquire);
-    if (atomic_load_explicit(&control->acknowledged, memory_order_acquire) >= self->sequence) return;
-    weir__turn_sleep(&control->turn, seen, LOOK_NS);
+    int64_t  left = until - weir__clock_ns();
+    if (left <= 0 || weir__ring_look(&self->ring)) return;
+    weir__turn_sleep(&control->turn, seen, left < LOOK_NS ? left : LOOK_NS);
   }
 }
 
@@ -471,7 +473,7 @@ void weir__writer_destroy(weir__writer **writer, const char *lost) {
     if (lost) snprintf(self->control->message, sizeof self->control->message, "%s", lost);
     atomic_store_explicit(&self->control->state, lost ? WEIR__STATE_LOST : WEIR__STATE_CLOSED, memory_order_release);
     if (self->door) weir__door_ring(self->door);
-    if (self->data && self->terms.supervised && !lost) await_acknowledged(self);
+    if (self->data && self->terms.supervised && !lost) await_complete(self);
     else await_mapping(self);
     weir__note_remove(self->run_dir, self->note, getpid());
   }

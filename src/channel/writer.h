@@ -47,6 +47,6 @@ void weir__writer_stats(const weir__writer *writer, weir__channel_stats *stats);
 
 /* Say good-bye (`lost` not NULL: the analysis lacks the rest, and why), remove what was published, free. Waits at most
  * 5 s for a living worker that has not mapped published steps yet; when the workers are supervised and nothing is lost,
- * until all steps are acknowledged or the channel is abandoned, up to the time-out. */
+ * until the worker, or one that replaced it, has left or the channel is abandoned, up to the time-out. */
 void weir__writer_destroy(weir__writer **writer, const char *lost);
 #endif

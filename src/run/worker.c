@@ -295,7 +295,7 @@ static weir_status run_steps(process *p) {
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
   p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
   if (p->again) return WEIR_OK;
-  if (ran >= 0) ran = write_trace(p);
+  if (ran >= 0) ran = weir__comm_agree(p->comm, write_trace(p));
   if (ran < 0 && !message[0]) snprintf(message, sizeof message, "%s", weir_error_last());
   WEIR_TRY(see_finished(p, ran));
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
@@ -393,9 +393,12 @@ static weir_status finish(process *p, weir_status status) {
     phase = WEIR__PHASE_RUNNING;
     weir__intake_forget(p->intake);
   }
-  close_all(p);
   tell(p, phase);
   if (p->live) weir__live_phase(p->live, phase);
+  /* No process of the simulation is let go before it is known that all is done: should a worker die until then,
+   * others take over from it. */
+  if (phase == WEIR__PHASE_DONE && weir__comm_barrier(p->comm) < 0) (void)0; /* MPI itself fails, and the job with it */
+  close_all(p);
   weir__live_close(&p->live);
   weir__comm_destroy(&p->comm);
   return status < 0 ? WEIR_FAIL(status, "%s", p->status.message) : WEIR_OK;

@@ -87,6 +87,16 @@ def kill_launcher(run, rng):
     struck(run, rng, "launcher")
 
 
+@kind("steps", "steered")
+def kill_worker_at_end(run, rng):
+    """a worker is killed within the last steps, or while the outputs are closed"""
+    run.start()
+    if run.until(0.9):
+        time.sleep(rng.uniform(0.0, 0.35))  # the last tenth takes about 0.2 s
+        strike(run, rng, "workers")
+    whole(run)
+
+
 @kind()
 def kill_worker_twice(run, rng):
     """a worker is killed, and one of the next ones soon after they were started"""
