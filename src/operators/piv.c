@@ -35,7 +35,9 @@ static weir_status settle_pass(weir__piv *p, int pass) {
                                       .weighting = (weir__piv_weighting)p->weighting,
                                       .subpixel  = (weir__piv_subpixel)p->subpixel,
                                       .padded    = p->padded,
-                                      .peaks     = p->second ? WEIR__PIV_PEAKS : 1};
+                                      .peaks     = p->second ? WEIR__PIV_PEAKS : 1,
+                                      /* that of what is masked where the window lies is piv_pass's business then */
+                                      .mask_limit = pass ? 0.5 * (1 + p->mask_limit) : p->mask_limit};
   double width = nth(&p->window, pass, 32), overlap = nth(&p->overlap, pass, 0.5);
   WEIR_TRY(whole("window", nth(&p->window_y, pass, width), &window[0]));
   WEIR_TRY(whole("window", width, &window[1]));
@@ -176,6 +178,8 @@ static const weir_param params[] = {
      .help = "vectors in a sub-domain of the splines"},
     {"outlier", WEIR_PARAM_REAL, AT(outlier), .fallback = 1.5, .least = 0, .most = 1e6, .units = "pixel",
      .help = "farther from the splines than this a vector is replaced by them; 0: never"},
+    {"mask_limit", WEIR_PARAM_REAL, AT(mask_limit), .fallback = 0.5, .least = 0, .most = 0.95,
+     .help = "part of a window that may be masked; a vector with more is missing"},
     {"uncertainty", WEIR_PARAM_BOOL, AT(uncertainty), .fallback = 1,
      .help = "of each vector, from the last of several passes"},
     {"dt", WEIR_PARAM_REAL, AT(dt), .least = 0, .most = 1e12, .units = "s",
@@ -195,7 +199,8 @@ const weir_operator weir_operator_piv = {
         "doi 10.1088/0957-0233/26/7/074002); flag, why a vector was rejected (0: it was not); replaced, what stands "
         "for it (0 measured, 1 a lower peak, 2 interpolated, 3 nothing). Vectors are rejected by correlation, peak "
         "ratio, limits, and the normalised median test (Westerweel & Scarano 2005, doi 10.1007/s00348-005-0016-6). "
-        "Pixels where mask is not 0 take no part; a vector whose window is masked by more than half is missing. "
+        "Pixels where mask is not 0 take no part, neither where they lie nor where the images are moved to; a vector "
+        "with more than mask_limit of its window masked is missing. "
         "Number 0 of the vectors lies at the middle of the first window.",
     .inputs          = 2,
     .optional_inputs = 1,

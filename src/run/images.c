@@ -1,6 +1,7 @@
 #include "run/images.h"
 #include "core/threads.h"
 #include "field/field.h"
+#include "io/mask.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ typedef struct images {
   weir__series              *series;
   weir__recipe_schema        schema;
   weir__image_info           info; /* of all that is good */
+  uint8_t                   *mask; /* NULL: none; owned. The field behind those of the images */
   bool                       paged;
   weir__mutex                lock; /* what follows; pixels of a slot with users are theirs */
   slot                      *slot;
@@ -154,23 +156,28 @@ static void give_back(images *self, slot *s) {
   if (last) tell(self);
 }
 
+static weir_status copy_out(const images *self, const void *pixels, const weir_view *out) {
+  weir_region whole = {.rank = 2, .count = {self->info.height, self->info.width}};
+  weir_region part  = {.rank = 2};
+  memcpy(part.start, out->start, sizeof part.start);
+  memcpy(part.count, out->count, sizeof part.count);
+  weir__copy_from_dense(out, out->start, pixels, &whole, &part);
+  return WEIR_OK;
+}
+
 static weir_status read_image(void *images_, int field, int64_t level, const weir_view *out) {
   images            *self = images_;
   weir__series_image at;
   weir_status        status = WEIR_OK;
+  if (field == weir__series_images(self->series)) return copy_out(self, self->mask, out);
   weir__series_image_get(self->series, level, field, &at);
   int64_t step = weir__series_number(self->series, level);
   if (!at.found)
     return WEIR_FAIL(WEIR_ERR_GONE, "%s (image %s of step %" PRId64 "): there is no such file", at.path,
                      self->schema.field[field].name, step);
   slot *s = use(self, &at);
-  if (s->state == READY) {
-    weir_region whole = {.rank = 2, .count = {self->info.height, self->info.width}};
-    weir_region part  = {.rank = 2};
-    memcpy(part.start, out->start, sizeof part.start);
-    memcpy(part.count, out->count, sizeof part.count);
-    weir__copy_from_dense(out, out->start, s->pixels, &whole, &part);
-  } else
+  if (s->state == READY) status = copy_out(self, s->pixels, out);
+  else
     status =
         WEIR_FAIL(WEIR_ERR_INPUT, "%s (image %s of step %" PRId64 ")", s->why, self->schema.field[field].name, step);
   give_back(self, s);
@@ -220,25 +227,45 @@ static weir_dimension axis(const images *self, int a) {
 
 static weir_status describe_fields(images *self, const weir__recipe_stream *stream) {
   const weir__recipe_images *r     = self->recipe;
-  int                        count = weir__series_images(self->series);
+  int                        count = weir__series_images(self->series), fields = count + (self->mask ? 1 : 0);
   weir__recipe_expected     *field;
   char                       usual[24];
   if (r->name && r->names != count)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%d names are given, expected %d: as many as images in a step", r->names, count);
-  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)count * sizeof *field, &field));
-  for (int k = 0; k < count; k++) {
-    field[k] = (weir__recipe_expected){
-        .place = stream->place,
-        .type  = {.dtype = self->info.dtype, .rank = 2, .dim = {axis(self, 0), axis(self, 1)}, .units = ""}};
+  for (int k = 0; self->mask && r->name && k < count; k++)
+    if (!strcmp(r->name[k].text, "mask"))
+      return WEIR_FAIL(WEIR_ERR_INPUT, "an image is named mask, which is the field that `mask:` gives");
+  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)fields * sizeof *field, &field));
+  for (int k = 0; k < fields; k++) {
+    field[k] = (weir__recipe_expected){.place = stream->place,
+                                       .type  = {.dtype = k < count ? self->info.dtype : WEIR_U8,
+                                                 .rank  = 2,
+                                                 .dim   = {axis(self, 0), axis(self, 1)},
+                                                 .units = ""}};
     /* an image is decoded in one piece, and most of what needs it needs more than a part */
     field[k].grid.rank = 2;
     for (int a = 0; a < 2; a++)
       WEIR_TRY(weir__grid_cut_pieces(&self->arena, field[k].type.dim[a].size, 1, &field[k].grid.chunks[a],
                                      &field[k].grid.edge[a]));
-    WEIR_TRY(weir__arena_string(&self->arena, r->name ? r->name[k].text : usual_name(count, k, usual), &field[k].name));
+    const char *name = k == count ? "mask" : r->name ? r->name[k].text : usual_name(count, k, usual);
+    WEIR_TRY(weir__arena_string(&self->arena, name, &field[k].name));
   }
-  self->schema = (weir__recipe_schema){.time_units = r->dt > 0 ? "s" : NULL, .field = field, .fields = count};
+  self->schema = (weir__recipe_schema){.time_units = r->dt > 0 ? "s" : NULL, .field = field, .fields = fields};
   return WEIR_OK;
+}
+
+static weir_status make_mask(images *self) {
+  const weir__recipe_images *r      = self->recipe;
+  int64_t                    height = self->info.height, width = self->info.width;
+  weir_status                status = WEIR_OK;
+  if (!r->masks) return WEIR_OK;
+  WEIR_TRY(weir__alloc_zeroed((size_t)(height * width), 64, &self->mask));
+  for (int k = 0; k < r->masks && status >= 0; k++) {
+    const weir__recipe_mask *m = &r->mask[k];
+    if (m->file) status = weir__mask_read(m->file, height, width, self->mask);
+    else status = weir__mask_add_polygon((const double(*)[2])m->point, m->points, height, width, self->mask);
+  }
+  return status;
 }
 
 /* Enough slots for the images of so many steps, and of one that is about to begin. */
@@ -260,6 +287,7 @@ static void close_images(void *images_) {
   for (int k = 0; self->handle && k < HANDLES; k++) weir__image_close(&self->handle[k].image);
   weir__free(self->slot);
   weir__free(self->handle);
+  weir__free(self->mask);
   weir__series_close(&self->series);
   weir__mutex_destroy(&self->lock);
   weir__arena_clear(&self->arena);
@@ -281,6 +309,7 @@ static weir_status open_images(const weir__recipe_stream *stream, void **out) {
                                .raw    = r->raw};
   weir_status        status = weir__series_open(&terms, &self->series);
   if (status >= 0) status = learn_size(self);
+  if (status >= 0) status = make_mask(self);
   if (status >= 0) status = describe_fields(self, stream);
   if (status >= 0) status = make_slots(self, WEIR__STEPS_IN_FLIGHT);
   if (status >= 0) status = weir__alloc_array(HANDLES, sizeof *self->handle, &self->handle);
@@ -326,6 +355,11 @@ static void describe(const void *images_, weir__text *text) {
                  weir__series_subset(self->series), weir__series_number(self->series, 0),
                  weir__series_number(self->series, last), weir__series_images(self->series),
                  weir__series_images(self->series) == 1 ? "" : "s");
+  if (self->mask) {
+    int64_t all = self->info.height * self->info.width, hidden = 0;
+    for (int64_t i = 0; i < all; i++) hidden += self->mask[i];
+    weir__text_add(text, "  mask: %.3g %% of the pixels\n", 100 * (double)hidden / (double)all);
+  }
   if (!gaps) return;
   weir__text_add(text, "  missing: %" PRId64 " step%s an image\n", gaps, gaps == 1 ? " lacks" : "s lack");
   for (int64_t level = 0, shown = 0; level <= last && shown < 5; level++)
@@ -342,6 +376,7 @@ static void describe(const void *images_, weir__text *text) {
 static void explain(void *images_, int field, int64_t level, weir__text *text) {
   images            *self = images_;
   weir__series_image at;
+  if (field == weir__series_images(self->series)) return; /* the mask is there */
   weir__series_image_get(self->series, level, field, &at);
   if (!at.found) {
     weir__text_add(text, "%s: there is no such file", at.path);

@@ -80,6 +80,10 @@ static void add_stream(const weir__piv_request *r, weir__text *text) {
   if (r->step) weir__text_add(text, "  step: %s\n", r->step);
   if (r->pixel) weir__text_add(text, "  pixel: %s     # m\n", r->pixel);
   if (r->up) weir__text_add(text, "  up: yes       # y points up, row 0 is on top\n");
+  if (!r->mask) return;
+  weir__text_add(text, "  mask: ");
+  add_quoted(text, r->mask);
+  weir__text_add(text, "\n");
 }
 
 /* The table of a trial. Displacements are counted in pixels, whatever the units of u and v. */
@@ -99,6 +103,7 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
   if (r->window) weir__text_add(text, ", window=[%s]", r->window);
   if (r->overlap) weir__text_add(text, ", overlap=[%s]", r->overlap);
   if (r->search) weir__text_add(text, ", search=[%s]", r->search);
+  if (r->mask) weir__text_add(text, ", mask=mask");
   if (r->smooth) weir__text_add(text, ", smooth=%s", r->smooth);
   if (r->dt) weir__text_add(text, ", dt=%s", r->dt);
   weir__text_add(text, ")\n");

@@ -88,6 +88,14 @@ typedef struct weir__join {
 typedef enum weir__placement { WEIR__PLACEMENT_NODE, WEIR__PLACEMENT_TRANSIT, WEIR__PLACEMENT_INLINE } weir__placement;
 extern const char *const weir__placements[]; /* their words, then NULL */
 
+/* What hides pixels of a stream's images: a file, or a polygon. */
+typedef struct weir__recipe_mask {
+  const char *file; /* NULL: a polygon */
+  double (*point)[2];
+  int         points;
+  weir__place place;
+} weir__recipe_mask;
+
 /* `images:` of a recipe's stream. */
 typedef struct weir__recipe_images {
   const char *const       *path; /* a folder, patterns or files */
@@ -102,6 +110,8 @@ typedef struct weir__recipe_images {
   const weir__image_raw   *raw;               /* NULL: files have headers */
   const weir__recipe_text *name;              /* of the images in a step; NULL: their usual names */
   int                      names;
+  const weir__recipe_mask *mask; /* together they are the field `mask` */
+  int                      masks;
 } weir__recipe_images;
 
 typedef struct weir__recipe_stream {

@@ -170,6 +170,40 @@ static weir_status read_names(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+/* ---- what is of no use ---- */
+
+static weir_status read_polygon(reading *r, const weir__yaml *value, weir__recipe_mask *mask) {
+  if (value->kind != WEIR__YAML_LIST || value->count < 3)
+    return WEIR__YAML_FAIL(value, "mask: expected a file, or polygons, each a list of at least three pixels [y, x]");
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)value->count * sizeof *mask->point, &mask->point));
+  for (int k = 0; k < value->count; k++) {
+    const weir__yaml *point = value->item[k];
+    if (point->kind != WEIR__YAML_LIST || point->count != 2)
+      return WEIR__YAML_FAIL(point, "mask: expected a pixel [y, x], one of a polygon's corners");
+    for (int i = 0; i < 2; i++) WEIR_TRY(weir__yaml_to_real(point->item[i], "mask", &mask->point[k][i]));
+  }
+  mask->points = value->count;
+  return WEIR_OK;
+}
+
+static weir_status read_mask(void *context, const weir__yaml *value) {
+  reading           *r    = context;
+  bool               list = value->kind == WEIR__YAML_LIST;
+  weir__recipe_mask *mask;
+  int                count = list ? value->count : 1;
+  if (!count) return WEIR__YAML_FAIL(value, "mask: the list is empty, expected files or polygons");
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)count * sizeof *mask, &mask));
+  for (int k = 0; k < count; k++) {
+    const weir__yaml *item = list ? value->item[k] : value;
+    mask[k]                = (weir__recipe_mask){.place = item->place};
+    if (item->kind == WEIR__YAML_TEXT) WEIR_TRY(weir__yaml_to_text(item, "mask", &mask[k].file));
+    else WEIR_TRY(read_polygon(r, item, &mask[k]));
+  }
+  r->images->mask  = mask;
+  r->images->masks = count;
+  return WEIR_OK;
+}
+
 /* ---- all ---- */
 
 static weir_status pass(void *context, const weir__yaml *value) {
@@ -179,12 +213,12 @@ static weir_status pass(void *context, const weir__yaml *value) {
 }
 
 weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map, weir__recipe_stream *stream) {
-  static const weir__yaml_key keys[] = {{"images", read_paths}, {"subset", read_subset}, {"start", read_start},
-                                        {"stop", read_stop},    {"step", read_step},     {"dt", read_dt},
-                                        {"rate", read_rate},    {"raw", read_raw},       {"names", read_names},
-                                        {"pixel", read_pixel},  {"up", read_up},         {"origin", read_origin},
-                                        {"chunks", pass},       {"join", pass},          {0}};
-  reading                     r      = {.recipe = recipe};
+  static const weir__yaml_key keys[] = {
+      {"images", read_paths}, {"subset", read_subset}, {"start", read_start}, {"stop", read_stop},
+      {"step", read_step},    {"dt", read_dt},         {"rate", read_rate},   {"raw", read_raw},
+      {"names", read_names},  {"pixel", read_pixel},   {"up", read_up},       {"origin", read_origin},
+      {"mask", read_mask},    {"chunks", pass},        {"join", pass},        {0}};
+  reading r = {.recipe = recipe};
   WEIR_TRY(weir__arena_alloc(&recipe->arena, sizeof *r.images, &r.images));
   r.images->start = r.images->stop = INT64_MIN;
   WEIR_TRY(weir__yaml_read(map, "stream", keys, &r));

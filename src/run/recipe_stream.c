@@ -158,6 +158,7 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
                                         {"pixel", note_image_key},
                                         {"up", note_image_key},
                                         {"origin", note_image_key},
+                                        {"mask", note_image_key},
                                         {"zarr", NULL},
                                         {0}};
   reading                     r      = {.recipe = recipe, .stream = stream};

@@ -39,7 +39,7 @@ static void particles(double d, double dy, double dx) {
 
 static weir__piv_settings settings_of(weir__piv_method method, int64_t wy, int64_t wx, int64_t sy, int64_t sx,
                                       int64_t search) {
-  weir__piv_settings s = {.method = method, .search = {search, search}, .peaks = 3};
+  weir__piv_settings s = {.method = method, .search = {search, search}, .peaks = 3, .mask_limit = 0.5};
   assert_int_equal(weir__piv_grid_make((int64_t[2]){H, W}, (int64_t[2]){wy, wx}, (int64_t[2]){sy, sx}, &s.grid),
                    WEIR_OK);
   return s;
@@ -346,7 +346,7 @@ static void subpixel(void **state) {
             plane[(y + 6) * c->stride + x + 6] =
                 (float)(0.9 *
                         exp(-((y - oy) * (y - oy) / 2.9 + (x - ox) * (x - ox) / 4 + cross * (y - oy) * (x - ox))));
-        weir__piv_peaks(c, plane, &v);
+        weir__piv_peaks(c, plane, NULL, &v);
         assert_int_equal(v.flag, WEIR__PIV_VALID);
         assert_true(fabs((double)v.dy[0] - oy) < 1e-3 && fabs((double)v.dx[0] - ox) < 1e-3);
         assert_true(isinf(v.ratio) && isnan(v.dy[1]));
@@ -362,13 +362,13 @@ static void edges(void **state) {
   (void)state;
   for (int y = 0; y <= 12; y++)
     for (int x = 0; x <= 12; x++) plane[y * c->stride + x] = (float)exp(-(y * y + (x - 5.0) * (x - 5.0)) / 9);
-  weir__piv_peaks(c, plane, &v);
+  weir__piv_peaks(c, plane, NULL, &v);
   assert_int_equal(v.flag, WEIR__PIV_NO_PEAK);
   assert_true(isnan(v.dy[0]) && isnan(v.ratio));
   plane[8 * c->stride + 7]  = 0.5F; /* lower than that on the edge, but a peak; neighbours below zero: a parabola */
   plane[8 * c->stride + 8]  = -0.1F;
   plane[3 * c->stride + 11] = plane[4 * c->stride + 11] = 0.25F; /* a plateau is one peak */
-  weir__piv_peaks(c, plane, &v);
+  weir__piv_peaks(c, plane, NULL, &v);
   assert_int_equal(v.flag, WEIR__PIV_VALID);
   assert_true(v.value[0] == 0.5F && v.value[1] == 0.25F && isnan(v.value[2]) && fabsf(v.ratio - 2) < 1e-6F);
   assert_true(fabs((double)v.dy[0] - 2) < 0.3 && fabs((double)v.dx[0] - 1) < 0.3);

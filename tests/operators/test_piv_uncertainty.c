@@ -278,10 +278,10 @@ static void test_limits(void **unused) {
   float            udy[4], udx[4], *flat = calloc(SIZE, SIZE * sizeof *flat);
   weir__piv_strip  none = {flat, 0, SIZE, SIZE};
   (void)unused;
-  for (int y = 0; y < SIZE; y++) { /* masks of the whole of window 1, of half of 2, of one column more of 3 */
+  for (int y = 0; y < SIZE; y++) { /* masks of the whole of window 1, of three quarters of 2, of one column more of 3 */
     memset(mask + y * SIZE + 50, 1, 32);
-    memset(mask + y * SIZE + 90, 1, 16);
-    memset(mask + y * SIZE + 130, 1, 17);
+    memset(mask + y * SIZE + 90, 1, 24);
+    memset(mask + y * SIZE + 130, 1, 25);
   }
   uncertainty(&grid, WEIR__PIV_UNIFORM, &a, &a, mask, udy, udx);
   assert_true(udy[0] == 0 && udx[0] == 0); /* the images are the same */

@@ -116,8 +116,10 @@ weir__piv_flag weir__piv_masked(const weir__piv_correlator *c, const weir__piv_p
       for (int64_t x = 0; x < n[1]; x++) masked += m[x] == 1;
     }
   }
-  *any = masked > 0;
-  return 2 * masked > n[0] * n[1] ? WEIR__PIV_MASKED : WEIR__PIV_VALID;
+  *any         = masked > 0;
+  double whole = (double)(n[0] * n[1]);
+  return (double)masked > c->settings.mask_limit * whole || (double)masked >= whole ? WEIR__PIV_MASKED
+                                                                                    : WEIR__PIV_VALID;
 }
 
 void weir__piv_no_vector(weir__piv_vector *vector, weir__piv_flag flag) {

@@ -135,7 +135,7 @@ static void one_window(const weir__piv_correlator *c, const weir__piv_place *p, 
   if (!flag) flag = one_plane(c, p, false, room, plane);
   if (!flag) flag = one_plane(c, &other, true, room, plane);
   if (flag) weir__piv_no_vector(vector, flag);
-  else weir__piv_peaks(c, plane, vector);
+  else weir__piv_peaks(c, plane, NULL, vector);
 }
 
 /* ---- blocks ---- */
@@ -196,7 +196,7 @@ void weir__piv_direct_correlate(const weir__piv_correlator *c, const weir__piv_s
     for (int64_t i = 0; i < g->count[1]; i++) {
       place.x = g->first[1] + i * g->step[1];
       if (r.ring) weir__piv_blocks_plane(c, &r, first, level, i, plane);
-      if (r.ring && is_good(c, &place, plane)) weir__piv_peaks(c, plane, &vector[i]);
+      if (r.ring && is_good(c, &place, plane)) weir__piv_peaks(c, plane, NULL, &vector[i]);
       else one_window(c, &place, room, plane, &vector[i]);
     }
   }

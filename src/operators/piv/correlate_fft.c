@@ -116,11 +116,11 @@ static weir__piv_flag fill_plain(const weir__piv_correlator *c, const weir__piv_
   return WEIR__PIV_VALID;
 }
 
-static weir__piv_flag fill(const weir__piv_correlator *c, const weir__piv_place *p, float *z, float *scale) {
-  bool           any;
-  weir__piv_flag flag = weir__piv_masked(c, p, &any);
+/* `any`: some of its pixels are masked. */
+static weir__piv_flag fill(const weir__piv_correlator *c, const weir__piv_place *p, float *z, float *scale, bool *any) {
+  weir__piv_flag flag = weir__piv_masked(c, p, any);
   if (!flag) {
-    if (any || c->weight || c->settings.padded) flag = fill_general(c, p, z, scale);
+    if (*any || c->weight || c->settings.padded) flag = fill_general(c, p, z, scale);
     else flag = fill_plain(c, p, z, scale);
   }
   if (flag) { /* what is no number must not reach the neighbour that shares the inverse transform */
@@ -155,13 +155,21 @@ static void multiply(const weir__piv_correlator *c, float *const z[2], const flo
 
 /* ---- planes ---- */
 
-static void read_peaks(const weir__piv_correlator *c, const float *q, const weir__piv_flag flag[2], int64_t count,
-                       float *plane, weir__piv_vector *vector) {
+/* Two windows, or the last one of a row. */
+typedef struct couple {
+  int64_t         count;
+  weir__piv_place place[2];
+  weir__piv_flag  flag[2];
+  bool            masked[2]; /* some pixels are */
+} couple;
+
+static void read_peaks(const weir__piv_correlator *c, const float *q, const couple *two, float *plane,
+                       weir__piv_vector *vector) {
   int64_t size = weir__piv_plane_size(c);
   c->lanes->separate(c->size, c->settings.search, c->stride, q, plane, plane + size);
-  for (int64_t k = 0; k < count; k++) {
-    if (flag[k]) weir__piv_no_vector(&vector[k], flag[k]);
-    else weir__piv_peaks(c, plane + k * size, &vector[k]);
+  for (int64_t k = 0; k < two->count; k++) {
+    if (two->flag[k]) weir__piv_no_vector(&vector[k], two->flag[k]);
+    else weir__piv_peaks(c, plane + k * size, two->masked[k] ? &two->place[k] : NULL, &vector[k]);
   }
 }
 
@@ -174,18 +182,17 @@ void weir__piv_fft_correlate(const weir__piv_correlator *c, const weir__piv_stri
   memset(plane, 0, 2 * (size_t)weir__piv_plane_size(c) * sizeof *plane); /* what lies between rows is looked at, too */
   for (int64_t j = row; j < row + rows; j++, vector += grid->count[1])
     for (int64_t i = 0; i < grid->count[1]; i += 2) {
-      int64_t        count    = grid->count[1] - i < 2 ? 1 : 2;
-      float          scale[2] = {0, 0};
-      weir__piv_flag flag[2]  = {WEIR__PIV_VALID, WEIR__PIV_VALID};
-      if (count < 2) memset(z[1], 0, (size_t)transform_floats(c) * sizeof *scratch);
-      for (int64_t k = 0; k < count; k++) {
-        weir__piv_place place = {a, b, mask, grid->first[0] + j * grid->step[0],
-                                 grid->first[1] + (i + k) * grid->step[1]};
-        flag[k]               = fill(c, &place, z[k], &scale[k]);
-        if (!flag[k]) fftwf_execute_dft(c->forward, (fftwf_complex *)z[k], (fftwf_complex *)z[k]);
+      couple two      = {.count = grid->count[1] - i < 2 ? 1 : 2};
+      float  scale[2] = {0, 0};
+      if (two.count < 2) memset(z[1], 0, (size_t)transform_floats(c) * sizeof *scratch);
+      for (int64_t k = 0; k < two.count; k++) {
+        two.place[k] =
+            (weir__piv_place){a, b, mask, grid->first[0] + j * grid->step[0], grid->first[1] + (i + k) * grid->step[1]};
+        two.flag[k] = fill(c, &two.place[k], z[k], &scale[k], &two.masked[k]);
+        if (!two.flag[k]) fftwf_execute_dft(c->forward, (fftwf_complex *)z[k], (fftwf_complex *)z[k]);
       }
       multiply(c, z, scale, room);
       fftwf_execute_dft(c->inverse, (fftwf_complex *)z[0], (fftwf_complex *)z[0]);
-      read_peaks(c, z[0], flag, count, plane, vector + i);
+      read_peaks(c, z[0], &two, plane, vector + i);
     }
 }

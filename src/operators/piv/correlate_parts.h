@@ -56,12 +56,11 @@ static inline bool weir__piv_has_signal(double energy, double count, double leve
 }
 enum { WEIR__PIV_LEAST_SHARE = 10000 }; /* sums of squares may be this much larger than what the mean leaves of them */
 
-/* VALID, or MASKED when more than half of the window is. */
+/* VALID, or MASKED when more of the window is than may be. */
 weir__piv_flag weir__piv_masked(const weir__piv_correlator *c, const weir__piv_place *place, bool *any);
-/* A vector without peaks. */
-void weir__piv_no_vector(weir__piv_vector *vector, weir__piv_flag flag);
-/* The peaks of a plane. */
-void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, weir__piv_vector *vector);
+/* The peaks of a plane. `masked`: FFT, a window with masked pixels; NULL: all of them count. */
+void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, const weir__piv_place *masked,
+                     weir__piv_vector *vector);
 
 weir_status weir__piv_fft_create(weir__piv_correlator *c);
 size_t      weir__piv_fft_scratch(const weir__piv_correlator *c);

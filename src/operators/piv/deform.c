@@ -339,3 +339,70 @@ void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__
     memcpy(out + (y - y0) * columns, line, (size_t)columns * sizeof *line);
   }
 }
+
+/* ---- masks ---- */
+
+static void move_mask_row(const weir__piv_mask *mask, const sources *s, int64_t last, uint8_t *out) {
+  for (int64_t x = 0; x < mask->columns; x++) {
+    const uint8_t *m    = mask->pixel + s->iy[x] * mask->columns + s->ix[x];
+    int64_t        down = s->ty[x] > 0 && s->iy[x] < last ? mask->columns : 0;
+    int            side = s->tx[x] > 0 && s->ix[x] < mask->columns - 1;
+    out[x] |= (m[0] | m[side] | m[down] | m[down + side]) == 1;
+  }
+}
+
+void weir__piv_deform_mask(const weir__piv_mask *mask, int64_t height, const weir__piv_predictor *predictor,
+                           double share, int64_t y0, int64_t rows, uint8_t *out, void *scratch) {
+  prediction p;
+  char      *free    = scratch;
+  int64_t    columns = mask->columns, end = mask->y0 + mask->rows < height ? mask->y0 + mask->rows : height;
+  float     *filter = take(&free, filter_bytes(&predictor->grid, columns) / sizeof *filter);
+  size_t     count  = (size_t)(columns + RUN);
+  sources    s      = take_sources(count, &free);
+  float     *dy = take(&free, count), *dx = take(&free, count);
+  prediction_begin(&p, predictor, (double)y0, (double)(y0 + rows - 1), &free, filter);
+  for (int64_t y = y0; y < y0 + rows; y++, out += columns) {
+    int64_t last = end - 1 - mask->y0;
+    prediction_line(&p, (double)y);
+    expand(p.grid, p.cubic[0], columns, dy);
+    expand(p.grid, p.cubic[1], columns, dx);
+    split(dy, (float)share, (int32_t)(y - mask->y0), 0, (int32_t)last, (int)columns, s.iy, s.ty);
+    split(dx, (float)share, 0, 1, (int32_t)columns - 1, (int)columns, s.ix, s.tx);
+    move_mask_row(mask, &s, last, out);
+  }
+}
+
+/* The mean of up to EDGE pixels that count, from x on towards `step`; false: there is none. */
+static bool edge_mean(const uint8_t *mask, const float *row, int64_t columns, int64_t x, int64_t step, double *mean) {
+  enum { EDGE = 8 };
+  int    n   = 0;
+  double sum = 0;
+  for (; x >= 0 && x < columns && !mask[x] && n < EDGE; x += step) sum += (double)row[x], n++;
+  *mean = n ? sum / n : 0;
+  return n > 0;
+}
+
+static void fill_row(const uint8_t *mask, int64_t columns, double otherwise, float *row) {
+  for (int64_t x = 0; x < columns;) {
+    int64_t first = x, end;
+    double  before, behind;
+    if (!mask[x++]) continue;
+    while (x < columns && mask[x]) x++;
+    end        = x;
+    bool left  = edge_mean(mask, row, columns, first - 1, -1, &before);
+    bool right = edge_mean(mask, row, columns, end, 1, &behind);
+    if (!left) before = right ? behind : otherwise;
+    if (!right) behind = before;
+    for (int64_t i = first; i < end; i++)
+      row[i] = (float)(before + (behind - before) * (double)(i - first + 1) / (double)(end - first + 1));
+  }
+}
+
+void weir__piv_fill_masked(const weir__piv_mask *mask, float *pixel) {
+  int64_t n   = mask->rows * mask->columns;
+  double  sum = 0, count = 0;
+  for (int64_t i = 0; i < n; i++)
+    if (!mask->pixel[i]) sum += (double)pixel[i], count++;
+  for (int64_t y = 0; y < mask->rows; y++)
+    fill_row(mask->pixel + y * mask->columns, mask->columns, count > 0 ? sum / count : 0, pixel + y * mask->columns);
+}

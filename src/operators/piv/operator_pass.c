@@ -32,8 +32,10 @@ static int64_t rows_at_most(const weir__piv *p, int64_t rows) {
 
 typedef struct memory {
   float            *a, *b, *raw; /* strips; raw: before deforming */
-  uint8_t          *mask;
-  float            *predicted; /* two components of the block's vectors */
+  uint8_t          *mask;        /* of no use in either image as moved */
+  uint8_t          *placed;      /* after the first pass: as given */
+  uint8_t          *raw_mask;    /* the rows of `raw` */
+  float            *predicted;   /* two components of the block's vectors */
   weir__piv_vector *vector;
   float            *udy, *udx;
   char             *rest; /* for the parts */
@@ -53,9 +55,11 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
   m.vector                = weir__piv_take(base, &used, (size_t)vectors * sizeof *m.vector);
   if (p->has_mask) m.mask = weir__piv_take(base, &used, (size_t)(rows * columns));
   if (p->pass) {
-    int64_t most               = rows_at_most(p, rows);
-    m.raw                      = weir__piv_take(base, &used, (size_t)(most * columns) * sizeof(float));
-    m.predicted                = weir__piv_take(base, &used, 2 * (size_t)vectors * sizeof(float));
+    int64_t most = rows_at_most(p, rows);
+    m.raw        = weir__piv_take(base, &used, (size_t)(most * columns) * sizeof(float));
+    m.predicted  = weir__piv_take(base, &used, 2 * (size_t)vectors * sizeof(float));
+    if (p->has_mask) m.placed = weir__piv_take(base, &used, (size_t)(rows * columns));
+    if (p->has_mask) m.raw_mask = weir__piv_take(base, &used, (size_t)(most * columns));
     const weir__piv_grid *from = &p->settings[p->pass - 1].grid;
     rest = at_least(weir__piv_deform_scratch(from, most, rows, columns), weir__piv_predict_scratch(from, rows));
   }
@@ -109,23 +113,50 @@ static span middle_of(span all, span rows, int64_t most) {
   return (span){first, most};
 }
 
-static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image, const weir__piv_predictor *predictor,
-                                     double share, span rows, const memory *m, float *out) {
-  span    need = rows;
-  int64_t most = rows_at_most(p, rows.count);
-  weir__piv_deform_need(predictor, p->image[0], &need.first, &need.count);
-  if (need.count > most) need = middle_of(need, rows, most); /* the bound is higher than what a pass can find */
-  weir__piv_strip raw = load(image, need, m->raw);
-  weir__piv_deform(&raw, p->image[0], predictor, share, rows.first, rows.count, out, m->rest);
-  return (weir__piv_strip){out, rows.first, rows.count, p->image[1]};
-}
-
+/* `row`: room for one. */
 static void load_mask(const weir_view *mask, span rows, float *row, uint8_t *out) {
   int64_t columns = mask->count[1];
   for (int64_t y = 0; y < rows.count; y++) {
     load_row(mask, rows.first + y, 1, row);
     for (int64_t x = 0; x < columns; x++) out[y * columns + x] = row[x] != 0;
   }
+}
+
+/* `mask` may be NULL. What it hides must not come over its edge by interpolation. */
+static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image, const weir_view *mask,
+                                     const weir__piv_predictor *predictor, double share, span rows, const memory *m,
+                                     float *out) {
+  span    need = rows;
+  int64_t most = rows_at_most(p, rows.count);
+  weir__piv_deform_need(predictor, p->image[0], &need.first, &need.count);
+  if (need.count > most) need = middle_of(need, rows, most); /* the bound is higher than what a pass can find */
+  weir__piv_mask masked = {m->raw_mask, need.first, need.count, p->image[1]};
+  if (mask) load_mask(mask, need, m->raw, m->raw_mask);
+  weir__piv_strip raw = load(image, need, m->raw);
+  if (mask) {
+    weir__piv_fill_masked(&masked, m->raw);
+    weir__piv_deform_mask(&masked, p->image[0], predictor, share, rows.first, rows.count, m->mask, m->rest);
+  }
+  weir__piv_deform(&raw, p->image[0], predictor, share, rows.first, rows.count, out, m->rest);
+  return (weir__piv_strip){out, rows.first, rows.count, p->image[1]};
+}
+
+/* After the first pass. Which vectors there are is said by the mask where the window lies, so that a flow does not move
+ * the border; where moving leaves too few pixels, that is a reason like others, and such a vector is interpolated. */
+static void reject_masked(const weir__piv *p, span block, span rows, const memory *m) {
+  const weir__piv_grid *g     = &p->settings[p->pass].grid;
+  double                limit = p->mask_limit * (double)(g->window[0] * g->window[1]);
+  weir__piv_vector     *v     = m->vector;
+  for (int64_t r = 0; r < block.count; r++)
+    for (int64_t c = 0; c < g->count[1]; c++, v++) {
+      int64_t y = g->first[0] + (block.first + r) * g->step[0] - rows.first, masked = 0;
+      for (int64_t end = y + g->window[0]; y < end; y++) {
+        const uint8_t *at = m->placed + y * p->image[1] + g->first[1] + c * g->step[1];
+        for (int64_t x = 0; x < g->window[1]; x++) masked += at[x];
+      }
+      if ((double)masked > limit) weir__piv_no_vector(v, WEIR__PIV_MASKED);
+      else if (v->flag == WEIR__PIV_MASKED) v->flag = WEIR__PIV_NO_SIGNAL;
+    }
 }
 
 /* ---- results ---- */
@@ -182,14 +213,18 @@ static weir_status apply(const weir_apply *a) {
   int64_t                     across = s->grid.count[1];
   weir__piv_strip             strip[2];
   weir__piv_predictor         predictor = {0};
-  if (p->has_mask) load_mask(&a->in[WEIR__PIV_IN_MASK], rows, m.a, m.mask);
+  const weir_view            *mask      = p->has_mask ? &a->in[WEIR__PIV_IN_MASK] : NULL;
+  if (mask) load_mask(mask, rows, m.a, p->pass ? m.placed : m.mask);
+  if (mask && p->pass) memset(m.mask, 0, (size_t)(rows.count * p->image[1]));
   if (p->pass) predictor = predictor_of(p, a);
   for (int k = 0; k < 2; k++) {
     const weir_view *image = &a->in[k ? WEIR__PIV_IN_B : WEIR__PIV_IN_A];
     float           *into  = k ? m.b : m.a;
-    strip[k] = p->pass ? load_deformed(p, image, &predictor, k ? 0.5 : -0.5, rows, &m, into) : load(image, rows, into);
+    strip[k] =
+        p->pass ? load_deformed(p, image, mask, &predictor, k ? 0.5 : -0.5, rows, &m, into) : load(image, rows, into);
   }
   weir__piv_correlate(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, m.vector, m.rest);
+  if (mask && p->pass) reject_masked(p, block, rows, &m);
   bool uncertain = p->uncertainty && p->pass;
   if (uncertain)
     weir__piv_uncertainty(&s->grid, s->weighting, &strip[0], &strip[1], m.mask, block.first, block.count, m.udy, m.udx,

@@ -36,7 +36,7 @@ typedef struct weir__piv {
   weir_list window, window_y, overlap, search;
   int       refine, weighting, subpixel, smooth; /* enums of piv.h and above */
   bool      padded, second, fill, uncertainty;
-  double    correlation, ratio, longest, median, noise, neighbours, smoothing, outlier, dt;
+  double    correlation, ratio, longest, median, noise, neighbours, smoothing, outlier, dt, mask_limit;
   weir_list u_limits, v_limits;
   int64_t   domain;
   /* resolved by the operator `piv` */

@@ -169,17 +169,42 @@ static bool gauss2d(double v[3][3], double offset[2]) {
   return fabs(offset[0]) <= 1 && fabs(offset[1]) <= 1;
 }
 
-static void fit(const weir__piv_correlator *c, const float *plane, const peak *p, double offset[2]) {
-  double v[3][3];
+/* What is left at a shift of the overlap that the pixels of a window which are not masked have with themselves; weights
+ * are those of the window. */
+static double overlap(const weir__piv_correlator *c, const weir__piv_place *p, int64_t dy, int64_t dx) {
+  const int64_t *n    = c->settings.grid.window;
+  int64_t        left = dx < 0 ? -dx : 0, end = dx > 0 ? n[1] - dx : n[1];
+  double         sum = 0;
+  for (int64_t y = dy < 0 ? -dy : 0; y < n[0] && y + dy < n[0]; y++) {
+    const uint8_t *m = p->mask + (p->y + y - p->a->y0) * p->a->columns + p->x, *o = m + dy * p->a->columns + dx;
+    const float   *w = c->weight ? c->weight + y * n[1] : NULL, *v = w ? w + dy * n[1] + dx : NULL;
+    for (int64_t x = left; x < end; x++)
+      if (m[x] != 1 && o[x] != 1) sum += w ? (double)w[x] * (double)v[x] : 1;
+  }
+  return sum;
+}
+
+static double factor_of(const weir__piv_correlator *c, const weir__piv_place *masked, double whole, int64_t y,
+                        int64_t x) {
+  if (!masked) return (double)c->unbias[0][y] * (double)c->unbias[1][x];
+  double left = overlap(c, masked, y - c->settings.search[0], x - c->settings.search[1]);
+  return left > 0.05 * whole ? whole / left : 20; /* of almost nothing, one had better not make much */
+}
+
+static void fit(const weir__piv_correlator *c, const float *plane, const weir__piv_place *masked, const peak *p,
+                double offset[2]) {
+  double v[3][3], whole = masked ? overlap(c, masked, 0, 0) : 1;
   for (int i = 0; i < 3; i++)
-    for (int j = 0; j < 3; j++)
-      v[i][j] = (double)plane[(p->y + i - 1) * c->stride + p->x + j - 1] * (double)c->unbias[0][p->y + i - 1] *
-                (double)c->unbias[1][p->x + j - 1];
+    for (int j = 0; j < 3; j++) {
+      int64_t y = p->y + i - 1, x = p->x + j - 1;
+      v[i][j] = (double)plane[y * c->stride + x] * factor_of(c, masked, whole, y, x);
+    }
   if (c->settings.subpixel == WEIR__PIV_CENTROID) centroid(v, offset);
   else if (c->settings.subpixel != WEIR__PIV_GAUSS2D || !gauss2d(v, offset)) gauss3(v, offset);
 }
 
-void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, weir__piv_vector *vector) {
+void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, const weir__piv_place *masked,
+                     weir__piv_vector *vector) {
   const weir__piv_settings *s = &c->settings;
   peak                      best[WEIR__PIV_PEAKS];
   int                       wanted = s->peaks < 2 ? 2 : s->peaks;
@@ -188,7 +213,7 @@ void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, weir__pi
   if (!(best[0].value > 0)) return;
   for (int k = 0; k < s->peaks && best[k].value > 0; k++) {
     double offset[2];
-    fit(c, plane, &best[k], offset);
+    fit(c, plane, masked, &best[k], offset);
     vector->dy[k]    = (float)((double)(best[k].y - s->search[0]) + offset[0]);
     vector->dx[k]    = (float)((double)(best[k].x - s->search[1]) + offset[1]);
     vector->value[k] = best[k].value < 1 ? best[k].value : 1; /* rounding may lead beyond */

@@ -49,9 +49,10 @@ typedef struct weir__piv_settings {
   weir__piv_method    method;
   weir__piv_weighting weighting; /* of the pixels in a window */
   weir__piv_subpixel  subpixel;
-  bool                padded;    /* FFT: with as many zeros, so that nothing wraps around */
-  int64_t             search[2]; /* peaks are looked for up to this displacement; at most half of the window - 1 */
-  int                 peaks;     /* 1 .. WEIR__PIV_PEAKS; the second is always looked for, for the ratio */
+  bool                padded;     /* FFT: with as many zeros, so that nothing wraps around */
+  int64_t             search[2];  /* peaks are looked for up to this displacement; at most half of the window - 1 */
+  int                 peaks;      /* 1 .. WEIR__PIV_PEAKS; the second is always looked for, for the ratio */
+  double              mask_limit; /* part of a window that may be masked; not all of it ever */
 } weir__piv_settings;
 
 /* Why a vector has no value, or another than was measured. Numbers stand in outputs: never renumber. */
@@ -59,7 +60,7 @@ typedef enum weir__piv_flag {
   WEIR__PIV_VALID        = 0,
   WEIR__PIV_NO_PEAK      = 1, /* no peak within the search limits, or on their edge */
   WEIR__PIV_NO_SIGNAL    = 2, /* a window without contrast */
-  WEIR__PIV_MASKED       = 3, /* more than half of the window is masked */
+  WEIR__PIV_MASKED       = 3, /* more of the window is masked than may be */
   WEIR__PIV_CORRELATION  = 4, /* correlation too low */
   WEIR__PIV_RATIO        = 5, /* first peak not clear above the second */
   WEIR__PIV_DISPLACEMENT = 6, /* beyond the limits of displacement */
@@ -76,6 +77,9 @@ typedef struct weir__piv_vector {
   int8_t flag;  /* WEIR__PIV_VALID, NO_PEAK, NO_SIGNAL or MASKED */
 } weir__piv_vector;
 
+/* A vector without peaks. */
+void weir__piv_no_vector(weir__piv_vector *vector, weir__piv_flag flag);
+
 typedef struct weir__piv_correlator weir__piv_correlator; /* FFT plans and weights; shared by threads, read only */
 weir_status weir__piv_correlator_create(const weir__piv_settings *settings, weir__piv_correlator **correlator);
 void        weir__piv_correlator_destroy(weir__piv_correlator **correlator);
@@ -84,8 +88,11 @@ size_t weir__piv_correlator_scratch(const weir__piv_correlator *correlator, int6
 /* The vectors of grid rows row .. row + rows - 1 into vector[rows * count[1]]. The strips hold at least the rows of
  * pixels of those windows; with WEIR__PIV_DIRECT also search[0] rows above and below, as far as the image has them,
  * since beyond a strip its outermost rows stand. `mask`: 1 where a pixel is of no use, rows and columns as in `a`;
- * NULL: none. Masked pixels count neither for the means nor for the correlation. Thread-safe with scratch of its own.
- */
+ * NULL: none. Masked pixels count neither for the means nor for the correlation: with WEIR__PIV_FFT they stand at the
+ * mean of the others, and peaks are fitted to what is divided by the part of the pixels that still meet at a shift, so
+ * that a cut window has no more bias than a whole one; with WEIR__PIV_DIRECT means and variances are those of the
+ * pixels that count in both windows (as Padfield 2012, doi 10.1109/TIP.2011.2181402). Thread-safe with scratch of its
+ * own. */
 void weir__piv_correlate(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
                          const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, void *scratch);
 
@@ -112,6 +119,20 @@ void   weir__piv_predict_centres(const weir__piv_predictor *predictor, const wei
  * (Unser 1999); beyond the image's edge its outermost pixels. share: -0.5 for image a, +0.5 for b. */
 void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__piv_predictor *predictor, double share,
                       int64_t y0, int64_t rows, float *out, void *scratch);
+
+/* Which pixels of rows y0 .. y0 + rows - 1 come from masked ones when an image is moved so: `out` [rows][columns] is 1
+ * where one of the (up to four) pixels around the place is masked, else as it was. `mask`: rows from0 .. from0 +
+ * from_rows
+ * - 1 of the mask; those that weir__piv_deform_need gives, or all there are. */
+typedef struct weir__piv_mask {
+  const uint8_t *pixel; /* 1 where masked */
+  int64_t        y0, rows, columns;
+} weir__piv_mask;
+void weir__piv_deform_mask(const weir__piv_mask *mask, int64_t height, const weir__piv_predictor *predictor,
+                           double share, int64_t y0, int64_t rows, uint8_t *out, void *scratch);
+/* Masked pixels of a strip get values that do not ring in a spline: between those beside them in the row; in a row that
+ * is masked as a whole, the mean of the strip's others. */
+void weir__piv_fill_masked(const weir__piv_mask *mask, float *pixel);
 
 /* ---- uncertainty.c: from the images moved onto each other ---- */
 

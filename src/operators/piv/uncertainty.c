@@ -312,7 +312,7 @@ static void estimate_row(const weir__piv_grid *grid, work *w, const float *a, co
   for (int64_t c = 0, x = 0; c < grid->count[1]; c++, x += grid->step[1]) {
     double masked = mask ? sum_of(w->hidden + x, w->columns) : 0, mean[2];
     udy[c] = udx[c] = NAN;
-    if (2 * masked > (double)(w->rows * w->columns)) continue;
+    if (4 * masked > 3 * (double)(w->rows * w->columns)) continue;
     if (masked > 0) weigh(w, mask + x, apart);
     for (int k = 0; k < 2; k++)
       mean[k] =
