@@ -32,18 +32,35 @@ weir_status weir__file_write(int directory, const char *name, const char *shown,
   return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", shown, strerror(why));
 }
 
-weir_status weir__file_replace(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
-                               bool durable) {
-  char        part[PATH_MAX];
+/* The temporary name in the same directory. */
+static weir_status part_of(const char *name, const char *shown, char *part, size_t size) {
   const char *slash = strrchr(name, '/');
   int         head  = slash ? (int)(slash - name) + 1 : 0;
-  if (snprintf(part, sizeof part, "%.*s.part-%s", head, name, name + head) >= (int)sizeof part)
-    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: the name is too long", shown);
-  WEIR_TRY(weir__file_write(directory, part, shown, bytes, nbytes, durable));
+  if (snprintf(part, size, "%.*s.part-%s", head, name, name + head) < (int)size) return WEIR_OK;
+  return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%s: the name is too long", shown);
+}
+
+static weir_status rename_part(int directory, const char *part, const char *name, const char *shown) {
   if (!renameat(directory, part, directory, name)) return WEIR_OK;
   int why = errno;
   unlinkat(directory, part, 0);
   return WEIR_FAIL(WEIR_ERR_IO, "cannot write %s: %s", shown, strerror(why));
+}
+
+weir_status weir__file_replace(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
+                               bool durable) {
+  char part[PATH_MAX];
+  WEIR_TRY(part_of(name, shown, part, sizeof part));
+  WEIR_TRY(weir__file_write(directory, part, shown, bytes, nbytes, durable));
+  return rename_part(directory, part, name, shown);
+}
+
+weir_status weir__file_part(const char *path, char *part, size_t size) { return part_of(path, path, part, size); }
+
+weir_status weir__file_part_done(const char *path, const char *part, weir_status written) {
+  if (written >= 0) return rename_part(AT_FDCWD, part, path, path);
+  unlink(part);
+  return written;
 }
 
 weir_status weir__file_read(int directory, const char *name, const char *shown, char **bytes, size_t *nbytes) {

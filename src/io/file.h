@@ -14,6 +14,11 @@ weir_status weir__file_replace(int directory, const char *name, const char *show
 weir_status weir__file_write(int directory, const char *name, const char *shown, const void *bytes, size_t nbytes,
                              bool durable);
 
+/* For what writes piece by piece or through a library: the temporary name beside `path`, and then, when `written` is
+ * good, the rename; otherwise the part is removed, and `written` is returned. */
+weir_status weir__file_part(const char *path, char *part, size_t size);
+weir_status weir__file_part_done(const char *path, const char *part, weir_status written);
+
 /* Read a whole file; `*bytes` (freed by weir__free, one 0 behind the last byte) stays NULL when there is no such file.
  */
 weir_status weir__file_read(int directory, const char *name, const char *shown, char **bytes, size_t *nbytes);

@@ -5,6 +5,7 @@
 #include "graph/graph.h"
 #include "io/csv.h"
 #include "io/plot.h"
+#include "io/vtk.h"
 #include "io/zarr.h"
 #include <weir/operator.h>
 
@@ -47,6 +48,15 @@ typedef struct weir__sink_plot_series_params {
   weir__trigger      when;
 } weir__sink_plot_series_params;
 extern const weir_operator weir__sink_plot_series;
+
+/* Write the fields of a step, whole, to a VTK file. Result: the number of the step; missing where no field that changes
+ * has a value: then there is no file. The commit, on that result, in order: the collection has it. */
+typedef struct weir__sink_vtk_params {
+  weir__vtk *vtk;
+  unsigned   is_static; /* bit i: input i has one value for the whole run */
+} weir__sink_vtk_params;
+extern const weir_operator weir__sink_vtk;
+extern const weir_operator weir__sink_vtk_commit;
 
 /* ---- shared by the sinks (sinks.c) ---- */
 

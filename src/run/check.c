@@ -172,13 +172,12 @@ static weir_status add_fields(weir__text *text, const weir__graph *graph, int st
 /* ---- outputs and the plan ---- */
 
 static void add_outputs(weir__text *text, const weir__recipe *recipe) {
-  static const char *const kinds[] = {"zarr", "csv", "plot"};
   weir__text_add(text, "outputs\n");
   for (int i = 0; i < recipe->outputs; i++) {
     const weir__recipe_output *o     = &recipe->output[i];
     const char                *every = o->every.seconds > 0 || o->every.steps > 1 ? o->every.text : "";
     const char                *unit  = o->every.seconds > 0 ? "" : o->every.steps > 1 ? " steps" : "step";
-    weir__text_add(text, "  %-4s  %s  every %s%s:", kinds[o->kind], o->path.text, every, unit);
+    weir__text_add(text, "  %-4s  %s  every %s%s:", weir__recipe_output_kinds[o->kind], o->path.text, every, unit);
     for (int k = 0; k < o->fields; k++) weir__text_add(text, "%s %s", k ? "," : "", o->field[k].text);
     weir__text_add(text, "\n");
   }

@@ -18,6 +18,7 @@ typedef struct output {
   item                      *item;
   weir__zarr                *zarr;
   weir__csv                 *csv;
+  weir__vtk                 *vtk;
 } output;
 
 struct weir__outputs {
@@ -162,6 +163,32 @@ static weir_status resolve_plot(const weir__outputs *self, const output *out) {
                     out->recipe->field[0].text, dimensions);
 }
 
+/* What goes into a VTK file; lives as long as the outputs. Types are copied: nodes of the graph move as it grows. */
+static weir_status vtk_content(weir__outputs *self, const output *out, weir__vtk_content *content) {
+  const weir__recipe_output *r     = out->recipe;
+  size_t                     count = (size_t)r->fields;
+  const weir_field_type    **type;
+  weir_field_type           *copy;
+  WEIR_TRY(weir__arena_alloc(&self->arena, count * sizeof *type, &type));
+  WEIR_TRY(weir__arena_alloc(&self->arena, count * sizeof *copy, &copy));
+  for (int i = 0; i < r->fields; i++) {
+    copy[i] = *item_type(self, &out->item[i]);
+    type[i] = &copy[i];
+  }
+  *content = (weir__vtk_content){r->name, type, r->fields, r->shown, r->vector, r->vectors};
+  return WEIR_OK;
+}
+
+static weir_status resolve_vtk(weir__outputs *self, const output *out) {
+  weir__vtk_content content;
+  int               field = 0;
+  WEIR_TRY(vtk_content(self, out, &content));
+  weir_status status = weir__vtk_check(&content, &field);
+  if (status >= 0) return WEIR_OK;
+  weir__place place = out->recipe->field[field].place;
+  return weir__error_prefix(status, "%s:%d:%d", place.file, place.line, place.column);
+}
+
 static weir_status resolve(weir__outputs *self, output *out) {
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)out->recipe->fields * sizeof *out->item, &out->item));
   WEIR_TRY(weir__recipe_trigger(self->graph, out->recipe, &out->trigger));
@@ -171,6 +198,7 @@ static weir_status resolve(weir__outputs *self, output *out) {
   case WEIR__OUTPUT_ZARR: return resolve_zarr(self, out);
   case WEIR__OUTPUT_CSV: return resolve_csv(self, out);
   case WEIR__OUTPUT_PLOT: return resolve_plot(self, out);
+  case WEIR__OUTPUT_VTK: return resolve_vtk(self, out);
   }
   return WEIR_FAIL(WEIR_ERR_INTERNAL, "an output of unknown kind");
 }
@@ -229,6 +257,17 @@ static weir_status open_csv(const weir__outputs *self, output *out, const weir__
   return weir__csv_open(out->recipe->path.text, out->recipe->name, types, out->recipe->fields, &options, &out->csv);
 }
 
+static weir_status open_vtk(weir__outputs *self, output *out, weir__outputs_mode mode, const weir__resume *resume) {
+  static const int64_t all = INT64_MAX;
+  weir__vtk_content    content;
+  weir__vtk_options    options = {.level = out->recipe->level, .opened = mode == WEIR__OUTPUTS_OPEN};
+  options.zlib                 = out->recipe->codec && !strcmp(out->recipe->codec, "zlib");
+  if (mode == WEIR__OUTPUTS_OPEN) options.keep_to = &all;
+  if (mode == WEIR__OUTPUTS_RESUME) options.keep_to = &resume->step;
+  WEIR_TRY(vtk_content(self, out, &content));
+  return weir__vtk_open(out->recipe->path.text, &content, &options, &out->vtk);
+}
+
 /* ---- sinks ---- */
 
 static weir_status add_node(weir__outputs *self, const weir_operator *op, const void *params, const weir__edge *input,
@@ -282,6 +321,17 @@ static weir_status add_csv(weir__outputs *self, output *out, int *node) {
   return add_node(self, &weir__sink_csv, &params, edge, out->recipe->fields, out, node);
 }
 
+static weir_status add_vtk(weir__outputs *self, output *out, int *node) {
+  weir__sink_vtk_params params = {.vtk = out->vtk};
+  weir__edge            edge[WEIR_INPUTS_MAX], done = {0};
+  for (int i = 0; i < out->recipe->fields; i++) {
+    edge[i] = out->item[i].edge;
+    params.is_static |= (unsigned)self->graph->node[edge[i].node].is_static << i;
+  }
+  WEIR_TRY(add_node(self, &weir__sink_vtk, &params, edge, out->recipe->fields, out, &done.node));
+  return add_node(self, &weir__sink_vtk_commit, &params, &done, 1, out, node);
+}
+
 static weir_status add_plot(weir__outputs *self, output *out, int *node) {
   const weir__recipe_output *r       = out->recipe;
   weir__plot_options         options = {.name       = r->name[0],
@@ -321,6 +371,10 @@ static weir_status add_output(weir__outputs *self, output *out, const weir__reci
     WEIR_TRY(add_csv(self, out, &node));
     break;
   case WEIR__OUTPUT_PLOT: WEIR_TRY(add_plot(self, out, &node)); break;
+  case WEIR__OUTPUT_VTK:
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_vtk(self, out, mode, resume));
+    WEIR_TRY(add_vtk(self, out, &node));
+    break;
   }
   weir__recipe_failures_output(self->recipe, out->recipe, self->graph, first);
   weir__graph_want(self->graph, node, out->trigger);
@@ -341,9 +395,11 @@ weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema 
 }
 
 void weir__outputs_flush(weir__outputs *outputs) {
-  for (int i = 0; outputs && i < outputs->outputs; i++)
+  for (int i = 0; outputs && i < outputs->outputs; i++) {
     if (outputs->output[i].zarr && weir__zarr_flush(outputs->output[i].zarr) < 0)
       (void)0; /* it waits on, and fails again with the next level */
+    if (outputs->output[i].vtk && weir__vtk_flush(outputs->output[i].vtk) < 0) (void)0; /* again with the next beat */
+  }
 }
 
 weir_status weir__outputs_close(weir__outputs **outputs) {
@@ -353,7 +409,8 @@ weir_status weir__outputs_close(weir__outputs **outputs) {
   for (int i = 0; i < self->outputs; i++) {
     weir_status of_store = weir__zarr_close(&self->output[i].zarr);
     weir_status of_table = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
-    if (status >= 0) status = of_store < 0 ? of_store : of_table;
+    weir_status of_vtk   = weir__vtk_close(&self->output[i].vtk);
+    if (status >= 0) status = of_store < 0 ? of_store : of_table < 0 ? of_table : of_vtk;
   }
   weir__arena_clear(&self->arena);
   weir__free(self);

@@ -5,6 +5,7 @@
 #include "channel/channel.h"
 #include "core/text.h"
 #include "io/image.h"
+#include "io/vtk.h"
 #include "run/yaml.h"
 #include "steer/steer.h"
 
@@ -22,7 +23,12 @@ typedef struct weir__every {
   weir__place place;
 } weir__every;
 
-typedef enum weir__output_kind { WEIR__OUTPUT_ZARR, WEIR__OUTPUT_CSV, WEIR__OUTPUT_PLOT } weir__output_kind;
+typedef enum weir__output_kind {
+  WEIR__OUTPUT_ZARR,
+  WEIR__OUTPUT_CSV,
+  WEIR__OUTPUT_PLOT,
+  WEIR__OUTPUT_VTK
+} weir__output_kind;
 
 /* Values for one output; what does not belong to its kind was refused, what was not given is 0 or NULL. */
 typedef struct weir__recipe_output {
@@ -36,8 +42,8 @@ typedef struct weir__recipe_output {
   const char *const       *name;     /* of each field in the output */
   int                      fields;
   weir__every              every;
-  const char              *codec; /* zarr: a name of weir__recipe_codecs; NULL: default */
-  int                      level; /* zarr: 0: default */
+  const char              *codec; /* zarr, vtk: a name of weir__recipe_codecs; NULL: default */
+  int                      level; /* zarr, vtk: 0: default */
   const weir__chunk_size  *chunk; /* zarr: its own chunks */
   int                      chunks;
   int64_t                  time_chunk; /* zarr: 0: default */
@@ -47,6 +53,9 @@ typedef struct weir__recipe_output {
   int                      scale;    /* plot: index in weir__recipe_scales */
   double                   clip;     /* plot */
   bool                     smooth;   /* plot */
+  int                      shown;    /* vtk: the first so many fields were asked for, the others are components of */
+  weir__vtk_vector        *vector;   /* vtk */
+  int                      vectors;
 } weir__recipe_output;
 
 /* A field that a stream is expected to have: from `expects:` or a schema written by an earlier run. */
@@ -225,11 +234,12 @@ typedef struct weir__recipe {
   double                    heartbeat_s;      /* a worker silent for so long is killed; 0: never */
 } weir__recipe;
 
-extern const char *const weir__recipe_policies[];  /* in the order of weir__on_failure; ended by NULL */
-extern const char *const weir__recipe_when_full[]; /* in the order of weir__channel_policy */
-extern const char *const weir__recipe_codecs[];    /* ended by NULL */
-extern const char *const weir__recipe_colormaps[]; /* in the order of weir__plot_colours */
-extern const char *const weir__recipe_scales[];    /* in the order of weir__plot_scale */
+extern const char *const weir__recipe_policies[];     /* in the order of weir__on_failure; ended by NULL */
+extern const char *const weir__recipe_when_full[];    /* in the order of weir__channel_policy */
+extern const char *const weir__recipe_output_kinds[]; /* in the order of weir__output_kind */
+extern const char *const weir__recipe_codecs[];       /* ended by NULL */
+extern const char *const weir__recipe_colormaps[];    /* in the order of weir__plot_colours */
+extern const char *const weir__recipe_scales[];       /* in the order of weir__plot_scale */
 
 /* Parse `size` bytes; `file` names them in messages. A schema file named in `expects:` is read too.
  * Ended by weir__recipe_destroy. WEIR_ERR_INPUT: anything wrong with it. */

@@ -3,16 +3,20 @@
 #include <ctype.h>
 #include <string.h>
 
-const char *const weir__recipe_codecs[]    = {"blosc", "zstd", "zlib", "none", NULL};
-const char *const weir__recipe_colormaps[] = {"auto", "sequential", "diverging", NULL};
-const char *const weir__recipe_scales[]    = {"auto", "linear", "logarithmic", NULL};
+const char *const weir__recipe_output_kinds[] = {"zarr", "csv", "plot", "vtk"};
+const char *const weir__recipe_codecs[]       = {"blosc", "zstd", "zlib", "none", NULL};
+const char *const weir__recipe_colormaps[]    = {"auto", "sequential", "diverging", NULL};
+const char *const weir__recipe_scales[]       = {"auto", "linear", "logarithmic", NULL};
 
-enum { LEVEL_MAX = 22 };
+enum { LEVEL_MAX = 22, ZLIB_LEVEL_MAX = 9 };
 
 typedef struct reading {
-  weir__recipe        *recipe;
-  weir__recipe_output *out;
-  const weir__yaml    *shown[3]; /* plot: field, and the components of vectors */
+  weir__recipe            *recipe;
+  weir__recipe_output     *out;
+  const weir__yaml        *shown[3]; /* plot: field, and the components of vectors */
+  const weir__yaml        *vectors;  /* vtk */
+  const weir__yaml *const *field;    /* of `fields` */
+  int                      fields;
 } reading;
 
 /* ---- names of fields in an output ---- */
@@ -64,6 +68,8 @@ static weir_status read_fields(void *context, const weir__yaml *value) {
   const weir__yaml *const *item;
   int                      count;
   WEIR_TRY(weir__yaml_to_texts(&r->recipe->arena, value, "fields", &item, &count));
+  r->field  = item;
+  r->fields = count;
   return keep_fields(r, item, count);
 }
 
@@ -210,6 +216,90 @@ static weir_status read_plot(void *context, const weir__yaml *value) {
   return r->shown[0] ? keep_fields(r, r->shown, r->shown[1] ? 3 : 1) : WEIR_OK;
 }
 
+static weir_status read_vtk_codec(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"zlib", "none", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "codec", words, &word));
+  ((reading *)context)->out->codec = words[word];
+  return WEIR_OK;
+}
+
+static weir_status read_vtk_level(void *context, const weir__yaml *value) {
+  int64_t n;
+  WEIR_TRY(weir__yaml_to_int(value, "level", 1, ZLIB_LEVEL_MAX, &n));
+  ((reading *)context)->out->level = (int)n;
+  return WEIR_OK;
+}
+
+static weir_status read_named_vectors(void *context, const weir__yaml *value) {
+  if (value->kind != WEIR__YAML_MAP || !value->count)
+    return WEIR__YAML_FAIL(value, "vectors: expected names and their components, such as {velocity: [u, v]}");
+  ((reading *)context)->vectors = value;
+  return WEIR_OK;
+}
+
+/* A field that is in the list already is not taken twice. */
+static weir_status component_number(const weir__yaml *value, const weir__yaml **item, int *count, int *number) {
+  const char *text;
+  WEIR_TRY(weir__yaml_to_text(value, "vectors", &text));
+  for (*number = 0; *number < *count; ++*number)
+    if (!strcmp(item[*number]->text, text)) return WEIR_OK;
+  item[(*count)++] = value;
+  return WEIR_OK;
+}
+
+static weir_status keep_vectors(reading *r) {
+  const weir__yaml    *map = r->vectors;
+  const weir__yaml   **item;
+  weir__recipe_output *out   = r->out;
+  int                  count = 0;
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)(r->fields + 3 * map->count) * sizeof *item, &item));
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, (size_t)map->count * sizeof *out->vector, &out->vector));
+  for (int i = 0; i < r->fields; i++) item[count++] = r->field[i];
+  for (int i = 0; i < map->count; i++) {
+    const weir__yaml *list   = map->item[i];
+    weir__vtk_vector *vector = &out->vector[i];
+    if (!weir__recipe_is_name(map->key[i]->text))
+      return WEIR__YAML_FAIL(map->key[i], "vectors: \"%s\": expected letters, digits and _, no digit first",
+                             map->key[i]->text);
+    if (list->kind != WEIR__YAML_LIST || list->count < 2 || list->count > 3)
+      return WEIR__YAML_FAIL(list, "%s: expected two or three fields, [along x, along y]", map->key[i]->text);
+    *vector = (weir__vtk_vector){.name = map->key[i]->text, .components = list->count};
+    for (int k = 0; k < list->count; k++)
+      WEIR_TRY(component_number(list->item[k], item, &count, &vector->component[k]));
+  }
+  out->vectors = map->count;
+  WEIR_TRY(keep_fields(r, item, count));
+  for (int i = 0; i < out->vectors; i++)
+    for (int k = 0; k < out->shown; k++)
+      if (!strcmp(out->vector[i].name, out->name[k]))
+        return WEIR__YAML_FAIL(map->key[i], "%s is given twice in this output", out->name[k]);
+  return WEIR_OK;
+}
+
+static weir_status read_vtk(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {
+      {"path", read_path},       {"fields", read_fields},   {"vectors", read_named_vectors},
+      {"every", read_every},     {"name", read_name},       {"active", read_active},
+      {"codec", read_vtk_codec}, {"level", read_vtk_level}, {0}};
+  reading    *r = context;
+  const char *ending;
+  r->out->kind = WEIR__OUTPUT_VTK;
+  WEIR_TRY(weir__yaml_read(value, "vtk", keys, context));
+  r->out->shown = r->fields;
+  if (r->vectors) WEIR_TRY(keep_vectors(r));
+  if (r->out->fields > WEIR_INPUTS_MAX || r->out->vectors > WEIR_INPUTS_MAX)
+    return WEIR__YAML_FAIL(value, "vtk: at most %d fields and as many vectors, %d and %d given; write several outputs",
+                           WEIR_INPUTS_MAX, r->out->fields, r->out->vectors);
+  if (r->out->level && (!r->out->codec || strcmp(r->out->codec, "zlib")))
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "level"), "level has a meaning with codec: zlib only");
+  ending = r->out->path.text ? strrchr(r->out->path.text, '.') : ".pvd";
+  if (!ending || strcmp(ending, ".pvd") || ending == r->out->path.text || ending[-1] == '/')
+    return WEIR__YAML_FAIL(weir__yaml_get(value, "path"), "path: %s: expected a name that ends in .pvd",
+                           r->out->path.text);
+  return WEIR_OK;
+}
+
 /* {step}, {step:06} and {name}: nothing else in braces, and something that tells the pictures apart. {name} is
  * replaced here. */
 static weir_status read_pattern(weir__recipe *recipe, const weir__yaml *value, weir__recipe_output *out) {
@@ -251,10 +341,16 @@ static weir_status check_output(weir__recipe *recipe, const weir__yaml *map, wei
 }
 
 static weir_status read_output(weir__recipe *recipe, const weir__yaml *map, weir__recipe_output *out) {
-  static const weir__yaml_key keys[] = {{"zarr", read_zarr}, {"csv", read_csv}, {"plot", read_plot},
-                                        {"netcdf", NULL},    {"live", NULL},    {0}};
+  static const weir__yaml_key keys[] = {{"zarr", read_zarr},
+                                        {"csv", read_csv},
+                                        {"plot", read_plot},
+                                        {"vtk", read_vtk},
+                                        {"netcdf", NULL},
+                                        {"live", NULL},
+                                        {0}};
   reading                     r      = {.recipe = recipe, .out = out};
-  if (map->kind != WEIR__YAML_MAP) return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - csv: or - plot:");
+  if (map->kind != WEIR__YAML_MAP)
+    return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - csv:, - plot: or - vtk:");
   out->place = map->place;
   WEIR_TRY(weir__yaml_read(map, "an output", keys, &r));
   if (map->count != 1) return WEIR__YAML_FAIL(map, "an output has one kind, %d keys given", map->count);

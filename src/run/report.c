@@ -106,6 +106,12 @@ static weir_status count_output(const weir__recipe_output *out, counting *count)
   weir_status status = weir__text_status(&text);
   size_t      length = text.length;
   if (status >= 0 && out->kind != WEIR__OUTPUT_ZARR) status = count_pattern(count, text.data);
+  if (status >= 0 && out->kind == WEIR__OUTPUT_VTK) { /* the collection, and the folder of files beside it */
+    text.length = length - strlen(".pvd");
+    weir__text_add(&text, "/*.vt[ir]");
+    status = weir__text_status(&text);
+    if (status >= 0) status = count_pattern(count, text.data);
+  }
   for (const char *const *level = levels; status >= 0 && out->kind == WEIR__OUTPUT_ZARR && *level; level++) {
     text.length = length;
     weir__text_add(&text, "%s", *level);
@@ -117,7 +123,6 @@ static weir_status count_output(const weir__recipe_output *out, counting *count)
 }
 
 weir_status weir__report_outputs(const weir__recipe *recipe, int64_t since_ns, weir__report *report) {
-  static const char *const kinds[] = {"zarr", "csv", "plot"};
   for (int i = 0; i < recipe->outputs; i++) {
     const weir__recipe_output *from  = &recipe->output[i];
     counting                   count = {.since_ns = since_ns};
@@ -129,8 +134,8 @@ weir_status weir__report_outputs(const weir__recipe *recipe, int64_t since_ns, w
     }
     weir_status status = weir__text_status(&shown);
     if (status >= 0)
-      status = weir__report_add_output(report,
-                                       &(weir__report_output){kinds[from->kind], shown.data, count.files, count.bytes});
+      status = weir__report_add_output(
+          report, &(weir__report_output){weir__recipe_output_kinds[from->kind], shown.data, count.files, count.bytes});
     weir__text_clear(&shown);
     WEIR_TRY(status);
   }

@@ -11,7 +11,7 @@
 enum { WEIR__REPORT_LIST_MAX = 1000 };
 
 typedef struct weir__report_output {
-  const char *kind; /* "zarr", "csv", "plot" */
+  const char *kind; /* "zarr", "csv", "plot", ... */
   const char *path; /* a pattern for pictures */
   int64_t     files, bytes;
 } weir__report_output;
