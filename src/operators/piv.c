@@ -62,24 +62,6 @@ static weir_status check_limits(const char *name, const weir_list *limits) {
   return WEIR_FAIL(WEIR_ERR_INPUT, "piv: %s: expected two numbers in increasing order, such as [-5, 5]", name);
 }
 
-static weir_status check_images(const weir_field_type *a, const weir_field_type *b, const weir_field_type *mask) {
-  const weir_field_type *other[2] = {b, mask};
-  if (a->rank != 2)
-    return WEIR_FAIL(WEIR_ERR_INPUT, "piv: the first field has %d dimensions, expected an image [y, x]", a->rank);
-  for (int k = 0; k < 2; k++) {
-    const weir_field_type *o = other[k];
-    if (!o) continue;
-    if (o->rank != 2 || o->dim[0].size != a->dim[0].size || o->dim[1].size != a->dim[1].size)
-      return WEIR_FAIL(WEIR_ERR_INPUT, "piv: the %s has another shape than the first image, expected %lld x %lld",
-                       k ? "mask" : "second image", (long long)a->dim[0].size, (long long)a->dim[1].size);
-  }
-  for (int k = 0; k < 2; k++)
-    if (weir__uniform_spacing(&a->dim[k]) == 0)
-      return WEIR_FAIL(WEIR_ERR_INPUT, "piv: the coordinate %s is uneven, expected pixels at equal distances",
-                       a->dim[k].name);
-  return WEIR_OK;
-}
-
 static int passes_of(const weir__piv *p) {
   const weir_list *lists[] = {&p->window, &p->window_y, &p->overlap, &p->search};
   int              passes  = 1;
@@ -89,7 +71,7 @@ static int passes_of(const weir__piv *p) {
 }
 
 static weir_status settle(weir__piv *p, const weir_expand *x) {
-  WEIR_TRY(check_images(x->in[0], x->in[1], x->inputs > 2 ? x->in[2] : NULL));
+  WEIR_TRY(weir__piv_check_images("piv", x->in[0], x->in[1], x->inputs > 2 ? x->in[2] : NULL));
   WEIR_TRY(check_limits("u_limits", &p->u_limits));
   WEIR_TRY(check_limits("v_limits", &p->v_limits));
   if (!p->window.count) p->window = (weir_list){3, {64, 32, 32}};

@@ -231,12 +231,6 @@ static weir_status apply_result(const weir_apply *a) {
   return WEIR_OK;
 }
 
-/* The units of a displacement along an axis: those of its coordinate or pixels; per second with dt. */
-static const char *units_of(const weir_infer *infer, const weir__piv *p, const weir_dimension *dim) {
-  const char *units = dim->units ? dim->units : "pixel";
-  return p->dt > 0 ? weir__units_times(infer, units, "s", -1) : units;
-}
-
 static weir_status infer_result(weir_infer *infer) {
   static const weir_attribute flag_meaning[]     = {{.name = "flag_values", .text = "0, 1, 2, 3, 4, 5, 6, 7, 8"},
                                                     {.name = "flag_meanings",
@@ -251,18 +245,9 @@ static weir_status infer_result(weir_infer *infer) {
   const weir_field_type *image = p->type;
   for (int k = 0; k < infer->outputs; k++) {
     weir_field_type *out = &infer->out[k];
-    for (int a = 0; a < 2; a++) {
-      const weir_dimension *from = &image->dim[a];
-      const weir__piv_grid *grid = &p->settings[p->pass].grid;
-      double                step = from->spacing != 0 ? from->spacing : 1;
-      out->dim[a]                = (weir_dimension){.name    = from->name,
-                                                    .size    = grid->count[a],
-                                                    .units   = from->units ? from->units : "pixel",
-                                                    .origin  = from->origin + step * weir__piv_centre(grid, a, 0),
-                                                    .spacing = step * (double)grid->step[a]};
-    }
-    out->units = k == U || k == UNCERTAINTY_U   ? units_of(infer, p, &image->dim[1])
-                 : k == V || k == UNCERTAINTY_V ? units_of(infer, p, &image->dim[0])
+    for (int a = 0; a < 2; a++) out->dim[a] = weir__piv_grid_dimension(&image->dim[a], &p->settings[p->pass].grid, a);
+    out->units = k == U || k == UNCERTAINTY_U   ? weir__piv_units(infer, &image->dim[1], p->dt > 0)
+                 : k == V || k == UNCERTAINTY_V ? weir__piv_units(infer, &image->dim[0], p->dt > 0)
                                                 : "1";
     out->dtype = k < FLAG ? WEIR_F32 : WEIR_I8;
     if (k < FLAG) continue;

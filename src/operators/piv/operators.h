@@ -59,6 +59,14 @@ static inline void *weir__piv_take(char *base, size_t *used, size_t bytes) {
   return at;
 }
 
+/* grid.c: what operators on couples of images have in common. Images [y, x] of one shape with pixels at equal
+ * distances; the mask may be NULL. The dimension along which vectors lie; units of a displacement along an axis of the
+ * images: those of its coordinate, or pixels, and per second of a velocity. */
+weir_status    weir__piv_check_images(const char *operator_name, const weir_field_type *a, const weir_field_type *b,
+                                      const weir_field_type *mask);
+weir_dimension weir__piv_grid_dimension(const weir_dimension *image, const weir__piv_grid *grid, int axis);
+const char    *weir__piv_units(const weir_infer *infer, const weir_dimension *image, bool per_second);
+
 extern const weir_operator weir__piv_operator_pass;      /* (a, b, mask, dy, dx) -> planes */
 extern const weir_operator weir__piv_operator_predictor; /* (planes) -> dy, dx: pixels, a value everywhere */
 extern const weir_operator weir__piv_operator_result;    /* (planes) -> what `piv` gives */

@@ -66,6 +66,7 @@ typedef enum weir__piv_flag {
   WEIR__PIV_DISPLACEMENT = 6, /* beyond the limits of displacement */
   WEIR__PIV_MEDIAN       = 7, /* normalised median test */
   WEIR__PIV_NEIGHBOURS   = 8, /* difference to the mean of the neighbours */
+  WEIR__PIV_BACK         = 9, /* optical flow: there and back do not end where they began */
 } weir__piv_flag;
 
 /* Peaks in descending order; what there is not is NaN. `value` is the normalised correlation: Pearson's coefficient of
