@@ -18,6 +18,7 @@ static const char help[] =
     "\n"
     "  -o DIR             folder of the results (default: the folder or first word of IMAGES, with .piv)\n"
     "  --subset TEXT      which images make a couple, i being its number: \"i:i+2\", \"i, 0:2\", ... (default: pairs)\n"
+    "  --reference FILE   compare each image with this one, not with the next (background-oriented schlieren, BOS)\n"
     "  --start I, --stop I, --step N\n"
     "                     couples from I on, below I, every N-th\n"
     "  --window N,N,...   windows of each pass, pixels (default: 64,32,32); --window 32 is a single pass\n"
@@ -40,6 +41,7 @@ static const char help[] =
     "  weir piv Images/ --window 64,32 --dt 1e-3 --pixel 5e-5 --up\n"
     "  weir piv --try Images/ --window 48,24,24\n"
     "  weir piv \"run7/B*.tif\" --subset \"i:i+2\" -o run7.piv\n"
+    "  weir piv Dots/ --reference still.tif --window 32,16,16\n"
     "\n"
     "exit status: 0 complete; 1 failed or incomplete (a missing or damaged image concerns its couples only); 2 bad "
     "input\n";
@@ -60,9 +62,11 @@ static int read_text(options *o, int argc, char **argv, int *i) {
   const struct {
     const char  *name;
     const char **to;
-  } texts[] = {{"--subset", &r->subset}, {"--start", &r->start},     {"--stop", &r->stop},     {"--step", &r->step},
-               {"--window", &r->window}, {"--overlap", &r->overlap}, {"--search", &r->search}, {"--smooth", &r->smooth},
-               {"--mask", &r->mask},     {"--dt", &r->dt},           {"--pixel", &r->pixel},   {"-o", &r->directory}};
+  } texts[] = {
+      {"--subset", &r->subset},      {"--start", &r->start},     {"--stop", &r->stop},     {"--step", &r->step},
+      {"--window", &r->window},      {"--overlap", &r->overlap}, {"--search", &r->search}, {"--smooth", &r->smooth},
+      {"--mask", &r->mask},          {"--dt", &r->dt},           {"--pixel", &r->pixel},   {"-o", &r->directory},
+      {"--reference", &r->reference}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
     const char *value;
     if (!cli_option(argc, argv, i, texts[k].name, &value)) continue;

@@ -225,11 +225,13 @@ static weir_dimension axis(const images *self, int a) {
                           .spacing = spacing};
 }
 
+/* A single image beside a leading stream, which no join: puts at a time, is the same at all steps: read once. */
 static weir_status describe_fields(images *self, const weir__recipe_stream *stream) {
   const weir__recipe_images *r     = self->recipe;
   int                        count = weir__series_images(self->series), fields = count + (self->mask ? 1 : 0);
   weir__recipe_expected     *field;
   char                       usual[24];
+  bool one_for_all = stream->is_joined && !stream->join.how && weir__series_steps(self->series) == 1;
   if (r->name && r->names != count)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%d names are given, expected %d: as many as images in a step", r->names, count);
   for (int k = 0; self->mask && r->name && k < count; k++)
@@ -237,11 +239,12 @@ static weir_status describe_fields(images *self, const weir__recipe_stream *stre
       return WEIR_FAIL(WEIR_ERR_INPUT, "an image is named mask, which is the field that `mask:` gives");
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)fields * sizeof *field, &field));
   for (int k = 0; k < fields; k++) {
-    field[k] = (weir__recipe_expected){.place = stream->place,
-                                       .type  = {.dtype = k < count ? self->info.dtype : WEIR_U8,
-                                                 .rank  = 2,
-                                                 .dim   = {axis(self, 0), axis(self, 1)},
-                                                 .units = ""}};
+    field[k] = (weir__recipe_expected){.place     = stream->place,
+                                       .is_static = one_for_all,
+                                       .type      = {.dtype = k < count ? self->info.dtype : WEIR_U8,
+                                                     .rank  = 2,
+                                                     .dim   = {axis(self, 0), axis(self, 1)},
+                                                     .units = ""}};
     /* an image is decoded in one piece, and most of what needs it needs more than a part */
     field[k].grid.rank = 2;
     for (int a = 0; a < 2; a++)

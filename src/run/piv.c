@@ -65,25 +65,45 @@ static void add_path(weir__text *text, const weir__piv_request *r, const char *n
   weir__text_clear(&path);
 }
 
-static void add_stream(const weir__piv_request *r, weir__text *text) {
-  weir__text_add(text, "stream:\n  images:\n");
+static const char *subset_of(const weir__piv_request *r) {
+  if (r->subset) return r->subset;
+  return r->reference ? "all1by1" : "pairs";
+}
+
+/* Of the series and of the reference alike; `indent`: spaces. */
+static void add_coordinates(const weir__piv_request *r, int indent, weir__text *text) {
+  if (r->pixel) weir__text_add(text, "%*spixel: %s     # m\n", indent, "", r->pixel);
+  if (r->up) weir__text_add(text, "%*sup: yes       # y points up, row 0 is on top\n", indent, "");
+}
+
+static void add_series(const weir__piv_request *r, int indent, weir__text *text) {
+  weir__text_add(text, "%*simages:\n", indent, "");
   for (int i = 0; i < r->images; i++) {
-    weir__text_add(text, "    - ");
+    weir__text_add(text, "%*s- ", indent + 2, "");
     add_quoted(text, r->image[i]);
     weir__text_add(text, "\n");
   }
-  weir__text_add(text, "  subset: ");
-  add_quoted(text, r->subset ? r->subset : "pairs");
+  weir__text_add(text, "%*ssubset: ", indent, "");
+  add_quoted(text, subset_of(r));
   weir__text_add(text, "\n");
-  if (r->start) weir__text_add(text, "  start: %s\n", r->start);
-  if (r->stop) weir__text_add(text, "  stop: %s\n", r->stop);
-  if (r->step) weir__text_add(text, "  step: %s\n", r->step);
-  if (r->pixel) weir__text_add(text, "  pixel: %s     # m\n", r->pixel);
-  if (r->up) weir__text_add(text, "  up: yes       # y points up, row 0 is on top\n");
+  if (r->start) weir__text_add(text, "%*sstart: %s\n", indent, "", r->start);
+  if (r->stop) weir__text_add(text, "%*sstop: %s\n", indent, "", r->stop);
+  if (r->step) weir__text_add(text, "%*sstep: %s\n", indent, "", r->step);
+  add_coordinates(r, indent, text);
   if (!r->mask) return;
-  weir__text_add(text, "  mask: ");
+  weir__text_add(text, "%*smask: ", indent, "");
   add_quoted(text, r->mask);
   weir__text_add(text, "\n");
+}
+
+static void add_stream(const weir__piv_request *r, weir__text *text) {
+  weir__text_add(text, r->reference ? "streams:\n  series:\n" : "stream:\n");
+  add_series(r, r->reference ? 4 : 2, text);
+  if (!r->reference) return;
+  weir__text_add(text, "  reference:\n    images:\n      - ");
+  add_quoted(text, r->reference);
+  weir__text_add(text, "\n");
+  add_coordinates(r, 4, text);
 }
 
 /* The table of a trial. Displacements are counted in pixels, whatever the units of u and v. */
@@ -99,7 +119,7 @@ static void add_trial(const weir__piv_request *r, weir__text *text) {
 }
 
 static void add_fields(const weir__piv_request *r, weir__text *text) {
-  weir__text_add(text, "fields:\n  flow: piv(a, b");
+  weir__text_add(text, "fields:\n  flow: piv(%s", r->reference ? "reference.image, series.image" : "a, b");
   if (r->window) weir__text_add(text, ", window=[%s]", r->window);
   if (r->overlap) weir__text_add(text, ", overlap=[%s]", r->overlap);
   if (r->search) weir__text_add(text, ", search=[%s]", r->search);
@@ -149,12 +169,9 @@ weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text)
 
 /* The number of the couple to try: that of --start, or the first one. */
 static weir_status find_couple(const weir__piv_request *r, char start[32], char stop[32]) {
-  weir__series_terms terms = {.path   = r->image,
-                              .paths  = r->images,
-                              .subset = r->subset ? r->subset : "pairs",
-                              .start  = INT64_MIN,
-                              .stop   = INT64_MIN};
-  weir__series      *series;
+  weir__series_terms terms = {
+      .path = r->image, .paths = r->images, .subset = subset_of(r), .start = INT64_MIN, .stop = INT64_MIN};
+  weir__series *series;
   if (r->start && !weir__text_to_int64(r->start, &terms.start))
     return WEIR_FAIL(WEIR_ERR_INPUT, "--start: '%s' is no whole number", r->start);
   WEIR_TRY(weir__series_open(&terms, &series));

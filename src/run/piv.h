@@ -8,7 +8,8 @@ typedef struct weir__piv_request {
   const char *const *image; /* a folder, patterns or files */
   int                images;
   const char        *directory;                 /* of the results */
-  const char        *subset;                    /* NULL: pairs */
+  const char        *subset;                    /* NULL: pairs, or with a reference each image */
+  const char        *reference;                 /* an image that all others are compared with; NULL: couples */
   const char        *start, *stop, *step;       /* whole numbers; NULL: all */
   const char        *window, *overlap, *search; /* numbers with commas between; NULL: the operator's own */
   const char        *mask;                      /* a file: an image or polygons; NULL: none */
