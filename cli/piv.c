@@ -27,6 +27,7 @@ static const char help[] =
     "  --smooth WHEN      thin-plate splines: no, last, all (default: no)\n"
     "  --mask FILE        what takes no part: an image of the same size, not 0 there, or polygons as text (columns y, "
     "x)\n"
+    "  --ensemble N       one result for every N couples, from the mean of their correlations\n"
     "  --dt S             seconds between the images of a couple: u and v become velocities\n"
     "  --pixel M          metres that a pixel shows: coordinates and displacements in m\n"
     "  --up               y points up (without it down, as rows are numbered)\n"
@@ -63,10 +64,10 @@ static int read_text(options *o, int argc, char **argv, int *i) {
     const char  *name;
     const char **to;
   } texts[] = {
-      {"--subset", &r->subset},      {"--start", &r->start},     {"--stop", &r->stop},     {"--step", &r->step},
-      {"--window", &r->window},      {"--overlap", &r->overlap}, {"--search", &r->search}, {"--smooth", &r->smooth},
-      {"--mask", &r->mask},          {"--dt", &r->dt},           {"--pixel", &r->pixel},   {"-o", &r->directory},
-      {"--reference", &r->reference}};
+      {"--subset", &r->subset}, {"--start", &r->start},        {"--stop", &r->stop},     {"--step", &r->step},
+      {"--window", &r->window}, {"--overlap", &r->overlap},    {"--search", &r->search}, {"--smooth", &r->smooth},
+      {"--mask", &r->mask},     {"--ensemble", &r->ensemble},  {"--dt", &r->dt},         {"--pixel", &r->pixel},
+      {"-o", &r->directory},    {"--reference", &r->reference}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
     const char *value;
     if (!cli_option(argc, argv, i, texts[k].name, &value)) continue;

@@ -78,6 +78,7 @@ static weir_status settle(weir__piv *p, const weir_expand *x) {
   for (int i = 0; i < p->overlap.count; i++)
     if (p->overlap.value[i] >= 1)
       return WEIR_FAIL(WEIR_ERR_INPUT, "piv: overlap is %g, expected less than 1", p->overlap.value[i]);
+  if (p->ensemble > 1) p->uncertainty = false; /* of single couples */
   p->type     = x->in[0];
   p->has_mask = x->inputs > 2 && x->in[2];
   p->passes   = passes_of(p);
@@ -95,9 +96,16 @@ static double farther(const int64_t search[2]) { return (double)(search[0] > sea
 static weir_status expand(weir_expand *x) {
   weir__piv p    = *(const weir__piv *)x->params;
   int       mask = x->inputs > 2 ? x->input[2] : -1, planes, dy = -1, dx = -1, result;
+  int       a = x->input[0], b = x->input[1];
   WEIR_TRY(settle(&p, x));
+  if (p.ensemble > 1) {
+    WEIR_TRY(weir_expand_add(x, &weir__piv_operator_group, &p, &a, 1, &a));
+    WEIR_TRY(weir_expand_add(x, &weir__piv_operator_group, &p, &b, 1, &b));
+    p.hides = true;
+    if (p.has_mask) WEIR_TRY(weir_expand_add(x, &weir__piv_operator_group, &p, &mask, 1, &mask));
+  }
   for (p.pass = 0; p.pass < p.passes; p.pass++) {
-    int inputs[] = {x->input[0], x->input[1], mask, dy, dx};
+    int inputs[] = {a, b, mask, dy, dx};
     WEIR_TRY(weir_expand_add(x, &weir__piv_operator_pass, &p, inputs, 5, &planes));
     p.reach += farther(p.settings[p.pass].search) + 1;
     if (p.pass == p.passes - 1) break;
@@ -160,6 +168,8 @@ static const weir_param params[] = {
      .help = "vectors in a sub-domain of the splines"},
     {"outlier", WEIR_PARAM_REAL, AT(outlier), .fallback = 1.5, .least = 0, .most = 1e6, .units = "pixel",
      .help = "farther from the splines than this a vector is replaced by them; 0: never"},
+    {"ensemble", WEIR_PARAM_INT, AT(ensemble), .least = 0, .most = 4096, .units = "steps",
+     .help = "so many couples give one result, from the mean of their correlations; 0 or 1: each its own"},
     {"mask_limit", WEIR_PARAM_REAL, AT(mask_limit), .fallback = 0.5, .least = 0, .most = 0.95,
      .help = "part of a window that may be masked; a vector with more is missing"},
     {"uncertainty", WEIR_PARAM_BOOL, AT(uncertainty), .fallback = 1,
@@ -183,6 +193,8 @@ const weir_operator weir_operator_piv = {
         "ratio, limits, and the normalised median test (Westerweel & Scarano 2005, doi 10.1007/s00348-005-0016-6). "
         "Pixels where mask is not 0 take no part, neither where they lie nor where the images are moved to; a vector "
         "with more than mask_limit of its window masked is missing. "
+        "With ensemble=N there is a result in every N-th step, from the mean of N couples' correlation planes in each "
+        "pass (Meinhart et al. 2000, doi 10.1115/1.483256); a missing couple adds nothing. "
         "Number 0 of the vectors lies at the middle of the first window.",
     .inputs          = 2,
     .optional_inputs = 1,

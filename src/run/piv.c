@@ -34,8 +34,8 @@ static weir_status check(const weir__piv_request *r) {
   const struct {
     const char *option, *text;
   } lists[]  = {{"--window", r->window}, {"--overlap", r->overlap}, {"--search", r->search}},
-    single[] = {
-        {"--dt", r->dt}, {"--pixel", r->pixel}, {"--start", r->start}, {"--stop", r->stop}, {"--step", r->step}};
+    single[] = {{"--ensemble", r->ensemble}, {"--dt", r->dt},     {"--pixel", r->pixel},
+                {"--start", r->start},       {"--stop", r->stop}, {"--step", r->step}};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) WEIR_TRY(check_numbers(lists[i].option, lists[i].text));
   for (size_t i = 0; i < sizeof single / sizeof *single; i++)
     if (single[i].text) WEIR_TRY(check_number(single[i].option, single[i].text, strlen(single[i].text)));
@@ -123,6 +123,7 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
   if (r->window) weir__text_add(text, ", window=[%s]", r->window);
   if (r->overlap) weir__text_add(text, ", overlap=[%s]", r->overlap);
   if (r->search) weir__text_add(text, ", search=[%s]", r->search);
+  if (r->ensemble) weir__text_add(text, ", ensemble=%s", r->ensemble);
   if (r->mask) weir__text_add(text, ", mask=mask");
   if (r->smooth) weir__text_add(text, ", smooth=%s", r->smooth);
   if (r->dt) weir__text_add(text, ", dt=%s", r->dt);

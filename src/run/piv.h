@@ -12,6 +12,7 @@ typedef struct weir__piv_request {
   const char        *reference;                 /* an image that all others are compared with; NULL: couples */
   const char        *start, *stop, *step;       /* whole numbers; NULL: all */
   const char        *window, *overlap, *search; /* numbers with commas between; NULL: the operator's own */
+  const char        *ensemble;                  /* couples to a result; NULL: one */
   const char        *mask;                      /* a file: an image or polygons; NULL: none */
   const char        *smooth;                    /* no, last, all; NULL: no */
   const char        *dt, *pixel;                /* seconds; metres; NULL: displacements in pixels */

@@ -5,13 +5,12 @@ coordinates, windows of any shape, types of images; and what is refused, with on
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 
 import piv_support as support
-from piv_support import NAMES, SANITIZED, WEIR, Image, digest, np, piv, store, success, synth, table, weir
+from piv_support import NAMES, SANITIZED, WEIR, Image, digest, kill_all, np, piv, store, success, synth, table, weir
 
 COUNT = 32
 random = np.random.default_rng(20)
@@ -108,33 +107,6 @@ def faults(folder):
                 causes = [why for at, why in listed if at == i]
                 assert len(causes) == 1 and f"im{k:04}.tif" in causes[0] and part in causes[0], (k, causes)
                 assert f"missing    step {i}: {causes[0]}" in done.stderr, (k, done.stderr)
-
-
-def of_run(folder, out):
-    """Processes that a `weir piv -o OUT` has started, and that are no children of it to kill with its group."""
-    wanted, found = f"WEIR_RUN={os.path.realpath(folder)}/{out}/run".encode(), []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/environ", "rb") as environment:
-                if wanted in environment.read().split(b"\0"):
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
-
-
-def kill_all(process, folder, out):
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    end = time.monotonic() + 20
-    while (left := of_run(folder, out)) and time.monotonic() < end:
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.02)
-    assert not left, left
 
 
 def killed(folder):

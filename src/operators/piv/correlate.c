@@ -99,11 +99,23 @@ size_t weir__piv_correlator_scratch(const weir__piv_correlator *correlator, int6
                                                       : weir__piv_direct_scratch(correlator, columns);
 }
 
+static void correlate(const weir__piv_correlator *c, const weir__piv_strip *a, const weir__piv_strip *b,
+                      const uint8_t *mask, int64_t row, int64_t rows, const weir__piv_target *to, void *scratch) {
+  if (c->settings.method == WEIR__PIV_FFT) weir__piv_fft_correlate(c, a, b, mask, row, rows, to, scratch);
+  else weir__piv_direct_correlate(c, a, b, mask, row, rows, to, scratch);
+}
+
 void weir__piv_correlate(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
                          const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, void *scratch) {
-  if (correlator->settings.method == WEIR__PIV_FFT)
-    weir__piv_fft_correlate(correlator, a, b, mask, row, rows, vector, scratch);
-  else weir__piv_direct_correlate(correlator, a, b, mask, row, rows, vector, scratch);
+  weir__piv_target to = {.vector = vector};
+  correlate(correlator, a, b, mask, row, rows, &to, scratch);
+}
+
+void weir__piv_ensemble_add(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
+                            const uint8_t *mask, int64_t row, int64_t rows, weir__piv_ensemble *ensemble,
+                            void *scratch) {
+  weir__piv_target to = {.ensemble = ensemble};
+  correlate(correlator, a, b, mask, row, rows, &to, scratch);
 }
 
 weir__piv_flag weir__piv_masked(const weir__piv_correlator *c, const weir__piv_place *p, bool *any) {

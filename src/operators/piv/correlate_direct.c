@@ -127,15 +127,13 @@ static weir__piv_place other_way(const weir__piv_place *p) {
   return (weir__piv_place){p->b, p->a, p->mask, p->y, p->x};
 }
 
-static void one_window(const weir__piv_correlator *c, const weir__piv_place *p, float *room, float *plane,
-                       weir__piv_vector *vector) {
+static weir__piv_flag one_window(const weir__piv_correlator *c, const weir__piv_place *p, float *room, float *plane) {
   weir__piv_place other = other_way(p);
   bool            any;
   weir__piv_flag  flag = weir__piv_masked(c, p, &any);
   if (!flag) flag = one_plane(c, p, false, room, plane);
   if (!flag) flag = one_plane(c, &other, true, room, plane);
-  if (flag) weir__piv_no_vector(vector, flag);
-  else weir__piv_peaks(c, plane, NULL, vector);
+  return flag;
 }
 
 /* ---- blocks ---- */
@@ -181,7 +179,7 @@ static int64_t shared_row(const weir__piv_correlator *c, const weir__piv_place *
 }
 
 void weir__piv_direct_correlate(const weir__piv_correlator *c, const weir__piv_strip *a, const weir__piv_strip *b,
-                                const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector,
+                                const uint8_t *mask, int64_t row, int64_t rows, const weir__piv_target *to,
                                 float *scratch) {
   const weir__piv_grid *g    = &c->settings.grid;
   int64_t               done = -1, first = 0;
@@ -190,14 +188,15 @@ void weir__piv_direct_correlate(const weir__piv_correlator *c, const weir__piv_s
   float                *room  = scratch + weir__piv_blocks_lay_out(c, scratch, &r);
   float                *plane = room + one_by_one_floats(c) - weir__piv_plane_size(c);
   memset(plane, 0, (size_t)weir__piv_plane_size(c) * sizeof *plane); /* what lies between rows is looked at, too */
-  for (int64_t j = row; j < row + rows; j++, vector += g->count[1]) {
+  for (int64_t j = row; j < row + rows; j++) {
     weir__piv_place place = {a, b, mask, g->first[0] + j * g->step[0], 0};
     if (r.ring) first = shared_row(c, &place, j, &done, &r, level);
     for (int64_t i = 0; i < g->count[1]; i++) {
       place.x = g->first[1] + i * g->step[1];
       if (r.ring) weir__piv_blocks_plane(c, &r, first, level, i, plane);
-      if (r.ring && is_good(c, &place, plane)) weir__piv_peaks(c, plane, NULL, &vector[i]);
-      else one_window(c, &place, room, plane, &vector[i]);
+      weir__piv_found found = {.place = &place, .plane = plane};
+      if (!r.ring || !is_good(c, &place, plane)) found.flag = one_window(c, &place, room, plane);
+      weir__piv_put(c, &found, to, (j - row) * g->count[1] + i);
     }
   }
 }

@@ -163,24 +163,26 @@ typedef struct couple {
   bool            masked[2]; /* some pixels are */
 } couple;
 
-static void read_peaks(const weir__piv_correlator *c, const float *q, const couple *two, float *plane,
-                       weir__piv_vector *vector) {
+/* `first`: number of the first of the two vectors. */
+static void read_planes(const weir__piv_correlator *c, const float *q, const couple *two, float *plane,
+                        const weir__piv_target *to, int64_t first) {
   int64_t size = weir__piv_plane_size(c);
   c->lanes->separate(c->size, c->settings.search, c->stride, q, plane, plane + size);
   for (int64_t k = 0; k < two->count; k++) {
-    if (two->flag[k]) weir__piv_no_vector(&vector[k], two->flag[k]);
-    else weir__piv_peaks(c, plane + k * size, two->masked[k] ? &two->place[k] : NULL, &vector[k]);
+    weir__piv_found found = {&two->place[k], two->flag[k], two->masked[k], plane + k * size};
+    weir__piv_put(c, &found, to, first + k);
   }
 }
 
 void weir__piv_fft_correlate(const weir__piv_correlator *c, const weir__piv_strip *a, const weir__piv_strip *b,
-                             const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, float *scratch) {
+                             const uint8_t *mask, int64_t row, int64_t rows, const weir__piv_target *to,
+                             float *scratch) {
   const weir__piv_grid *grid  = &c->settings.grid;
   float                *z[2]  = {scratch, scratch + transform_floats(c)};
   float                *room  = z[1] + transform_floats(c);
   float                *plane = room + 2 * weir__piv_round16(2 * c->size[1]);
   memset(plane, 0, 2 * (size_t)weir__piv_plane_size(c) * sizeof *plane); /* what lies between rows is looked at, too */
-  for (int64_t j = row; j < row + rows; j++, vector += grid->count[1])
+  for (int64_t j = row; j < row + rows; j++)
     for (int64_t i = 0; i < grid->count[1]; i += 2) {
       couple two      = {.count = grid->count[1] - i < 2 ? 1 : 2};
       float  scale[2] = {0, 0};
@@ -193,6 +195,6 @@ void weir__piv_fft_correlate(const weir__piv_correlator *c, const weir__piv_stri
       }
       multiply(c, z, scale, room);
       fftwf_execute_dft(c->inverse, (fftwf_complex *)z[0], (fftwf_complex *)z[0]);
-      read_peaks(c, z[0], &two, plane, vector + i);
+      read_planes(c, z[0], &two, plane, to, (j - row) * grid->count[1] + i);
     }
 }

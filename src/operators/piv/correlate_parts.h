@@ -62,14 +62,31 @@ weir__piv_flag weir__piv_masked(const weir__piv_correlator *c, const weir__piv_p
 void weir__piv_peaks(const weir__piv_correlator *c, const float *plane, const weir__piv_place *masked,
                      weir__piv_vector *vector);
 
+/* What was found of one window. */
+typedef struct weir__piv_found {
+  const weir__piv_place *place;
+  weir__piv_flag         flag;
+  bool                   masked; /* FFT: some of its pixels are */
+  const float           *plane;
+} weir__piv_found;
+/* Where it goes: peaks into vectors, or planes into an ensemble. */
+typedef struct weir__piv_target {
+  weir__piv_vector   *vector;
+  weir__piv_ensemble *ensemble; /* NULL: into vectors */
+} weir__piv_target;
+/* ensemble.c */
+void weir__piv_put(const weir__piv_correlator *c, const weir__piv_found *found, const weir__piv_target *to,
+                   int64_t number);
+
 weir_status weir__piv_fft_create(weir__piv_correlator *c);
 size_t      weir__piv_fft_scratch(const weir__piv_correlator *c);
 void        weir__piv_fft_correlate(const weir__piv_correlator *c, const weir__piv_strip *a, const weir__piv_strip *b,
-                                    const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, float *scratch);
+                                    const uint8_t *mask, int64_t row, int64_t rows, const weir__piv_target *to,
+                                    float *scratch);
 
 void   weir__piv_direct_create(weir__piv_correlator *c);
 size_t weir__piv_direct_scratch(const weir__piv_correlator *c, int64_t columns);
 void   weir__piv_direct_correlate(const weir__piv_correlator *c, const weir__piv_strip *a, const weir__piv_strip *b,
-                                  const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector,
+                                  const uint8_t *mask, int64_t row, int64_t rows, const weir__piv_target *to,
                                   float *scratch);
 #endif

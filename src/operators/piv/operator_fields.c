@@ -57,14 +57,16 @@ static void load(const weir_view *planes, const weir__piv_grid *grid, memory *m)
 }
 
 static weir__piv_rules rules_of(const weir__piv *p) {
-  weir__piv_rules  rules    = {.correlation = p->correlation,
-                               .ratio       = p->ratio,
-                               .longest     = p->longest > 0 ? p->longest : INFINITY,
-                               .median      = p->median,
-                               .noise       = p->noise,
-                               .neighbours  = p->neighbours,
-                               .second      = p->second,
-                               .fill        = p->fill};
+  weir__piv_rules rules = {.correlation = p->correlation,
+                           .ratio       = p->ratio,
+                           .longest     = p->longest > 0 ? p->longest : INFINITY,
+                           .median      = p->median,
+                           .noise       = p->noise,
+                           .neighbours  = p->neighbours,
+                           .second      = p->second,
+                           .fill        = p->fill};
+  /* what noise gives a plane falls as the planes that are averaged grow in number */
+  if (p->ensemble > 1 && p->correlation > 0) rules.correlation /= sqrt((double)p->ensemble);
   const weir_list *limit[2] = {&p->v_limits, &p->u_limits};
   for (int k = 0; k < 2; k++) {
     rules.least[k] = limit[k]->count ? limit[k]->value[0] : -INFINITY;

@@ -36,7 +36,9 @@ typedef struct memory {
   uint8_t          *placed;      /* after the first pass: as given */
   uint8_t          *raw_mask;    /* the rows of `raw` */
   float            *predicted;   /* two components of the block's vectors */
+  int32_t          *hidden;      /* of each window's pixels: how many are masked */
   weir__piv_vector *vector;
+  void             *ensemble; /* planes of several couples */
   float            *udy, *udx;
   char             *rest; /* for the parts */
   size_t            bytes;
@@ -58,6 +60,7 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
     int64_t most = rows_at_most(p, rows);
     m.raw        = weir__piv_take(base, &used, (size_t)(most * columns) * sizeof(float));
     m.predicted  = weir__piv_take(base, &used, 2 * (size_t)vectors * sizeof(float));
+    if (p->has_mask) m.hidden = weir__piv_take(base, &used, (size_t)vectors * sizeof *m.hidden);
     if (p->has_mask) m.placed = weir__piv_take(base, &used, (size_t)(rows * columns));
     if (p->has_mask) m.raw_mask = weir__piv_take(base, &used, (size_t)(most * columns));
     const weir__piv_grid *from = &p->settings[p->pass - 1].grid;
@@ -68,6 +71,8 @@ static memory lay_out(const weir__piv *p, const weir__piv_correlator *correlator
     m.udx = weir__piv_take(base, &used, (size_t)vectors * sizeof(float));
     rest  = at_least(rest, weir__piv_uncertainty_scratch(grid, columns));
   }
+  if (correlator && p->ensemble > 1)
+    m.ensemble = weir__piv_take(base, &used, weir__piv_ensemble_size(correlator, vectors));
   if (correlator) rest = at_least(rest, weir__piv_correlator_scratch(correlator, columns));
   m.rest  = weir__piv_take(base, &used, rest);
   m.bytes = used;
@@ -142,21 +147,30 @@ static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image,
 }
 
 /* After the first pass. Which vectors there are is said by the mask where the window lies, so that a flow does not move
- * the border; where moving leaves too few pixels, that is a reason like others, and such a vector is interpolated. */
-static void reject_masked(const weir__piv *p, span block, span rows, const memory *m) {
-  const weir__piv_grid *g     = &p->settings[p->pass].grid;
-  double                limit = p->mask_limit * (double)(g->window[0] * g->window[1]);
-  weir__piv_vector     *v     = m->vector;
+ * the border; where moving leaves too few pixels, that is a reason like others, and such a vector is interpolated. Of
+ * several couples the one with fewest masked pixels counts: `first`. */
+static void count_masked(const weir__piv *p, span block, span rows, const memory *m, bool first) {
+  const weir__piv_grid *g      = &p->settings[p->pass].grid;
+  int32_t              *fewest = m->hidden;
   for (int64_t r = 0; r < block.count; r++)
-    for (int64_t c = 0; c < g->count[1]; c++, v++) {
-      int64_t y = g->first[0] + (block.first + r) * g->step[0] - rows.first, masked = 0;
+    for (int64_t c = 0; c < g->count[1]; c++, fewest++) {
+      int64_t y = g->first[0] + (block.first + r) * g->step[0] - rows.first;
+      int32_t n = 0;
       for (int64_t end = y + g->window[0]; y < end; y++) {
         const uint8_t *at = m->placed + y * p->image[1] + g->first[1] + c * g->step[1];
-        for (int64_t x = 0; x < g->window[1]; x++) masked += at[x];
+        for (int64_t x = 0; x < g->window[1]; x++) n += at[x];
       }
-      if ((double)masked > limit) weir__piv_no_vector(v, WEIR__PIV_MASKED);
-      else if (v->flag == WEIR__PIV_MASKED) v->flag = WEIR__PIV_NO_SIGNAL;
+      if (first || n < *fewest) *fewest = n;
     }
+}
+
+static void reject_masked(const weir__piv *p, int64_t vectors, const memory *m) {
+  const int64_t *window = p->settings[p->pass].grid.window;
+  double         limit  = p->mask_limit * (double)(window[0] * window[1]);
+  for (int64_t i = 0; i < vectors; i++) {
+    if ((double)m->hidden[i] > limit) weir__piv_no_vector(&m->vector[i], WEIR__PIV_MASKED);
+    else if (m->vector[i].flag == WEIR__PIV_MASKED) m->vector[i].flag = WEIR__PIV_NO_SIGNAL;
+  }
 }
 
 /* ---- results ---- */
@@ -202,6 +216,38 @@ static weir__piv_predictor predictor_of(const weir__piv *p, const weir_apply *a)
       .grid = p->settings[p->pass - 1].grid, .dy = a->in[WEIR__PIV_IN_DY].data, .dx = a->in[WEIR__PIV_IN_DX].data};
 }
 
+/* A couple of a group; the inputs themselves where there is one only. */
+static weir_view couple_of(const weir__piv *p, const weir_view *group, int64_t number) {
+  weir_view view = *group;
+  if (p->ensemble <= 1) return view;
+  view.data = (char *)group->data + number * group->stride[0];
+  view.rank = 2;
+  for (int k = 0; k < 2; k++) {
+    view.start[k]  = group->start[k + 1];
+    view.count[k]  = group->count[k + 1];
+    view.stride[k] = group->stride[k + 1];
+  }
+  return view;
+}
+
+/* Both images, and the mask if there is one, into the memory; after the first pass as moved. */
+static void load_couple(const weir_apply *a, int64_t number, const weir__piv_predictor *predictor, span rows,
+                        const memory *m, weir__piv_strip strip[2]) {
+  const weir__piv *p = a->params;
+  weir_view        mask;
+  if (p->has_mask) {
+    mask = couple_of(p, &a->in[WEIR__PIV_IN_MASK], number);
+    load_mask(&mask, rows, m->a, p->pass ? m->placed : m->mask);
+    if (p->pass) memset(m->mask, 0, (size_t)(rows.count * p->image[1]));
+  }
+  for (int k = 0; k < 2; k++) {
+    weir_view image = couple_of(p, &a->in[k ? WEIR__PIV_IN_B : WEIR__PIV_IN_A], number);
+    float    *into  = k ? m->b : m->a;
+    strip[k] = p->pass ? load_deformed(p, &image, p->has_mask ? &mask : NULL, predictor, k ? 0.5 : -0.5, rows, m, into)
+                       : load(&image, rows, into);
+  }
+}
+
 static weir_status apply(const weir_apply *a) {
   const weir__piv            *p          = a->params;
   const weir__piv_settings   *s          = &p->settings[p->pass];
@@ -213,18 +259,19 @@ static weir_status apply(const weir_apply *a) {
   int64_t                     across = s->grid.count[1];
   weir__piv_strip             strip[2];
   weir__piv_predictor         predictor = {0};
-  const weir_view            *mask      = p->has_mask ? &a->in[WEIR__PIV_IN_MASK] : NULL;
-  if (mask) load_mask(mask, rows, m.a, p->pass ? m.placed : m.mask);
-  if (mask && p->pass) memset(m.mask, 0, (size_t)(rows.count * p->image[1]));
+  weir__piv_ensemble          ensemble;
   if (p->pass) predictor = predictor_of(p, a);
-  for (int k = 0; k < 2; k++) {
-    const weir_view *image = &a->in[k ? WEIR__PIV_IN_B : WEIR__PIV_IN_A];
-    float           *into  = k ? m.b : m.a;
-    strip[k] =
-        p->pass ? load_deformed(p, image, mask, &predictor, k ? 0.5 : -0.5, rows, &m, into) : load(image, rows, into);
+  if (p->ensemble > 1) weir__piv_ensemble_begin(correlator, block.count * across, m.ensemble, &ensemble);
+  for (int64_t n = 0; n < p->ensemble || !n; n++) {
+    load_couple(a, n, &predictor, rows, &m, strip);
+    if (p->has_mask && p->pass) count_masked(p, block, rows, &m, !n);
+    if (p->ensemble > 1)
+      weir__piv_ensemble_add(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, &ensemble, m.rest);
+    else weir__piv_correlate(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, m.vector, m.rest);
   }
-  weir__piv_correlate(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, m.vector, m.rest);
-  if (mask && p->pass) reject_masked(p, block, rows, &m);
+  if (p->ensemble > 1)
+    weir__piv_ensemble_peaks(correlator, &strip[0], m.mask, block.first, block.count, &ensemble, m.vector);
+  if (p->has_mask && p->pass) reject_masked(p, block.count * across, &m);
   bool uncertain = p->uncertainty && p->pass;
   if (uncertain)
     weir__piv_uncertainty(&s->grid, s->weighting, &strip[0], &strip[1], m.mask, block.first, block.count, m.udy, m.udx,
@@ -246,8 +293,7 @@ static weir_status infer(weir_infer *infer) {
   const weir__piv_grid *grid = &p->settings[p->pass].grid;
   weir_field_type       out  = {.dtype = WEIR_F32, .rank = 3};
   out.dim[0]                 = (weir_dimension){.name = "plane", .size = WEIR__PIV_PLANES};
-  for (int k = 0; k < 2; k++)
-    out.dim[k + 1] = (weir_dimension){.name = infer->in[0]->dim[k].name, .size = grid->count[k]};
+  for (int k = 0; k < 2; k++) out.dim[k + 1] = (weir_dimension){.name = p->type->dim[k].name, .size = grid->count[k]};
   infer->out[0] = out;
   for (int k = 0; k < 3; k++) infer->from_axis[0][k] = -1;
   infer->block[1] = WEIR__PIV_BLOCK_ROWS;

@@ -4,6 +4,8 @@
  *     a, b -> pass 0 -> predictor 0 -.
  *     a, b ---------------------------> pass 1 -> ... -> result: u, v, correlation, ...
  *
+ * With `ensemble`, piv_group collects so many couples first, and each pass takes all of them at once.
+ *
  * What a pass finds stands in planes [plane, y, x] of float32. */
 #ifndef WEIR_OPERATORS_PIV_OPERATORS_H
 #define WEIR_OPERATORS_PIV_OPERATORS_H
@@ -38,7 +40,7 @@ typedef struct weir__piv {
   bool      padded, second, fill, uncertainty;
   double    correlation, ratio, longest, median, noise, neighbours, smoothing, outlier, dt, mask_limit;
   weir_list u_limits, v_limits;
-  int64_t   domain;
+  int64_t   domain, ensemble;
   /* resolved by the operator `piv` */
   int                    passes, pass; /* which one */
   const weir_field_type *type;         /* of the images; lives as long as the graph */
@@ -47,6 +49,7 @@ typedef struct weir__piv {
   double                 reach;    /* pixels that a predictor of this pass can be at most, either way */
   double                 scale[2]; /* units of u and v (x, y) per pixel */
   bool                   has_mask;
+  bool                   hides; /* piv_group: of a mask; a couple that is missing is masked as a whole */
 } weir__piv;
 
 /* Inputs of a pass. */
@@ -67,6 +70,7 @@ weir_status    weir__piv_check_images(const char *operator_name, const weir_fiel
 weir_dimension weir__piv_grid_dimension(const weir_dimension *image, const weir__piv_grid *grid, int axis);
 const char    *weir__piv_units(const weir_infer *infer, const weir_dimension *image, bool per_second);
 
+extern const weir_operator weir__piv_operator_group;     /* (f) -> [couple, y, x] */
 extern const weir_operator weir__piv_operator_pass;      /* (a, b, mask, dy, dx) -> planes */
 extern const weir_operator weir__piv_operator_predictor; /* (planes) -> dy, dx: pixels, a value everywhere */
 extern const weir_operator weir__piv_operator_result;    /* (planes) -> what `piv` gives */

@@ -97,6 +97,26 @@ size_t weir__piv_correlator_scratch(const weir__piv_correlator *correlator, int6
 void weir__piv_correlate(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
                          const uint8_t *mask, int64_t row, int64_t rows, weir__piv_vector *vector, void *scratch);
 
+/* ---- ensemble.c: planes of several couples, averaged before their peaks are read ---- */
+
+/* Of the vectors of some rows of the grid. */
+typedef struct weir__piv_ensemble {
+  float  *plane;  /* weighted sums */
+  double *weight; /* sums of the weights */
+  int8_t *flag;   /* VALID as soon as one couple has a plane */
+} weir__piv_ensemble;
+
+size_t weir__piv_ensemble_size(const weir__piv_correlator *correlator, int64_t vectors); /* bytes, 64-aligned */
+void   weir__piv_ensemble_begin(const weir__piv_correlator *correlator, int64_t vectors, void *memory,
+                                weir__piv_ensemble *ensemble);
+/* The planes of one couple, otherwise as weir__piv_correlate. */
+void weir__piv_ensemble_add(const weir__piv_correlator *correlator, const weir__piv_strip *a, const weir__piv_strip *b,
+                            const uint8_t *mask, int64_t row, int64_t rows, weir__piv_ensemble *ensemble,
+                            void *scratch);
+/* Once, at the end. `a` and `mask`: those of the last couple; what is left of a cut window is told by them. */
+void weir__piv_ensemble_peaks(const weir__piv_correlator *correlator, const weir__piv_strip *a, const uint8_t *mask,
+                              int64_t row, int64_t rows, const weir__piv_ensemble *ensemble, weir__piv_vector *vector);
+
 /* ---- deform.c: images moved by a displacement known roughly ---- */
 
 /* Displacements on the grid of an earlier pass, everywhere finite. */
