@@ -6,14 +6,9 @@
  * the graph's arena. */
 #ifndef WEIR_GRAPH_GRAPH_H
 #define WEIR_GRAPH_GRAPH_H
+#include "core/place.h"
 #include "field/field.h"
 #include <weir/operator.h>
-
-/* Where a piece of a recipe stands, for messages: "gyre.yaml:12:9". */
-typedef struct weir__place {
-  const char *file;         /* NULL: not from a file */
-  int         line, column; /* from 1; 0: unknown */
-} weir__place;
 
 typedef struct weir__edge {
   int node;   /* -1: an optional input not given */

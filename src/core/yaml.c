@@ -1,7 +1,7 @@
 /* The tree is built from libyaml's events. An alias shares the subtree it names; since an anchor is known only once its
  * node is complete, a tree cannot contain itself. The weight of the whole is bounded, so a chain of aliases that would
  * unfold into billions of nodes is refused before anybody walks it. */
-#include "run/yaml.h"
+#include "core/yaml.h"
 #include "core/text.h"
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,10 @@
-/* YAML as a tree with the place of every piece, in an arena. Written for people's recipes: bounded in size, depth and
- * aliases, duplicate keys refused; and a table of keys that makes an ignored key impossible. */
-#ifndef WEIR_RUN_YAML_H
-#define WEIR_RUN_YAML_H
-#include "graph/graph.h"
+/* YAML as a tree with the place of every piece, in an arena. For what people write (recipes, calibrations): bounded in
+ * size, depth and aliases, duplicate keys refused; and a table of keys that makes an ignored key impossible. */
+#ifndef WEIR_CORE_YAML_H
+#define WEIR_CORE_YAML_H
+#include "core/memory.h"
+#include "core/place.h"
+#include <stdbool.h>
 
 typedef enum weir__yaml_kind { WEIR__YAML_TEXT, WEIR__YAML_LIST, WEIR__YAML_MAP } weir__yaml_kind;
 
