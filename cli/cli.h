@@ -12,7 +12,8 @@ typedef struct cli_command {
   int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } cli_command;
 
-extern const cli_command cli_set, cli_run, cli_piv, cli_check, cli_top, cli_ops, cli_synth_piv, cli_worker, cli_version;
+extern const cli_command cli_set, cli_run, cli_piv, cli_check, cli_top, cli_ops, cli_synth_piv, cli_calibrate,
+    cli_worker, cli_version;
 
 /* Print the message of the failure in flight; returns the exit status for it. */
 int cli_fail(weir_status status);

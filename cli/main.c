@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_run, &cli_piv,       &cli_check,   &cli_set,    &cli_top,
-                                              &cli_ops, &cli_synth_piv, &cli_version, &cli_worker, NULL};
+static const cli_command *const commands[] = {&cli_run, &cli_piv,       &cli_check,     &cli_set,     &cli_top,
+                                              &cli_ops, &cli_synth_piv, &cli_calibrate, &cli_version, &cli_worker,
+                                              NULL};
 
 static const char usage[] =
     "weir analyses, reduces and draws the fields of a simulation while it runs, or of NetCDF files.\n"
