@@ -4,9 +4,9 @@
 #define WEIR_RUN_RECIPE_H
 #include "channel/channel.h"
 #include "core/text.h"
-#include "core/yaml.h"
 #include "io/image.h"
 #include "io/vtk.h"
+#include "run/yaml.h"
 #include "steer/steer.h"
 
 /* A text and where it stands; an expression's place is that of its first character. */
