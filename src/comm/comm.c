@@ -464,8 +464,16 @@ weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, s
   return WEIR_OK;
 }
 
+weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
+  if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
+  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->pending]));
+  r->slot[r->pending++] = slot;
+  return WEIR_OK;
+}
+
 weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size_t size, int peer, int tag) {
   if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
+  if (peer == WEIR__ANYBODY) peer = MPI_ANY_SOURCE;
   MPI_TRY(MPI_Irecv(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->pending]));
   r->slot[r->pending++] = slot;
   return WEIR_OK;
@@ -596,6 +604,11 @@ weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **
 }
 void        weir__requests_destroy(weir__requests **requests) { *requests = NULL; }
 weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag) {
+  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
+  return alone();
+}
+weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
+                                       int tag) {
   (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
   return alone();
 }

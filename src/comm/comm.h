@@ -15,7 +15,7 @@ weir_status weir__comm_world(weir__comm **comm);
  * WEIR_ERR_UNAVAILABLE: another MPI library than this was built for is loaded; WEIR_ERR_STATE: it is not initialised;
  * WEIR_ERR_ARGUMENT: there is no such communicator. */
 weir_status weir__comm_from_fortran(int handle, weir__comm **comm);
-bool weir__comm_usable(void); /* MPI is initialised and not finalised; true without MPI */
+bool        weir__comm_usable(void); /* MPI is initialised and not finalised; true without MPI */
 /* The same processes with messages of their own. Collective. */
 weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate);
 void        weir__comm_destroy(weir__comm **comm); /* finalises MPI if weir__comm_world initialised it. Collective */
@@ -28,7 +28,8 @@ weir_status weir__comm_barrier(weir__comm *comm);
 weir_status weir__comm_max(weir__comm *comm, int64_t *values, int count); /* element-wise over all, result on all */
 weir_status weir__comm_sum(weir__comm *comm, int64_t *values, int count);
 weir_status weir__comm_broadcast(weir__comm *comm, void *bytes, size_t size, int root);
-/* All agree on one status: everyone's own when none failed; otherwise status and message of the lowest rank that did. */
+/* All agree on one status: everyone's own when none failed; otherwise status and message of the lowest rank that did.
+ */
 weir_status weir__comm_agree(weir__comm *comm, weir_status status);
 /* Each process sends a message to some others and learns who sent to it (nonblocking consensus: cost grows with the
  * number of partners, not of processes). `received` and its bytes are one allocation each, freed by
@@ -67,7 +68,11 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
 typedef struct weir__requests weir__requests;
 weir_status                   weir__requests_create(weir__comm *comm, int count, weir__requests **requests);
 void                          weir__requests_destroy(weir__requests **requests);
+enum { WEIR__ANYBODY = -1 }; /* a receive takes a message of that tag from whoever sends it */
 weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag);
+/* One that is complete only when its receive was there. */
+weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
+                                       int tag);
 weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag);
 /* Which started slots have completed since the last call: at most `most` numbers into `done`. */
 weir_status weir__requests_test(weir__requests *requests, int *done, int most, int *count);

@@ -18,6 +18,8 @@ typedef struct weir__step {
   double       time, dt;
   uint64_t     fired;             /* triggers */
   uint32_t     turn[WEIR__TURNS]; /* ordinal % r: where this step stands in a ring of r, without a division per task */
+  bool         mine;              /* claimed by this worker; or nothing is claimed */
+  size_t       claimed_turn;      /* then: where it stands among the claimed ones in flight */
   int64_t      arrived_ns;
   uint64_t     sequence, more; /* in the channels; it stands for `more` further ones that are lost */
   weir_gap     torn;           /* why it is to be discarded everywhere */
@@ -34,6 +36,8 @@ typedef struct weir__thread_memory {
   weir_view in[WEIR_INPUTS_MAX];
   weir_view out[WEIR_OUTPUTS_MAX];
 } weir__thread_memory;
+
+typedef struct weir__claims weir__claims;
 
 /* A step as it comes from the simulation, or from a source. */
 typedef struct weir__arrival {
@@ -67,6 +71,9 @@ struct weir__worker {
   _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
   _Atomic uint32_t     asleep;
   int64_t              begun, retired;   /* ordinals */
+  weir__claims        *claims;           /* NULL: every worker does its part of every step */
+  int64_t              claim;            /* ordinal of the step claimed next; before `begun`: none yet */
+  int64_t              claimed, settled; /* steps this worker has claimed and begun; and of these retired */
   int64_t              ended;            /* ordinal at which no further step began here; -1: not yet */
   int64_t              ended_ns;         /* clock; 0: all others know of it, too */
   int64_t              limit;            /* no step from this ordinal on begins; -1: none */
@@ -113,6 +120,9 @@ void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */
 void weir__worker_arm(weir__worker *w);  /* set all counters for the step that begins next, with none before it */
 int  weir__worker_request_base(const weir__worker *w, int64_t ordinal); /* first request of a step */
 int  weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordinal);
+static inline char *weir__worker_outgoing(const weir__step *s, const weir__message *m) { /* its memory in this step */
+  return m->buffer + (m->claimed ? s->claimed_turn : (size_t)(s->ordinal % m->ring)) * m->stride;
+}
 
 /* ---- steps.c ---- */
 weir_status weir__steps_create(weir__worker *w); /* collective */
@@ -122,6 +132,16 @@ weir_status weir__steps_end(weir__worker *w, bool *some);
 weir_status weir__steps_leave(weir__worker *w); /* collective: no round is left open */
 bool        weir__steps_again(const weir__worker *w);
 void        weir__worker_limit(weir__worker *w, int64_t ordinal); /* no step from this ordinal on begins here */
+
+/* ---- claims.c: which worker does a step ---- */
+weir_status weir__claims_create(weir__worker *w); /* collective */
+void        weir__claims_destroy(weir__worker *w);
+weir_status weir__claims_begin(weir__worker *w); /* before the first step of the run: `begun` is known */
+/* Is it known who does the step that begins next? Asks when this worker may claim another one. */
+weir_status weir__claims_next(weir__worker *w, bool *known);
+weir_status weir__claims_work(weir__worker *w, bool *some); /* the way of questions and answers */
+int         weir__claims_window(const weir__worker *w);     /* steps whose messages must have tags of their own */
+bool        weir__claims_polls(const weir__worker *w);      /* something may come that nobody rings for */
 
 /* ---- relay.c: steps for workers that serve no process ---- */
 weir_status weir__relay_create(weir__worker *w); /* collective */

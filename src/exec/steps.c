@@ -165,6 +165,8 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   s->more       = arrival->more;
   s->torn       = arrival->torn;
   s->last       = arrival->last;
+  s->mine       = !w->claims || w->claim == w->begun;
+  if (w->claims && s->mine) s->claimed_turn = (size_t)(w->claimed++ % w->plan->claimed_flight);
   s->arrived_ns = weir__clock_ns();
   w->last_time  = arrival->time;
   w->last_step  = arrival->more ? arrival->last : arrival->step;
@@ -183,7 +185,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   WEIR_TRY(weir__relay_announce(w, arrival, s));
   weir__worker_fire(w, s, w->plan->tasks,
                     w->options.threads); /* the emitter after the tasks: the beginning of a step */
-  w->stats.tasks += w->plan->tasks;
+  w->stats.tasks += w->plan->tasks - (s->mine ? 0 : w->plan->claimed_tasks);
   return WEIR_OK;
 }
 
@@ -223,7 +225,10 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
          weir__worker_steer_open(w)) {
     weir__arrival arrival = {0};
     weir_status   status;
+    bool          known;
     if (w->limit >= 0 && w->begun >= w->limit && !agrees) return stop(w);
+    WEIR_TRY(weir__claims_next(w, &known));
+    if (!known) return WEIR_OK;
     if (w->holds) {
       arrival = w->held;
       status  = WEIR_OK;
@@ -262,6 +267,7 @@ void weir__steps_retire(weir__worker *w, bool *some) {
     int64_t latency                              = now - s->arrived_ns;
     w->latency[w->latencies++ % WEIR__LATENCIES] = latency;
     w->retired++;
+    w->settled += w->claims && s->mine;
     *some          = true;
     w->stats.steps = w->retired;
     weir__worker_note_retired(w, s, now);

@@ -10,12 +10,15 @@ static size_t turn(const weir__step *s, int64_t ring, int64_t lag) {
   return lag || ring >= WEIR__TURNS ? (size_t)((s->ordinal - lag) % ring) : s->turn[ring];
 }
 
-static char *at(const weir__step *s, const weir__cell *cell) {
-  return cell->base + turn(s, cell->ring, 0) * cell->stride;
+/* The same for a cell, in this step. */
+static size_t place(const weir__step *s, const weir__cell *cell) {
+  return cell->claimed ? s->claimed_turn : turn(s, cell->ring, 0);
 }
 
+static char *at(const weir__step *s, const weir__cell *cell) { return cell->base + place(s, cell) * cell->stride; }
+
 static uint8_t *token(const weir__step *s, const weir__cell *cell) {
-  return cell->token + turn(s, cell->ring, 0) * cell->token_stride;
+  return cell->token + place(s, cell) * cell->token_stride;
 }
 
 /* What a cell held `lag` steps ago; NULL: nothing. */
@@ -28,8 +31,8 @@ static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag)
     } slot = {.read = s->piece[cell->slot_piece]};
     return slot.data;
   }
-  size_t place = turn(s, cell->ring, lag);
-  return cell->token[place * cell->token_stride] ? cell->base + place * cell->stride : NULL;
+  size_t where = cell->claimed ? s->claimed_turn : turn(s, cell->ring, lag);
+  return cell->token[where * cell->token_stride] ? cell->base + where * cell->stride : NULL;
 }
 
 /* All bits: in every step. */
@@ -280,8 +283,7 @@ static void run_decide(weir__worker *w, weir__step *s, int thread, const weir__t
 static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__plan    *p      = w->plan;
   const weir__message *m      = &p->out[task->message];
-  int64_t              slot   = s->ordinal % p->flight;
-  char                *buffer = m->buffer + (size_t)slot * m->stride, *next = buffer + m->head;
+  char                *buffer = weir__worker_outgoing(s, m), *next = buffer + m->head;
   weir__message_head   head   = {s->step, s->ordinal, (int64_t)m->head};
   uint8_t             *tokens = (uint8_t *)buffer + sizeof head;
   for (int i = 0; i < m->packets; i++) {
@@ -344,10 +346,9 @@ static uint32_t complete(weir__worker *w, weir__step *s, int task, int thread) {
   count_down(w, s, &p->now, task, thread, &kept);
   if (p->next.first[task] != p->next.first[task + 1])
     count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, &kept);
-  if (p->task[task].kind == WEIR__TASK_PACK) {
-    post(w, s, p->task[task].message);
-    weir__worker_wake(w);
-  }
+  bool packs = p->task[task].kind == WEIR__TASK_PACK, sends = packs && (s->mine || !p->task[task].claimed);
+  if (sends) post(w, s, p->task[task].message);
+  if (sends || (packs && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1)) weir__worker_wake(w);
   if (sink && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1) weir__worker_wake(w);
   return kept;
 }
@@ -357,6 +358,7 @@ static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
   uint32_t          t    = entry & ((UINT32_C(1) << w->task_bits) - 1);
   weir__step       *s    = &w->step[entry >> w->task_bits];
   const weir__task *task = &w->plan->task[t];
+  if (task->claimed && !s->mine) return complete(w, s, (int)t, thread); /* another worker does it */
   switch (task->kind) {
   case WEIR__TASK_READ: run_read(w, s, task); break;
   case WEIR__TASK_ASSEMBLE: run_assemble(w, s, task); break;

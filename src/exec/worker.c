@@ -16,8 +16,13 @@ int weir__worker_request_base(const weir__worker *w, int64_t ordinal) {
   return (int)(ordinal % w->plan->flight) * (w->plan->messages_in + w->plan->messages_out + weir__relay_followers(w));
 }
 
+/* From a worker that is known, messages of one tag come in the order of steps. Those of claimed steps come from
+ * anybody: two that may be on their way at a time must differ, see weir__claims_window. */
 int weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordinal) {
-  return w->plan->flight * (1 + m->tag) + (int)(ordinal % w->plan->flight);
+  int flight = w->plan->flight, window = weir__claims_window(w);
+  if (!w->claims) return flight * (1 + m->tag) + (int)(ordinal % flight);
+  return m->claimed ? 2 * (window * m->tag + (int)(ordinal % window)) + 1
+                    : 2 * (flight * m->tag + (int)(ordinal % flight));
 }
 
 static weir_status send_packed(weir__worker *w, bool *some) {
@@ -29,12 +34,14 @@ static weir_status send_packed(weir__worker *w, bool *some) {
     const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
     head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
     int64_t            began   = weir__worker_watch(w);
-    char              *buffer  = m->buffer + (size_t)slot * m->stride;
+    const weir__step  *s       = weir__step_in_slot(w, slot);
+    char              *buffer  = weir__worker_outgoing(s, m);
+    int                request = weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out);
     weir__message_head first;
     memcpy(&first, buffer, sizeof first);
-    WEIR_TRY(weir__request_send(w->requests, weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out),
-                                buffer, (size_t)first.bytes, m->peer, weir__worker_tag(w, m, slot)));
-    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), weir__step_in_slot(w, slot), began);
+    WEIR_TRY((m->claimed ? weir__request_send_matched : weir__request_send)(
+        w->requests, request, buffer, (size_t)first.bytes, m->peer, weir__worker_tag(w, m, s->ordinal)));
+    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), s, began);
     w->stats.messages++;
     w->stats.message_bytes += first.bytes;
     *some = true;
@@ -142,7 +149,7 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
   enum { SPINS = 20, LONGEST_NS = 500000, BETWEEN_STEPS_NS = 200000000 };
   bool polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
-               weir__agreement_running(w->wholes);
+               weir__agreement_running(w->wholes) || weir__claims_polls(w);
   int64_t timeout = polls ? (int64_t)10000 << (idle_rounds / SPINS < 8 ? idle_rounds / SPINS : 8) : BETWEEN_STEPS_NS;
   if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && idle_rounds < SPINS) {
@@ -161,6 +168,7 @@ static weir_status turn(weir__worker *w, bool *some) {
   WEIR_TRY(send_packed(w, some));
   WEIR_TRY(receive_some(w, some));
   WEIR_TRY(pass_notices(w, some));
+  WEIR_TRY(weir__claims_work(w, some));
   if (weir__pool_help(w->pool)) *some = true;
   weir__steps_retire(w, some);
   WEIR_TRY(weir__keeper_work(w, some));
@@ -224,6 +232,7 @@ static weir_status run_to_end(weir__worker *w) {
   uint32_t seen    = 0;
   bool     last    = false;
   if (!hosted) WEIR_TRY(weir__worker_give_back(w));
+  WEIR_TRY(weir__claims_begin(w));
   weir__worker_steer_begin(w);
   for (;;) {
     bool     some = false;
@@ -328,6 +337,10 @@ static weir_status compile(weir__worker *w) {
   weir__plan_options plan = {
       .flight = w->options.steps_in_flight, .forwarders = w->options.forwarders, .holes = w->options.holes};
   WEIR_TRY(settle_options(w));
+  if (w->options.claims && w->source && !plan.forwarders && weir__comm_size(w->comm) > 1) {
+    plan.claimed_flight = plan.flight;
+    plan.flight         = weir__comm_size(w->comm) * (plan.flight + 1); /* all that others may have claimed, and own */
+  }
   if (w->intake)
     WEIR_TRY(weir__comm_agree(w->comm, weir__intake_pieces(w->intake, w->graph, &plan.piece, &plan.pieces)));
   if (w->intake)
@@ -335,6 +348,7 @@ static weir_status compile(weir__worker *w) {
   WEIR_TRY(weir__plan_create(w->graph, w->comm, &plan, &w->plan));
   WEIR_TRY(weir__relay_create(w));
   WEIR_TRY(weir__steps_create(w));
+  WEIR_TRY(weir__claims_create(w));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
   weir__worker_arm(w);
   WEIR_TRY(weir__trace_create(w->comm, w->options.threads, w->options.trace_events, &w->trace));
@@ -380,7 +394,8 @@ static int by_value(const void *a, const void *b) {
 }
 
 void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
-  *stats = w->stats;
+  *stats         = w->stats;
+  stats->claimed = w->claimed;
   if (w->intake) {
     stats->blocked_ns   = weir__intake_blocked_ns(w->intake);
     stats->intake_bytes = weir__intake_bytes(w->intake);
@@ -408,6 +423,7 @@ void weir__worker_destroy(weir__worker **worker) {
   }
   for (int i = 0; w->memory && i <= w->options.threads; i++) weir__free(w->memory[i].scratch);
   weir__relay_destroy(w);
+  weir__claims_destroy(w);
   weir__keeper_destroy(w);
   weir__trace_destroy(&w->trace);
   weir__agreement_destroy(&w->ends);

@@ -86,10 +86,12 @@ enum { WEIR__TRACE_EVENTS = 1 << 17 }; /* for trace_events: 4 MiB of memory for 
 
 enum { WEIR__STEPS_IN_FLIGHT = 2 };
 typedef struct weir__worker_options {
-  int                        threads;          /* -1: one per core of the process; 0: none, everything in one loop */
-  int                        steps_in_flight;  /* 0: WEIR__STEPS_IN_FLIGHT */
-  int                        slots;            /* of each channel; 0: 4 */
-  bool                       pin;              /* bind threads to cores */
+  int  threads;                     /* -1: one per core of the process; 0: none, everything in one loop */
+  int  steps_in_flight;             /* 0: WEIR__STEPS_IN_FLIGHT */
+  bool claims;                      /* workers that read a source share its steps out, as each has time, and so many of
+                                       steps_in_flight each; what depends on earlier steps is shared out by chunks */
+  int                        slots; /* of each channel; 0: 4 */
+  bool                       pin;   /* bind threads to cores */
   int64_t                    block_timeout_ns; /* how long the simulation waits for a free slot; 0: 600 s */
   bool                       holes;            /* places that no process publishes are filled with the missing value */
   int                        forwarders; /* workers 0 .. forwarders - 1 only hand on what their processes publish */
@@ -118,6 +120,7 @@ typedef struct weir__worker_options {
 } weir__worker_options;
 
 typedef struct weir__worker_stats {
+  int64_t claimed;              /* of the steps, where they are shared out: those this worker did */
   int64_t steps, dropped_steps; /* dropped: not published by all, or wrongly */
   int64_t dropped, spilled;     /* steps, by the stream's policy */
   int64_t checkpoints, checkpoint_bytes /* of the last one */, checkpoint_ns;

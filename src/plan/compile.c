@@ -27,6 +27,49 @@ static int single_owner(const weir__compiler *c, int number) {
   return c->single[node->input[0].node];
 }
 
+static int64_t static_first(const weir__compiler *c, int number, int rank) {
+  int64_t chunks = weir__grid_count(&c->plan->graph->node[number].grid);
+  if (chunks == 1) return rank > c->single[number]; /* ends with the one after it */
+  return weir__owned_first(c->plan, chunks, rank);
+}
+
+void weir__compiler_share(const weir__compiler *c, int number, int source, int64_t *first, int64_t *end) {
+  bool whole = c->where[number] == WEIR__OWNED && c->where[source] != WEIR__OWNED; /* here, or with the claimer */
+  *first     = whole ? static_first(c, source, c->plan->rank) : c->first[source];
+  *end       = whole ? static_first(c, source, c->plan->rank + 1) : c->end[source];
+}
+
+/* ---- claims ---- */
+
+static bool follows_from_step(const weir__compiler *c, int number) {
+  const weir__node *node = &c->plan->graph->node[number];
+  if (c->plan->wanted[number].rank < 0 || node->is_static || node->history) return false;
+  if (node->op && (node->op->state_size || node->op->in_order || node->always)) return false;
+  for (int k = 0; k < node->inputs; k++) {
+    int from = node->input[k].node;
+    if (from < 0) continue;
+    if (node->lag[k] || from >= number) return false;
+    if (c->where[from] == WEIR__OWNED && !c->plan->graph->node[from].is_static) return false;
+  }
+  return true;
+}
+
+/* Feedback and decisions belong to simulations, which no worker can claim a step of. */
+static void find_claimed(weir__compiler *c) {
+  weir__plan        *p     = c->plan;
+  const weir__graph *graph = p->graph;
+  if (!p->claimed_flight || graph->decisions.node >= 0) return;
+  for (int i = 0; i < graph->nodes; i++) {
+    if (!follows_from_step(c, i)) continue;
+    c->where[i] = WEIR__CLAIMED_BY_STEP;
+    p->claims   = true;
+    for (int k = 0; k < graph->node[i].inputs; k++) {
+      int from = graph->node[i].input[k].node;
+      if (from >= 0 && graph->node[from].is_static) c->where[from] = WEIR__EVERYWHERE;
+    }
+  }
+}
+
 /* ---- growing lists ---- */
 
 int weir__compiler_new_cell(weir__compiler *c, weir__cell cell) {
@@ -46,7 +89,8 @@ weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *num
   weir__plan *p = c->plan;
   WEIR_TRY(weir__grow(&p->task, (size_t)p->tasks + 1, &p->task_capacity, sizeof *p->task));
   p->task[p->tasks] = task;
-  *number           = p->tasks++;
+  if (task.node >= 0) p->task[p->tasks].claimed = c->where[task.node] == WEIR__CLAIMED_BY_STEP;
+  *number = p->tasks++;
   return WEIR_OK;
 }
 
@@ -90,15 +134,17 @@ static weir_status own_cells(weir__compiler *c, int number) {
     weir_region region = weir__grid_region(&node->grid, chunk);
     bool        needed = weir__plan_triggers(p, number, &region) != 0;
     for (int k = 0; k < node->outputs; k++) {
-      int64_t    ring = node->is_static ? 1 : p->flight + node->history;
-      weir__cell cell = {.bytes      = needed ? weir__type_bytes(&node->type[k], &region) : 0,
-                         .ring       = ring,
-                         .slot_piece = -1,
-                         .message    = -1,
-                         .region     = region,
-                         .dtype      = node->type[k].dtype,
-                         .keep       = needed && (node->is_static || node->history > 0)};
-      cell.view       = weir__view_dense(NULL, &node->type[k], &region);
+      bool       claimed = c->where[number] == WEIR__CLAIMED_BY_STEP;
+      int64_t    ring    = node->is_static ? 1 : claimed ? p->claimed_flight : p->flight + node->history;
+      weir__cell cell    = {.bytes      = needed ? weir__type_bytes(&node->type[k], &region) : 0,
+                            .ring       = ring,
+                            .slot_piece = -1,
+                            .message    = -1,
+                            .region     = region,
+                            .dtype      = node->type[k].dtype,
+                            .keep       = needed && (node->is_static || node->history > 0),
+                            .claimed    = claimed};
+      cell.view          = weir__view_dense(NULL, &node->type[k], &region);
       if (weir__compiler_new_cell(c, cell) < 0) return WEIR_ERR_MEMORY;
     }
   }
@@ -110,6 +156,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
   const weir__graph *graph = p->graph;
   size_t             n     = (size_t)graph->nodes;
   int                total = 0;
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->where, &c->where));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->first, &c->first));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->end, &c->end));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->cell, &c->cell));
@@ -122,17 +169,14 @@ static weir_status prepare_nodes(weir__compiler *c) {
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->context, &p->context));
   for (int i = 0; i < graph->nodes; i++) c->single[i] = single_owner(c, i);
   WEIR_TRY(weir__compile_wanted(c));
+  find_claimed(c);
   for (int i = 0; i < graph->nodes; i++) {
     int64_t chunks         = weir__grid_count(&graph->node[i].grid);
     c->broadcast_packet[i] = -1;
     c->task_at[i]          = total;
     if (p->wanted[i].rank < 0) continue;
-    if (chunks == 1) {
-      c->end[i] = c->single[i] == p->rank;
-    } else {
-      c->first[i] = weir__owned_first(p, chunks, p->rank);
-      c->end[i]   = weir__owned_first(p, chunks, p->rank + 1);
-    }
+    c->first[i] = c->where[i] == WEIR__OWNED ? static_first(c, i, p->rank) : 0;
+    c->end[i]   = c->where[i] == WEIR__OWNED ? static_first(c, i, p->rank + 1) : chunks;
     total += (int)(c->end[i] - c->first[i]);
     WEIR_TRY(own_cells(c, i));
   }
@@ -150,7 +194,7 @@ static void mark_broadcasts(weir__compiler *c) {
     if (c->plan->wanted[i].rank < 0) continue;
     for (int k = 0; k < node->inputs; k++) {
       int from = node->input[k].node;
-      if (from < 0 || weir__grid_count(&graph->node[from].grid) > 1) continue;
+      if (from < 0 || weir__grid_count(&graph->node[from].grid) > 1 || c->where[from] != WEIR__OWNED) continue;
       int64_t users = weir__node_reduces(node) ? weir__grid_count(&graph->node[node->input[0].node].grid)
                                                : weir__grid_count(&node->grid);
       if (users > 1) c->broadcast[from] = true;
@@ -210,12 +254,13 @@ static weir_status create(const weir__graph *graph, weir__comm *comm, int rank, 
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d of %d workers are to forward only; at least one must own the analysis",
                      options->forwarders, size);
   WEIR_TRY(weir__alloc_zeroed(sizeof *p, 0, &p));
-  *p     = (weir__plan){.graph      = graph,
-                        .rank       = rank,
-                        .size       = size,
-                        .flight     = options->flight,
-                        .forwarders = options->forwarders,
-                        .compiler   = &c};
+  *p     = (weir__plan){.graph          = graph,
+                        .rank           = rank,
+                        .size           = size,
+                        .flight         = options->flight,
+                        .forwarders     = options->forwarders,
+                        .claimed_flight = options->claimed_flight,
+                        .compiler       = &c};
   c.plan = p;
   WEIR_TRY_GOTO(out, compile(&c, options));
   p->compiler = NULL;

@@ -21,11 +21,19 @@ typedef struct weir__later {
   int64_t chunk, lag;
 } weir__later;
 
+/* Who computes a node. */
+typedef enum weir__where {
+  WEIR__OWNED,           /* each chunk its owner */
+  WEIR__CLAIMED_BY_STEP, /* all of it whoever claims the step */
+  WEIR__EVERYWHERE       /* all of it every worker: static fields that claimed nodes need */
+} weir__where;
+
 typedef struct weir__compiler {
   weir__plan *plan;
   weir__comm *comm; /* NULL: compiling alone, nobody to ask */
   /* per node */
-  int64_t            *first, *end;      /* its own chunks */
+  weir__where        *where;
+  int64_t            *first, *end;      /* its own chunks: those computed here */
   int                *cell;             /* of its first own chunk (results of a chunk are neighbours); -1: none */
   int                *task_at;          /* index in task_of of its first own chunk */
   int                *single;           /* owner of a one-chunk node */
@@ -69,8 +77,8 @@ static inline int    weir__tree_worker(const weir__broadcast_tree *t, int place)
 static inline int64_t weir__tree_name(const weir__broadcast_tree *t) { return (int64_t)t->first << 32 | t->root; }
 
 /* Where result `output` of a node's chunk is for this worker, and who makes it; asks its owner for `region` when that
- * is another. */
-weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64_t chunk, int64_t lag,
+ * is another, or, for a node `user` that is not claimed, whoever claims the step. -1: what lies here. */
+weir_status weir__compiler_source(weir__compiler *c, int user, int node, int output, int64_t chunk, int64_t lag,
                                   const weir_region *region, int *cell, weir__emitter *from);
 
 /* Add the gather of `region` of result edge.output of edge.node for a bit of `task`. */
@@ -90,6 +98,9 @@ weir_status weir__compile_memory(weir__compiler *c);
 /* Messages go out when all their packets are there. What earlier steps left is there when a step begins; it must not
  * wait for this step's results of the same node, which a recurrence may make out of it. */
 static inline int weir__region_depth(const weir__node *node, int64_t lag) { return lag ? -1 : node->depth; }
+
+/* The chunks of an input that go into a reduction on this worker. */
+void weir__compiler_share(const weir__compiler *c, int number, int source, int64_t *first, int64_t *end);
 
 /* Elements one task should have at least, so that scheduling it costs little. */
 enum { WEIR__TASK_ELEMENTS = 16384 };

@@ -64,6 +64,7 @@ weir_status weir__compile_dependencies(weir__compiler *c) {
     if (!started[t]) now[count[0]++] = (link){begin, (uint32_t)t};
   WEIR_TRY_GOTO(out, make_list(p, now, count[0], &p->now));
   WEIR_TRY_GOTO(out, make_list(p, next, count[1], &p->next));
+  for (int t = 0; t < p->tasks; t++) p->claimed_tasks += p->task[t].claimed;
   for (int t = 0; t < p->tasks; t++) p->sinks += p->now.first[t + 1] == p->now.first[t];
   p->sinks += (uint32_t)(p->messages_in + p->messages_out);
 out:
@@ -84,8 +85,10 @@ static void count_memory(weir__plan *p, size_t *memory, size_t *tokens) {
     *memory += cell->stride * (size_t)cell->ring;
     *tokens += (size_t)cell->ring;
   }
-  for (int m = 0; m < p->messages_in + p->messages_out; m++)
-    *memory += (m < p->messages_in ? p->in[m] : p->out[m - p->messages_in]).stride * (size_t)p->flight;
+  for (int m = 0; m < p->messages_in + p->messages_out; m++) {
+    const weir__message *message = m < p->messages_in ? &p->in[m] : &p->out[m - p->messages_in];
+    *memory += message->stride * (size_t)message->ring;
+  }
 }
 
 weir_status weir__compile_memory(weir__compiler *c) {
@@ -99,7 +102,7 @@ weir_status weir__compile_memory(weir__compiler *c) {
   at = memory;
   for (int m = 0; m < p->messages_in + p->messages_out; m++) {
     weir__message *message = m < p->messages_in ? &p->in[m] : &p->out[m - p->messages_in];
-    at -= message->stride * (size_t)p->flight;
+    at -= message->stride * (size_t)message->ring;
     message->buffer = p->memory + at;
   }
   for (int i = 0; i < p->cells; i++) {

@@ -75,11 +75,12 @@ weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const we
   return WEIR_OK;
 }
 
-weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64_t chunk, int64_t lag,
+weir_status weir__compiler_source(weir__compiler *c, int user, int node, int output, int64_t chunk, int64_t lag,
                                   const weir_region *region, int *cell, weir__emitter *from) {
-  weir__plan       *p = c->plan;
-  const weir__node *n = &p->graph->node[node];
-  if (chunk >= c->first[node] && chunk < c->end[node]) {
+  weir__plan       *p       = c->plan;
+  const weir__node *n       = &p->graph->node[node];
+  bool              claimed = user >= 0 && c->where[node] == WEIR__CLAIMED_BY_STEP && c->where[user] == WEIR__OWNED;
+  if (!claimed && chunk >= c->first[node] && chunk < c->end[node]) {
     int64_t mine = chunk - c->first[node];
     *cell        = c->cell[node] + (int)mine * n->outputs + output;
     *from        = c->task_of[c->task_at[node] + mine];
@@ -89,9 +90,9 @@ weir_status weir__compiler_source(weir__compiler *c, int node, int output, int64
   if (c->broadcast_packet[node] >= 0 && !lag) {
     number = c->broadcast_packet[node] + output;
   } else {
-    weir__packet wanted = {.peer    = weir__owner(p, node, chunk),
+    weir__packet wanted = {.peer    = claimed ? WEIR__ANYBODY : weir__owner(p, node, chunk),
                            .depth   = weir__region_depth(n, lag),
-                           .purpose = WEIR__REGIONS,
+                           .purpose = claimed ? WEIR__CLAIMED : WEIR__REGIONS,
                            .node    = node,
                            .output  = output,
                            .chunk   = chunk,
@@ -127,7 +128,8 @@ static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, 
   weir__plan   *p    = c->plan;
   weir__part    part = {.lag = r->lag, .triggers = ~(uint64_t)0, .region = *region};
   weir__emitter from;
-  WEIR_TRY(weir__compiler_source(c, r->edge.node, r->edge.output, chunk, r->lag, region, &part.cell, &from));
+  WEIR_TRY(
+      weir__compiler_source(c, c->current, r->edge.node, r->edge.output, chunk, r->lag, region, &part.cell, &from));
   bool remote = from.kind == WEIR__EMIT_PACKET;
   if (remote) part.lag = 0; /* the owner sends what was wanted of the earlier step */
   for (int a = 0; a < region->rank; a++) part.target[a] = region->start[a] + shift[a];

@@ -54,16 +54,21 @@ static weir_status write_subscriptions(weir__compiler *c, weir__letter **letters
   size_t         n = 0;
   WEIR_TRY(weir__alloc_array((size_t)p->packets_in + 1, sizeof *asked, &asked));
   for (int i = 0; i < p->packets_in; i++)
-    if (p->packet_in[i].purpose == WEIR__REGIONS) asked[n++] = &p->packet_in[i];
+    if (p->packet_in[i].purpose == WEIR__REGIONS || p->packet_in[i].purpose == WEIR__CLAIMED)
+      asked[n++] = &p->packet_in[i];
   if (n) qsort(asked, n, sizeof *asked, by_peer);
-  weir_status status = weir__alloc_array(n + 1, sizeof **letters, letters);
+  weir_status status = weir__alloc_array(n + (size_t)p->size + 1, sizeof **letters, letters);
   for (size_t i = 0, end; i < n && status >= 0; i = end) {
     for (end = i; end < n && asked[end]->peer == asked[i]->peer; end++) {}
-    subscription *list;
-    WEIR_TRY_GOTO(out, weir__alloc_array(end - i, sizeof *list, &list));
-    (*letters)[(*count)++] = (weir__letter){asked[i]->peer, (end - i) * sizeof *list, list};
-    for (size_t k = i; k < end; k++)
-      list[k - i] = (subscription){asked[k]->node, asked[k]->output, asked[k]->chunk, asked[k]->lag, asked[k]->region};
+    bool all = asked[i]->peer == WEIR__ANYBODY; /* any worker may claim a step, this one too */
+    for (int peer = all ? 0 : asked[i]->peer; peer < (all ? p->size : asked[i]->peer + 1); peer++) {
+      subscription *list;
+      WEIR_TRY_GOTO(out, weir__alloc_array(end - i, sizeof *list, &list));
+      (*letters)[(*count)++] = (weir__letter){peer, (end - i) * sizeof *list, list};
+      for (size_t k = i; k < end; k++)
+        list[k - i] =
+            (subscription){asked[k]->node, asked[k]->output, asked[k]->chunk, asked[k]->lag, asked[k]->region};
+    }
   }
 out:
   weir__free(asked);
@@ -80,19 +85,19 @@ static weir_status read_subscriptions(weir__compiler *c, const weir__letter *let
       int               ignored;
       weir__packet      packet = {.peer    = letters[i].peer,
                                   .depth   = weir__region_depth(node, s[k].lag),
-                                  .purpose = WEIR__REGIONS,
+                                  .purpose = c->where[s[k].node] == WEIR__CLAIMED_BY_STEP ? WEIR__CLAIMED : WEIR__REGIONS,
                                   .node    = s[k].node,
-                                  .output  = s[k].output,
-                                  .chunk   = s[k].chunk,
-                                  .lag     = s[k].lag,
-                                  .region  = s[k].region,
-                                  .bytes   = weir__type_bytes(&node->type[s[k].output], &s[k].region),
-                                  .task    = -1};
+                                  .output = s[k].output,
+                                  .chunk  = s[k].chunk,
+                                  .lag    = s[k].lag,
+                                  .region = s[k].region,
+                                  .bytes  = weir__type_bytes(&node->type[s[k].output], &s[k].region),
+                                  .task   = -1};
       if (s[k].chunk < c->first[s[k].node] || s[k].chunk >= c->end[s[k].node])
         return WEIR_FAIL(WEIR_ERR_INTERNAL, "worker %d asks worker %d for chunk %lld of %s, which is not its own",
                          letters[i].peer, p->rank, (long long)s[k].chunk, node->name);
-      WEIR_TRY(
-          weir__compiler_source(c, s[k].node, s[k].output, s[k].chunk, s[k].lag, &s[k].region, &packet.cell, &from));
+      WEIR_TRY(weir__compiler_source(c, -1, s[k].node, s[k].output, s[k].chunk, s[k].lag, &s[k].region, &packet.cell,
+                                     &from));
       packet.task = from.kind == WEIR__EMIT_TASK ? from.number : -1;
       WEIR_TRY(weir__compiler_new_packet(c, false, &packet, &ignored));
     }
@@ -120,7 +125,7 @@ static weir_status add_forwards(weir__compiler *c) {
                                 .output  = k,
                                 .region  = whole,
                                 .bytes   = weir__type_bytes(&node->type[k], &whole)};
-        WEIR_TRY(weir__compiler_source(c, i, k, 0, 0, &whole, &packet.cell, &from));
+        WEIR_TRY(weir__compiler_source(c, -1, i, k, 0, 0, &whole, &packet.cell, &from));
         packet.task = from.kind == WEIR__EMIT_TASK     ? from.number
                       : from.kind == WEIR__EMIT_PACKET ? -2 - from.number
                                                        : -1;
@@ -135,17 +140,23 @@ static weir_status add_forwards(weir__compiler *c) {
 static size_t align(size_t n) { return (n + 63) & ~(size_t)63; }
 
 /* Sorted packets -> messages. */
-static weir_status make_messages(weir__plan *p, weir__packet *packet, int packets, weir__message **messages,
-                                 int *count) {
-  int tag = 0;
+static weir_status make_messages(weir__plan *p, bool incoming, weir__packet *packet, int packets,
+                                 weir__message **messages, int *count) {
+  int tag[2] = {0, 0}; /* claimed ones are counted apart: their receiver does not know the sender's others */
   WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)packets * sizeof **messages, messages));
   for (int i = 0, end; i < packets; i = end) {
     for (end = i; end < packets && !same_message(&packet[i], &packet[end]); end++) {}
-    if (i && packet[i].peer != packet[i - 1].peer) tag = 0;
-    weir__message *m = &(*messages)[(*count)++];
-    *m               = (weir__message){.peer = packet[i].peer, .tag = tag++, .packet = i, .packets = end - i};
-    m->head          = align(sizeof(weir__message_head) + (size_t)m->packets);
-    m->bytes         = m->head;
+    if (i && packet[i].peer != packet[i - 1].peer) tag[0] = tag[1] = 0;
+    weir__message *m       = &(*messages)[(*count)++];
+    bool           claimed = packet[i].purpose == WEIR__CLAIMED;
+    *m                     = (weir__message){.peer    = packet[i].peer,
+                                             .tag     = tag[claimed]++,
+                                             .claimed = claimed,
+                                             .packet  = i,
+                                             .packets = end - i,
+                                             .ring    = claimed && !incoming ? p->claimed_flight : p->flight};
+    m->head                = align(sizeof(weir__message_head) + (size_t)m->packets);
+    m->bytes               = m->head;
     for (int k = i; k < end; k++) m->bytes += align(packet[k].bytes);
     m->stride = m->bytes;
     if (m->bytes > INT32_MAX)
@@ -176,7 +187,8 @@ static weir_status pack_tasks(weir__compiler *c, const int *renumbered) {
     int task;
     WEIR_TRY(weir__compiler_new_task(
         c, (weir__task){.kind = WEIR__TASK_PACK, .node = -1, .bit = -1, .partial = -1, .message = m}, &task));
-    p->out[m].emitter = task;
+    p->out[m].emitter     = task;
+    p->task[task].claimed = p->out[m].claimed;
     for (int k = 0; k < p->out[m].packets; k++) {
       const weir__packet *packet = &p->packet_out[p->out[m].packet + k];
       weir__emitter       from   = {WEIR__EMIT_BEGIN, 0};
@@ -209,8 +221,8 @@ static weir_status build(weir__compiler *c) {
   WEIR_TRY(weir__alloc_array((size_t)p->packets_in + 1, sizeof *renumbered, &renumbered));
   weir_status status = sort_incoming(c, renumbered);
   if (status >= 0 && p->packets_out) qsort(p->packet_out, (size_t)p->packets_out, sizeof *p->packet_out, by_message);
-  if (status >= 0) status = make_messages(p, p->packet_in, p->packets_in, &p->in, &p->messages_in);
-  if (status >= 0) status = make_messages(p, p->packet_out, p->packets_out, &p->out, &p->messages_out);
+  if (status >= 0) status = make_messages(p, true, p->packet_in, p->packets_in, &p->in, &p->messages_in);
+  if (status >= 0) status = make_messages(p, false, p->packet_out, p->packets_out, &p->out, &p->messages_out);
   if (status >= 0) status = place_incoming(p);
   if (status >= 0) status = pack_tasks(c, renumbered);
   weir__free(renumbered);

@@ -5,6 +5,11 @@
  * own nothing, and send the pieces of their processes on); chunk c of n belongs to worker F + floor(c * (W - F) / n), a
  * grid of one chunk to one worker, so a worker compiles its own share without a table over workers.
  *
+ * Where a source is read from files and steps are many, workers may share steps out instead (`claims`): a node whose
+ * value at a step follows from that step alone is *claimed*, computed whole by the worker that claims the step, all its
+ * chunks, without a message. What keeps something from step to step, or wants to be called in their order, is owned as
+ * always, and receives what it needs of claimed nodes from whoever has claimed the step.
+ *
  *   cell     memory for one thing at one step (a chunk, a region received, a partial result), several steps deep
  *   bit      one call of an operator (one chunk), or one copy into a chunk or a message
  *   task     some bits of one kind that run one after the other: what is scheduled
@@ -27,6 +32,7 @@ typedef struct weir__cell {
   weir_region region;     /* dense box held */
   weir_dtype  dtype;      /* 0: plain bytes */
   bool        keep;       /* holds something from one step to the next: belongs into a checkpoint */
+  bool        claimed;    /* of a claimed node: there in steps that this worker has claimed, and counted by those */
   weir_view   view;       /* of a result's chunk, but for `data`: made once */
 } weir__cell;
 
@@ -79,11 +85,19 @@ typedef struct weir__task {
   int             partial;     /* REDUCE: cell of the partial; JOIN: of the joined one */
   int             join, joins; /* JOIN: cells to combine, in plan->join */
   bool            root;        /* JOIN: finish here */
+  bool            claimed;     /* nothing is done in steps that others have claimed */
   int             message;     /* PACK */
 } weir__task;
 
 /* What makes two packets part of the same message: same depth and purpose between the same two workers. */
-typedef enum weir__purpose { WEIR__PIECES, WEIR__REGIONS, WEIR__PARTIALS, WEIR__BROADCAST } weir__purpose;
+typedef enum weir__purpose {
+  WEIR__PIECES,
+  WEIR__REGIONS,
+  WEIR__PARTIALS,
+  WEIR__BROADCAST,
+  WEIR__CLAIMED /* regions of claimed nodes: from whoever has claimed the step (peer WEIR__ANYBODY), or to all who ask
+                 */
+} weir__purpose;
 typedef struct weir__packet {
   int           peer;
   int           depth;
@@ -101,11 +115,13 @@ typedef struct weir__packet {
 
 typedef struct weir__message {
   int    peer, tag;
+  bool   claimed;         /* sent only in steps that the sender has claimed */
   int    packet, packets; /* in plan->packet */
   size_t head;            /* bytes before the first packet's data: header and tokens */
   size_t bytes;
-  char  *buffer; /* `flight` times `stride` bytes */
+  char  *buffer; /* `ring` times `stride` bytes */
   size_t stride;
+  int    ring;    /* steps: those in flight, or of an outgoing claimed one those claimed */
   int    emitter; /* incoming: what fires on arrival; outgoing: its PACK task */
 } weir__message;
 
@@ -154,6 +170,9 @@ typedef struct weir__plan {
   const weir__graph *graph;
   int                rank, size, flight; /* worker, workers, steps in flight */
   int                forwarders;         /* workers below own nothing */
+  bool               claims;             /* some nodes are claimed */
+  int                claimed_flight;     /* then: steps in flight that this worker has claimed */
+  int                claimed_tasks;
   weir__cell        *cell;
   weir__part        *part;
   weir__gather      *gather;
@@ -187,10 +206,11 @@ typedef struct weir__plan {
 } weir__plan;
 
 typedef struct weir__plan_options {
-  int                      flight;     /* steps in flight, at least 1 */
-  int                      forwarders; /* fewer than the workers; the same on all of them */
-  const weir__local_piece *piece;      /* NULL: sources are read by the workers (READ tasks); else those of stream 0
-                                          are assembled from pieces, and those joined to it are read */
+  int                      flight;         /* steps in flight, at least 1 */
+  int                      forwarders;     /* fewer than the workers; the same on all of them */
+  int                      claimed_flight; /* > 0: steps are shared out among several workers, so many each at a time */
+  const weir__local_piece *piece;          /* NULL: sources are read by the workers (READ tasks); else those of stream 0
+                                              are assembled from pieces, and those joined to it are read */
   int                         pieces;
   const weir__local_feedback *feedback; /* what goes back to the processes of this worker's node */
   int                         feedbacks;

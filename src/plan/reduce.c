@@ -51,6 +51,10 @@ static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
   int               root = weir__owner(c->plan, number, r), base = c->plan->forwarders, size = c->plan->size - base;
   t->count = 0;
   t->mine  = -1;
+  if (c->where[number] != WEIR__OWNED) { /* all of it here */
+    t->mine = 0;
+    return tree_add(t, c->plan->rank);
+  }
   WEIR_TRY(tree_add(t, root));
   if (results == 1) { /* everyone who owns a chunk, by arithmetic */
     int64_t owners = chunks < size ? chunks : size;
@@ -82,9 +86,14 @@ static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
 /* ---- tasks ---- */
 
 static weir_status partial_cell(weir__compiler *c, const weir__node *node, const weir_region *out, int *cell) {
-  size_t bytes = node->op->partial_size(node->params, node->in_type, out);
-  *cell        = weir__compiler_new_cell(
-             c, (weir__cell){.bytes = bytes, .ring = c->plan->flight, .slot_piece = -1, .message = -1, .region = *out});
+  size_t bytes   = node->op->partial_size(node->params, node->in_type, out);
+  bool   claimed = c->where[node - c->plan->graph->node] == WEIR__CLAIMED_BY_STEP;
+  *cell          = weir__compiler_new_cell(c, (weir__cell){.bytes      = bytes,
+                                                           .ring       = claimed ? c->plan->claimed_flight : c->plan->flight,
+                                                           .slot_piece = -1,
+                                                           .message    = -1,
+                                                           .claimed    = claimed,
+                                                           .region     = *out});
   return *cell < 0 ? WEIR_ERR_MEMORY : WEIR_OK;
 }
 
@@ -215,11 +224,11 @@ weir_status weir__compile_reduction(weir__compiler *c, int number) {
   weir_status       status = WEIR_OK;
   pair             *pairs  = NULL;
   tree              t      = {0};
-  size_t            count = 0, contributions = (size_t)(c->end[source] - c->first[source]),
-         own = (size_t)(c->end[number] - c->first[number]);
+  int64_t           first, end_of_share;
+  weir__compiler_share(c, number, source, &first, &end_of_share);
+  size_t count = 0, contributions = (size_t)(end_of_share - first), own = (size_t)(c->end[number] - c->first[number]);
   WEIR_TRY(weir__alloc_array(contributions + own + 1, sizeof *pairs, &pairs));
-  for (int64_t chunk = c->first[source]; chunk < c->end[source]; chunk++)
-    pairs[count++] = (pair){project(c, node, chunk), chunk};
+  for (int64_t chunk = first; chunk < end_of_share; chunk++) pairs[count++] = (pair){project(c, node, chunk), chunk};
   /* results this worker must finish even if none of its chunks goes into them */
   for (int64_t r = c->first[number]; r < c->end[number]; r++) pairs[count++] = (pair){r, INT64_MAX};
   qsort(pairs, count, sizeof *pairs, by_result);

@@ -34,6 +34,7 @@ static weir_status add(const figures *f, int rank, weir__report *r) {
                                     .host          = f->host,
                                     .restarts      = f->restarts,
                                     .steps         = s->steps,
+                                    .claimed       = s->claimed,
                                     .tasks         = s->tasks,
                                     .messages      = s->messages,
                                     .message_bytes = s->message_bytes,

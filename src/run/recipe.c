@@ -175,6 +175,14 @@ static weir_status read_in_flight(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+static weir_status read_share(void *context, const weir__yaml *value) {
+  static const char *const words[] = {"steps", "chunks", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "share", words, &word));
+  ((weir__recipe *)context)->share = word ? WEIR__SHARE_CHUNKS : WEIR__SHARE_STEPS;
+  return WEIR_OK;
+}
+
 static weir_status read_pin(void *context, const weir__yaml *value) {
   return weir__yaml_to_bool(value, "pin", &((weir__recipe *)context)->pin);
 }
@@ -187,6 +195,7 @@ static weir_status read_execution(void *context, const weir__yaml *value) {
   static const weir__yaml_key keys[] = {{"workers", read_workers},
                                         {"threads", read_threads},
                                         {"steps_in_flight", read_in_flight},
+                                        {"share", read_share},
                                         {"pin", read_pin},
                                         {"trace", read_trace},
                                         {"placement", NULL},
@@ -280,6 +289,15 @@ static weir_status check_stream_name(const weir__recipe *self, const weir__recip
   return WEIR_OK;
 }
 
+static weir_status check_share(const weir__recipe *self, const weir__yaml *root) {
+  const weir__yaml *execution = weir__yaml_get(root, "execution");
+  const weir__yaml *share     = execution ? weir__yaml_get(execution, "share") : NULL;
+  if (!share || self->stream.is_files) return WEIR_OK;
+  return WEIR__YAML_FAIL(share,
+                         "share belongs to a stream of files or images; the steps of a simulation are shared out "
+                         "by chunks");
+}
+
 static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
   const weir__yaml *both = weir__yaml_get(root, "streams");
   if (both && weir__yaml_get(root, "stream"))
@@ -299,6 +317,7 @@ static weir_status check_whole(weir__recipe *self, const weir__yaml *root) {
   if (self->stream.join.how)
     return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: join belongs to files beside the leading stream; this one leads",
                      self->file, self->stream.join.place.line, self->stream.join.place.column);
+  WEIR_TRY(check_share(self, root));
   WEIR_TRY(check_stream_name(self, &self->stream));
   for (int i = 0; i < self->joins; i++) WEIR_TRY(check_stream_name(self, &self->joined[i]));
   WEIR_TRY(weir__recipe_recovery_check(self));

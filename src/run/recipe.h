@@ -189,6 +189,13 @@ typedef struct weir__recipe_policy {
   weir__on_failure  policy;
 } weir__recipe_policy;
 
+/* What workers that read files share out: steps, each to whoever has time, or the chunks of each step. */
+typedef enum weir__share {
+  WEIR__SHARE_USUAL, /* steps where they are images: these are read whole */
+  WEIR__SHARE_STEPS,
+  WEIR__SHARE_CHUNKS
+} weir__share;
+
 typedef struct weir__recipe {
   weir__arena               arena;
   const char               *file;   /* as it is named in messages */
@@ -221,6 +228,7 @@ typedef struct weir__recipe {
   int                       workers;         /* 0: not given */
   int                       threads;         /* -1: one per core */
   int                       steps_in_flight; /* 0: default */
+  weir__share               share;           /* of files among several workers */
   bool                      pin;
   const char               *trace;                             /* file for the trace; NULL: none */
   weir__recipe_text         launch_workers, launch_simulation; /* launch lines given in full */

@@ -26,7 +26,7 @@ typedef struct weir__report_stream {
 typedef struct weir__report_worker {
   int64_t     rank;
   const char *host;
-  int64_t     restarts, steps, tasks, messages, message_bytes, plan_bytes, intake_bytes;
+  int64_t     restarts, steps, claimed, tasks, messages, message_bytes, plan_bytes, intake_bytes;
   int64_t     memory_bytes; /* largest resident set */
   double      run_s, cpu_s, blocked_s;
 } weir__report_worker;

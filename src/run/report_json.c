@@ -34,13 +34,12 @@ static const member stream_members[] = {
     STREAM(WHOLE, spilled_steps), STREAM(REAL, blocked_s),     STREAM(REAL, latency_median_s),
     STREAM(REAL, latency_p99_s),  STREAM(REAL, latency_max_s), {0}};
 
-static const member worker_members[] = {WORKER(WHOLE, rank),          WORKER(TEXT, host),
-                                        WORKER(WHOLE, restarts),      WORKER(WHOLE, steps),
-                                        WORKER(WHOLE, tasks),         WORKER(WHOLE, messages),
-                                        WORKER(WHOLE, message_bytes), WORKER(WHOLE, plan_bytes),
-                                        WORKER(WHOLE, intake_bytes),  WORKER(WHOLE, memory_bytes),
-                                        WORKER(REAL, run_s),          WORKER(REAL, cpu_s),
-                                        WORKER(REAL, blocked_s),      {0}};
+static const member worker_members[] = {
+    WORKER(WHOLE, rank),         WORKER(TEXT, host),           WORKER(WHOLE, restarts),
+    WORKER(WHOLE, steps),        WORKER(WHOLE, claimed),       WORKER(WHOLE, tasks),
+    WORKER(WHOLE, messages),     WORKER(WHOLE, message_bytes), WORKER(WHOLE, plan_bytes),
+    WORKER(WHOLE, intake_bytes), WORKER(WHOLE, memory_bytes),  WORKER(REAL, run_s),
+    WORKER(REAL, cpu_s),         WORKER(REAL, blocked_s),      {0}};
 
 static const member missing_members[] = {MISSING(TEXT, stream), MISSING(WHOLE, from), MISSING(WHOLE, to),
                                          MISSING(WHOLE, count), MISSING(TEXT, why),   {0}};

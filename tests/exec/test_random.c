@@ -2,9 +2,10 @@
  *
  * Proves that the engine moves the right values: random graphs (elementwise, halo, mirrored, whole-field, reductions,
  * broadcasts, earlier steps, state, two results, recurrences, results nobody has at some steps, operators that want to
- * know of that, failing operators, static and failing sources) on random shapes, uneven chunks, triggers, threads and
- * steps in flight give what a serial interpreter gives that knows no chunk, thread or process. Values are integers
- * below MODULUS, so all arithmetic is exact. The seed of a failing graph is printed: WEIR_TEST_SEED=N runs it alone. */
+ * know of that, failing operators, static and failing sources) on random shapes, uneven chunks, triggers, threads,
+ * steps in flight, and steps shared out among workers or not, give what a serial interpreter gives that knows no chunk,
+ * thread or process. Values are integers below MODULUS, so all arithmetic is exact. The seed of a failing graph is
+ * printed: WEIR_TEST_SEED=N runs it alone. */
 #include "comm/comm.h"
 #include "core/clock.h"
 #include "exec/worker.h"
@@ -323,6 +324,8 @@ static void check(weir__comm *comm, const weir__graph *g, uint64_t seed) {
       }
 }
 
+static int64_t shared; /* steps that were claimed by others than worker 0 */
+
 static void one_graph(weir__comm *comm, uint64_t seed) {
   weir__graph         *g;
   weir__worker        *w;
@@ -337,9 +340,9 @@ static void one_graph(weir__comm *comm, uint64_t seed) {
   for (int i = 0; i < count; i++) nodes[i].number = i < sources ? add_source(g, i) : add_operator(g, i, seed);
   add_captures(g);
   assert_int_equal(weir__graph_finish(g), WEIR_OK);
-  options = (weir__worker_options){.threads         = (int)below(4),
-                                   .steps_in_flight = 1 + (int)below(3),
-                                   .forwarders      = (int)below(weir__comm_size(comm))}; /* they own nothing */
+  options =
+      (weir__worker_options){.threads = (int)below(4), .steps_in_flight = 1 + (int)below(3), .claims = chance(60)};
+  if (!options.claims) options.forwarders = (int)below(weir__comm_size(comm)); /* they own nothing */
   if (weir__worker_create(g, comm, &source, NULL, &options, &w) < 0) fail_here(seed, weir_error_last());
   weir_status status = weir__comm_agree(comm, weir__worker_run(w));
   if (atomic_load(&complaints)) fail_here(seed, "an operator complained");
@@ -347,8 +350,13 @@ static void one_graph(weir__comm *comm, uint64_t seed) {
   if (status != (expect_failure(g) ? WEIR_ERR_OPERATOR : WEIR_OK)) fail_here(seed, weir_error_last());
   if (status < 0 && !strstr(weir_error_last(), "refused on purpose")) fail_here(seed, weir_error_last());
   weir__worker_stats_get(w, &stats);
+  int64_t others = weir__comm_rank(comm) ? stats.claimed : 0;
+  assert_int_equal(weir__comm_sum(comm, &stats.claimed, 1), WEIR_OK);
+  assert_int_equal(weir__comm_sum(comm, &others, 1), WEIR_OK);
+  assert_true(!stats.claimed || stats.claimed == steps);
+  shared += others;
   assert_int_equal(stats.steps, steps);
-  assert_int_equal(stats.messages, stats.plan_messages * steps);
+  if (!options.claims) assert_int_equal(stats.messages, stats.plan_messages * steps);
   weir__worker_destroy(&w);
   weir__graph_destroy(&g);
   assert_int_equal(atomic_load(&prepared), 0);
@@ -371,7 +379,8 @@ static void random_graphs(void **state) {
     late = weir__clock_ns() - started > SECONDS * (int64_t)1000000000;
     assert_int_equal(weir__comm_max(comm, &late, 1), WEIR_OK);
   }
-  if (!weir__comm_rank(comm)) print_message("%d graphs\n", (int)seed - 1);
+  if (weir__comm_size(comm) > 1) assert_true(shared > 0);
+  if (!weir__comm_rank(comm)) print_message("%d graphs, %d steps shared out\n", (int)seed - 1, (int)shared);
 }
 
 int main(void) {

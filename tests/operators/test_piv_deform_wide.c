@@ -2,6 +2,8 @@
 #define WEIR__WIDE
 #define weir__piv_deform            narrow_deform
 #define weir__piv_deform_need       narrow_deform_need
+#define weir__piv_deform_mask       narrow_deform_mask
+#define weir__piv_fill_masked       narrow_fill_masked
 #define weir__piv_deform_scratch    narrow_deform_scratch
 #define weir__piv_predict_scratch   narrow_predict_scratch
 #define weir__piv_predict_centres   narrow_predict_centres
