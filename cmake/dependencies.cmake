@@ -25,6 +25,15 @@ weir_need(ZSTD libzstd libzstd-dev)
 weir_need(ZLIB zlib zlib1g-dev)
 weir_need(LAPACK lapack liblapack-dev)
 
+# Optional: files in Fluidimage's layout. It is what NetCDF stands on in most places.
+pkg_check_modules(HDF5 IMPORTED_TARGET hdf5)
+if(HDF5_FOUND)
+  target_link_libraries(weir_dependencies INTERFACE PkgConfig::HDF5)
+  target_compile_definitions(weir_dependencies INTERFACE WEIR_HAVE_HDF5=1)
+else()
+  message(STATUS "no HDF5 (apt-get install libhdf5-dev): outputs `fluidimage` are left out")
+endif()
+
 if(WEIR_MPI)
   # C only: the Fortran gyre finds its own MPI.
   set(MPI_DETERMINE_LIBRARY_VERSION TRUE)

@@ -491,6 +491,27 @@ void weir__series_image_get(const weir__series *s, int64_t ordinal, int k, weir_
   weir__text_clear(&name);
 }
 
+void weir__series_couple_text(const weir__series *s, int64_t ordinal, weir__text *out) {
+  int64_t value[2][WEIR__SERIES_INDICES];
+  chosen  c;
+  int     index = 0, before = 0;
+  choose(s, weir__series_number(s, ordinal), &c);
+  for (int k = 0; k < 2; k++) values_of(s, &c, k, value[k]);
+  for (const char *p = s->names.pattern; index < s->indices; p += *p != 0) {
+    if (*p && (*p > WEIR__UPPER || *p < 0)) continue;
+    int kind = *p ? *p : WEIR__DIGITS; /* behind the name: the page */
+    if (kind == WEIR__DIGITS && before == WEIR__DIGITS) weir__text_add(out, "_");
+    weir__series_names_index(kind, value[0][index], s->width[index], out);
+    if (value[0][index] != value[1][index]) {
+      bool letter = kind != WEIR__DIGITS && value[0][index] < 26 && s->width[index] <= 1;
+      if (!letter) weir__text_add(out, "-");
+      weir__series_names_index(kind, value[1][index], s->width[index], out);
+    }
+    before = kind;
+    index++;
+  }
+}
+
 void weir__series_image_of(const weir__series *s, int64_t id, weir__series_image *image) {
   *image       = (weir__series_image){.id = id, .found = true};
   int64_t file = id;

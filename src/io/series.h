@@ -20,6 +20,7 @@
  * looked at (the first that opens is, for its number of pages; when it has several, all are). */
 #ifndef WEIR_IO_SERIES_H
 #define WEIR_IO_SERIES_H
+#include "core/text.h"
 #include "io/image.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,7 +53,10 @@ typedef struct weir__series_image {
   int64_t id; /* the same for the same file and page, 0 .. ids - 1; -1: not found */
   bool    found;
 } weir__series_image;
-void    weir__series_image_get(const weir__series *series, int64_t ordinal, int k, weir__series_image *image);
+void weir__series_image_get(const weir__series *series, int64_t ordinal, int k, weir__series_image *image);
+/* The indices of a step's first two images, as Fluidimage names its results by them: "0001-0002"; "0007ab" where
+ * only a letter differs. Index by index, "_" between two of digits. */
+void    weir__series_couple_text(const weir__series *series, int64_t ordinal, weir__text *out);
 int64_t weir__series_ids(const weir__series *series);
 /* The image with this id: any of them is good to learn the size from. */
 void weir__series_image_of(const weir__series *series, int64_t id, weir__series_image *image);

@@ -4,6 +4,7 @@
 #define WEIR_IO_SINKS_H
 #include "graph/graph.h"
 #include "io/csv.h"
+#include "io/fluidimage.h"
 #include "io/plot.h"
 #include "io/vtk.h"
 #include "io/zarr.h"
@@ -57,6 +58,13 @@ typedef struct weir__sink_vtk_params {
 } weir__sink_vtk_params;
 extern const weir_operator weir__sink_vtk;
 extern const weir_operator weir__sink_vtk_commit;
+
+/* Write the vectors of a couple, in the order of weir__fluidimage_write, to a file. Result: the number of the step. A
+ * couple without a result has no file. */
+typedef struct weir__sink_fluidimage_params {
+  const weir__fluidimage_terms *terms;
+} weir__sink_fluidimage_params;
+extern const weir_operator weir__sink_fluidimage;
 
 /* ---- shared by the sinks (sinks.c) ---- */
 

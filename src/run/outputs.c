@@ -1,5 +1,7 @@
 #include "run/outputs.h"
+#include "io/file.h"
 #include "io/sinks.h"
+#include "operators/piv/operators.h"
 #include <string.h>
 
 enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX, SINK_PLOT_MAX = 3 };
@@ -19,6 +21,8 @@ typedef struct output {
   weir__zarr                *zarr;
   weir__csv                 *csv;
   weir__vtk                 *vtk;
+  weir__fluidimage_terms     fluidimage;
+  weir__series              *series; /* fluidimage: the images that files are named after */
 } output;
 
 struct weir__outputs {
@@ -189,6 +193,43 @@ static weir_status resolve_vtk(weir__outputs *self, const output *out) {
   return weir__error_prefix(status, "%s:%d:%d", place.file, place.line, place.column);
 }
 
+static weir_status open_series(const weir__recipe_images *r, weir__series **series) {
+  weir__series_terms terms = {r->path, r->paths, r->subset.text, r->start, r->stop, r->step, r->raw};
+  return weir__series_open(&terms, series);
+}
+
+static weir_status resolve_fluidimage(const weir__outputs *self, output *out) {
+  const weir__recipe_images *images = self->recipe->stream.images;
+  const weir__place          place  = out->recipe->flow.place;
+  const weir__node          *node   = &self->graph->node[out->item[0].edge.node];
+  WEIR_TRY(weir__fluidimage_available());
+  if (node->op != &weir__piv_operator_result)
+    return PLACE_FAIL(place, "flow: %s is no result of piv", out->recipe->flow.text);
+  if (!images) return PLACE_FAIL(place, "fluidimage: files are named after images, and the stream is none of images");
+  const weir__piv      *p    = node->params;
+  const weir__piv_grid *grid = &p->settings[p->passes - 1].grid;
+  WEIR_TRY(open_series(images, &out->series));
+  if (weir__series_images(out->series) < 2)
+    return PLACE_FAIL(place, "fluidimage: files are named after couples, and a step of the stream has one image");
+  out->fluidimage = (weir__fluidimage_terms){.folder          = out->recipe->path.text,
+                                             .series          = out->series,
+                                             .passes          = p->passes,
+                                             .dt              = p->dt,
+                                             .min_correlation = p->correlation,
+                                             .max_length      = p->longest,
+                                             .neighbours      = p->neighbours};
+  for (int k = 0; k < 2; k++) {
+    out->fluidimage.image[k]  = p->image[k];
+    out->fluidimage.count[k]  = grid->count[k];
+    out->fluidimage.first[k]  = weir__piv_centre(grid, k, 0);
+    out->fluidimage.step[k]   = (double)grid->step[k];
+    out->fluidimage.unit[k]   = p->scale[k];
+    out->fluidimage.window[k] = grid->window[k];
+  }
+  out->fluidimage.overlap = 1 - (double)grid->step[1] / (double)grid->window[1];
+  return WEIR_OK;
+}
+
 static weir_status resolve(weir__outputs *self, output *out) {
   WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)out->recipe->fields * sizeof *out->item, &out->item));
   WEIR_TRY(weir__recipe_trigger(self->graph, out->recipe, &out->trigger));
@@ -199,6 +240,7 @@ static weir_status resolve(weir__outputs *self, output *out) {
   case WEIR__OUTPUT_CSV: return resolve_csv(self, out);
   case WEIR__OUTPUT_PLOT: return resolve_plot(self, out);
   case WEIR__OUTPUT_VTK: return resolve_vtk(self, out);
+  case WEIR__OUTPUT_FLUIDIMAGE: return resolve_fluidimage(self, out);
   }
   return WEIR_FAIL(WEIR_ERR_INTERNAL, "an output of unknown kind");
 }
@@ -332,6 +374,13 @@ static weir_status add_vtk(weir__outputs *self, output *out, int *node) {
   return add_node(self, &weir__sink_vtk_commit, &params, &done, 1, out, node);
 }
 
+static weir_status add_fluidimage(weir__outputs *self, output *out, int *node) {
+  weir__sink_fluidimage_params params = {&out->fluidimage};
+  weir__edge                   edge[WEIR__FLUIDIMAGE_INPUTS];
+  for (int i = 0; i < WEIR__FLUIDIMAGE_INPUTS; i++) edge[i] = out->item[i].edge;
+  return add_node(self, &weir__sink_fluidimage, &params, edge, WEIR__FLUIDIMAGE_INPUTS, out, node);
+}
+
 static weir_status add_plot(weir__outputs *self, output *out, int *node) {
   const weir__recipe_output *r       = out->recipe;
   weir__plot_options         options = {.name       = r->name[0],
@@ -375,6 +424,10 @@ static weir_status add_output(weir__outputs *self, output *out, const weir__reci
     if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_vtk(self, out, mode, resume));
     WEIR_TRY(add_vtk(self, out, &node));
     break;
+  case WEIR__OUTPUT_FLUIDIMAGE:
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(weir__file_make_directories(out->recipe->path.text, true));
+    WEIR_TRY(add_fluidimage(self, out, &node));
+    break;
   }
   weir__recipe_failures_output(self->recipe, out->recipe, self->graph, first);
   weir__graph_want(self->graph, node, out->trigger);
@@ -410,6 +463,7 @@ weir_status weir__outputs_close(weir__outputs **outputs) {
     weir_status of_store = weir__zarr_close(&self->output[i].zarr);
     weir_status of_table = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
     weir_status of_vtk   = weir__vtk_close(&self->output[i].vtk);
+    weir__series_close(&self->output[i].series);
     if (status >= 0) status = of_store < 0 ? of_store : of_table < 0 ? of_table : of_vtk;
   }
   weir__arena_clear(&self->arena);

@@ -27,7 +27,8 @@ typedef enum weir__output_kind {
   WEIR__OUTPUT_ZARR,
   WEIR__OUTPUT_CSV,
   WEIR__OUTPUT_PLOT,
-  WEIR__OUTPUT_VTK
+  WEIR__OUTPUT_VTK,
+  WEIR__OUTPUT_FLUIDIMAGE
 } weir__output_kind;
 
 /* Values for one output; what does not belong to its kind was refused, what was not given is 0 or NULL. */
@@ -53,6 +54,7 @@ typedef struct weir__recipe_output {
   int                      scale;    /* plot: index in weir__recipe_scales */
   double                   clip;     /* plot */
   bool                     smooth;   /* plot */
+  weir__recipe_text        flow;     /* fluidimage: a result of piv; `field` has those of its results */
   int                      shown;    /* vtk: the first so many fields were asked for, the others are components of */
   weir__vtk_vector        *vector;   /* vtk */
   int                      vectors;

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-const char *const weir__recipe_output_kinds[] = {"zarr", "csv", "plot", "vtk"};
+const char *const weir__recipe_output_kinds[] = {"zarr", "csv", "plot", "vtk", "fluidimage"};
 const char *const weir__recipe_codecs[]       = {"blosc", "zstd", "zlib", "none", NULL};
 const char *const weir__recipe_colormaps[]    = {"auto", "sequential", "diverging", NULL};
 const char *const weir__recipe_scales[]       = {"auto", "linear", "logarithmic", NULL};
@@ -300,6 +300,43 @@ static weir_status read_vtk(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+static weir_status read_flow(void *context, const weir__yaml *value) {
+  const char *text;
+  WEIR_TRY(weir__yaml_to_text(value, "flow", &text));
+  if (!weir__recipe_is_name(text))
+    return WEIR__YAML_FAIL(value, "flow: \"%s\": expected the name of a field that is piv(...)", text);
+  ((reading *)context)->out->flow = weir__recipe_text_of(value);
+  return WEIR_OK;
+}
+
+static weir_status read_fluidimage(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[]    = {{"path", read_path}, {"flow", read_flow},     {"every", read_every},
+                                           {"name", read_name}, {"active", read_active}, {0}};
+  static const char *const    results[] = {"u", "v", "correlation", "flag", "replaced"};
+  reading                    *r         = context;
+  weir__recipe_text          *field;
+  const char                **name;
+  r->out->kind = WEIR__OUTPUT_FLUIDIMAGE;
+  WEIR_TRY(weir__yaml_read(value, "fluidimage", keys, context));
+  if (!r->out->flow.text) return WEIR__YAML_FAIL(value, "fluidimage: flow is missing");
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, sizeof results / sizeof *results * sizeof *field, &field));
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, sizeof results / sizeof *results * sizeof *name, &name));
+  for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+    weir__text text = {0};
+    weir__text_add(&text, "%s.%s", r->out->flow.text, results[i]);
+    weir_status status = weir__text_status(&text);
+    if (status >= 0) status = weir__arena_string(&r->recipe->arena, text.data, &field[i].text);
+    weir__text_clear(&text);
+    WEIR_TRY(status);
+    field[i].place = r->out->flow.place;
+    name[i]        = field[i].text;
+  }
+  r->out->field  = field;
+  r->out->name   = name;
+  r->out->fields = sizeof results / sizeof *results;
+  return WEIR_OK;
+}
+
 /* {step}, {step:06} and {name}: nothing else in braces, and something that tells the pictures apart. {name} is
  * replaced here. */
 static weir_status read_pattern(weir__recipe *recipe, const weir__yaml *value, weir__recipe_output *out) {
@@ -345,12 +382,13 @@ static weir_status read_output(weir__recipe *recipe, const weir__yaml *map, weir
                                         {"csv", read_csv},
                                         {"plot", read_plot},
                                         {"vtk", read_vtk},
+                                        {"fluidimage", read_fluidimage},
                                         {"netcdf", NULL},
                                         {"live", NULL},
                                         {0}};
   reading                     r      = {.recipe = recipe, .out = out};
   if (map->kind != WEIR__YAML_MAP)
-    return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - csv:, - plot: or - vtk:");
+    return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - csv:, - plot:, - vtk: or - fluidimage:");
   out->place = map->place;
   WEIR_TRY(weir__yaml_read(map, "an output", keys, &r));
   if (map->count != 1) return WEIR__YAML_FAIL(map, "an output has one kind, %d keys given", map->count);

@@ -105,7 +105,13 @@ static weir_status count_output(const weir__recipe_output *out, counting *count)
   add_pattern(&text, out->path.text, out->kind == WEIR__OUTPUT_PLOT);
   weir_status status = weir__text_status(&text);
   size_t      length = text.length;
-  if (status >= 0 && out->kind != WEIR__OUTPUT_ZARR) status = count_pattern(count, text.data);
+  if (status >= 0 && out->kind != WEIR__OUTPUT_ZARR && out->kind != WEIR__OUTPUT_FLUIDIMAGE)
+    status = count_pattern(count, text.data);
+  if (status >= 0 && out->kind == WEIR__OUTPUT_FLUIDIMAGE) {
+    weir__text_add(&text, "/piv_*.h5");
+    status = weir__text_status(&text);
+    if (status >= 0) status = count_pattern(count, text.data);
+  }
   if (status >= 0 && out->kind == WEIR__OUTPUT_VTK) { /* the collection, and the folder of files beside it */
     text.length = length - strlen(".pvd");
     weir__text_add(&text, "/*.vt[ir]");

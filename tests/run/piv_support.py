@@ -51,6 +51,34 @@ def piv(folder, images, *options, out="out"):
     return store(os.path.join(folder, out, "piv.zarr"))
 
 
+def processes_of(run):
+    """Those that a run has started, and that are no children of it to kill with its group."""
+    wanted, found = f"WEIR_RUN={os.path.realpath(run)}".encode(), []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as environment:
+                if wanted in environment.read().split(b"\0"):
+                    found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def kill_run(process, run):
+    """At once, with all that belongs to the run directory."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 20
+    while (left := processes_of(run)) and time.monotonic() < end:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.02)
+    assert not left, left
+
+
 def store(path):
     group = zarr.open(path, "r")
     return {name: group[name][:] for name in group.array_keys()}

@@ -128,7 +128,7 @@ def killed(folder):
                                            stdout=log, stderr=log)
             time.sleep(lasts * random.uniform(0.15, 0.8))
             alive = process.poll() is None
-            kill_all(process, folder, "out")
+            support.kill_run(process, os.path.join(folder, "out", "run"))
             if alive:
                 break
         amidst += alive

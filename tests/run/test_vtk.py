@@ -5,7 +5,6 @@ VTK's own readers are asked as well where they are installed."""
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -251,32 +250,6 @@ def failing(folder):
     assert len(collection(os.path.join(folder, "t.pvd"))) == 4
 
 
-def of_run(folder):
-    wanted, found = f"WEIR_RUN={os.path.realpath(folder)}/r".encode(), []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/environ", "rb") as environment:
-                if wanted in environment.read().split(b"\0"):
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
-
-
-def kill_all(process, folder):
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    end = time.monotonic() + 20
-    while (left := of_run(folder)) and time.monotonic() < end:
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.02)
-    assert not left, left
-
-
 def killed(folder):
     pairs = 16 if SANITIZED else 60
     synth(folder, "im", pairs=pairs, size="256x256", field="vortex", noise=3)
@@ -297,7 +270,7 @@ def killed(folder):
                 break
             time.sleep(0.002)
         alive = process.poll() is None
-        kill_all(process, folder)
+        support.kill_run(process, os.path.join(folder, "r"))
         for name in ("v/t.pvd", "z.pvd", "images.pvd"):
             if os.path.exists(os.path.join(folder, name)):
                 collection(os.path.join(folder, name)) # valid whenever it is looked at
