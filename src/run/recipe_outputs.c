@@ -293,7 +293,8 @@ static weir_status read_vtk(void *context, const weir__yaml *value) {
                            WEIR_INPUTS_MAX, r->out->fields, r->out->vectors);
   if (r->out->level && (!r->out->codec || strcmp(r->out->codec, "zlib")))
     return WEIR__YAML_FAIL(weir__yaml_get(value, "level"), "level has a meaning with codec: zlib only");
-  ending = r->out->path.text ? strrchr(r->out->path.text, '.') : ".pvd";
+  if (!r->out->path.text) return WEIR_OK; /* which is said for any output */
+  ending = strrchr(r->out->path.text, '.');
   if (!ending || strcmp(ending, ".pvd") || ending == r->out->path.text || ending[-1] == '/')
     return WEIR__YAML_FAIL(weir__yaml_get(value, "path"), "path: %s: expected a name that ends in .pvd",
                            r->out->path.text);
