@@ -188,8 +188,8 @@ const weir_operator weir_operator_fourier_profilometry = {
         "What lies around the carrier in the Fourier transforms of image and reference gives their difference of phase "
         "(Takeda & Mutoh 1983, doi 10.1364/AO.22.003977; Cobelli et al. 2009, doi 10.1007/s00348-009-0611-z), which is "
         "unwrapped by sorted reliability (Herraez et al. 2002, doi 10.1364/AO.41.007437). height = distance phase / "
-        "(phase - 2 pi separation / period): towards the camera where the fringes move against the direction in which "
-        "the carrier's phase grows (x; y for fringes along x) for a positive separation. Results: height in m; phase "
+        "(phase - 2 pi separation / period): towards the camera where the fringes move in the direction in which the "
+        "carrier's phase grows (x; y for fringes along x) for a positive separation. Results: height in m; phase "
         "in rad, image less reference; modulation, the amplitude of the fringes in the image. Both images are taken "
         "as a whole. Missing pixels stand at the mean and are missing in the results. A step of the surface between "
         "neighbouring pixels of more than pi, or slopes at which fringes leave the filter, cannot be told.",

@@ -126,6 +126,11 @@ def reference(folder):
     assert "reference:" in text and text.count("pixel: 1e-3") == 2 and text.count("up: yes") == 2, text
     done = success(folder, "check", os.path.join("out", "piv.yaml"))
     assert "reference, from its files; static" in done.stdout, done.stdout
+    hidden = np.zeros((128, 144), np.uint8)
+    hidden[:, 80:] = 255
+    Image.fromarray(hidden).save(os.path.join(folder, "wall.png"))
+    out = piv(folder, "dots", "--reference", "im0000.png", "--mask", "wall.png")
+    assert (out["flag"][..., out["x"] > 100] == 3).all() and (out["flag"][..., out["x"] < 60] != 3).all()
     done = success(folder, "piv", "dots", "--reference", "im0000.png", "--try", "-o", "trial")
     assert "valid" in done.stdout, done.stdout
     # several images, of which none is named as the reference; one that is not there
