@@ -31,6 +31,11 @@ static const char help[] =
     "  --dt S             seconds between the images of a couple: u and v become velocities\n"
     "  --pixel M          metres that a pixel shows: coordinates and displacements in m\n"
     "  --up               y points up (without it down, as rows are numbered)\n"
+    "  --watch            the images are still being written: results come while the camera writes. It ends by Ctrl-C, "
+    "or\n"
+    "  --until-file NAME  when a file of this name (or pattern) appears in the folder\n"
+    "  --timeout T        when no image comes for so long: 30s, 5 min (a number: seconds)\n"
+    "  --count N          after N couples\n"
     "  --pictures N       a picture of every N-th couple (default: 1; 0: none)\n"
     "  --workers N, --threads N, --resume, --report\n"
     "                     as for weir run\n"
@@ -40,6 +45,7 @@ static const char help[] =
     "examples:\n"
     "\n"
     "  weir piv Images/ --window 64,32 --dt 1e-3 --pixel 5e-5 --up\n"
+    "  weir piv Images/ --watch --until-file done --timeout \"5 min\"\n"
     "  weir piv --try Images/ --window 48,24,24\n"
     "  weir piv \"run7/B*.tif\" --subset \"i:i+2\" -o run7.piv\n"
     "  weir piv Dots/ --reference still.tif --window 32,16,16\n"
@@ -63,11 +69,23 @@ static int read_text(options *o, int argc, char **argv, int *i) {
   const struct {
     const char  *name;
     const char **to;
-  } texts[] = {
-      {"--subset", &r->subset}, {"--start", &r->start},        {"--stop", &r->stop},     {"--step", &r->step},
-      {"--window", &r->window}, {"--overlap", &r->overlap},    {"--search", &r->search}, {"--smooth", &r->smooth},
-      {"--mask", &r->mask},     {"--ensemble", &r->ensemble},  {"--dt", &r->dt},         {"--pixel", &r->pixel},
-      {"-o", &r->directory},    {"--reference", &r->reference}};
+  } texts[] = {{"--subset", &r->subset},
+               {"--start", &r->start},
+               {"--stop", &r->stop},
+               {"--step", &r->step},
+               {"--window", &r->window},
+               {"--overlap", &r->overlap},
+               {"--search", &r->search},
+               {"--smooth", &r->smooth},
+               {"--mask", &r->mask},
+               {"--ensemble", &r->ensemble},
+               {"--dt", &r->dt},
+               {"--pixel", &r->pixel},
+               {"-o", &r->directory},
+               {"--reference", &r->reference},
+               {"--until-file", &r->until_file},
+               {"--timeout", &r->timeout},
+               {"--count", &r->count}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
     const char *value;
     if (!cli_option(argc, argv, i, texts[k].name, &value)) continue;
@@ -95,6 +113,7 @@ static int read_option(options *o, int argc, char **argv, int *i) {
   if (cli_option(argc, argv, i, "--pictures", &value))
     return cli_number("piv", "--pictures", value, 0, 1 << 30, &o->request.pictures) ? 0 : 2;
   if (!strcmp(argv[*i], "--up")) return o->request.up = true, 0;
+  if (!strcmp(argv[*i], "--watch")) return o->request.watch = true, 0;
   if (!strcmp(argv[*i], "--try")) return o->request.trial = true, 0;
   if (!strcmp(argv[*i], "--write")) return o->only_write = true, 0;
   if (!strcmp(argv[*i], "--resume") || !strcmp(argv[*i], "--report")) {
@@ -149,6 +168,8 @@ static int run(int argc, char **argv) {
   int        result    = 0;
   for (int i = 1; i < argc && !result; i++) result = read_option(&o, argc, argv, &i);
   if (!result && !o.request.images) result = cli_misuse("piv", "images are missing");
+  if (!result && !o.request.watch && (o.request.until_file || o.request.timeout || o.request.count))
+    result = cli_misuse("piv", "--until-file, --timeout and --count end a watch: --watch is missing");
   if (result) return result;
   o.request.image    = o.image;
   weir_status status = o.request.directory ? WEIR_OK : default_directory(&o, &directory);

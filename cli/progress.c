@@ -29,7 +29,11 @@ void progress_show(progress *p, const char *run_directory) {
   p->last_ns = now;
   p->steps   = s.steps;
   fprintf(stderr, "\r\033[K%s", p->colour ? "\033[36m" : "");
-  if (s.phase == WEIR__PHASE_WAITING) fprintf(stderr, "waiting for the simulation");
+  if (s.phase == WEIR__PHASE_WAITING)
+    fprintf(stderr, "waiting for %s", s.watching ? "the first images" : "the simulation");
+  else if (s.watching)
+    fprintf(stderr, "%lld steps   step %lld   %.3g steps/s   %lld waiting   latency %s", (long long)s.steps,
+            (long long)s.step, p->rate, (long long)s.waiting, weir__duration_text(s.latency_s, blocked));
   else
     fprintf(stderr, "step %lld   time %s   %.3g steps/s   simulation waited %s", (long long)s.step,
             weir__time_text(s.time, s.time_units, time), p->rate, weir__duration_text(s.blocked_s, blocked));

@@ -221,6 +221,14 @@ static weir_status start_both(supervision *s) {
 
 /* ---- watching ---- */
 
+/* Images that are watched for: the watch ends, and the steps that have come are done. A signal would not do where an
+ * MPI launcher ends its processes by it. False: it is to be sent all the same. */
+static bool end_watch(const supervision *s) {
+  const weir__recipe_images *images = s->recipe->stream.images;
+  if (!images || !images->watch || !works(s)) return false;
+  return weir__run_write(s->directory->path, WEIR__RUN_FINISH, "", 0) >= 0;
+}
+
 /* The first time, the simulation is asked to end and the workers finish what was published; then all are ended. */
 static void interrupt(supervision *s, int signal) {
   s->interrupts++;
@@ -230,6 +238,7 @@ static void interrupt(supervision *s, int signal) {
     if (s->story[0]) lose(s, "", "; interrupted");
     s->workers_over = true;
   }
+  if (s->interrupts == 1 && end_watch(s)) return;
   if (s->interrupts == 1) weir__job_signal(simulates(s) ? &s->simulation_job : &s->worker_job, signal);
   else {
     weir__job_signal(&s->simulation_job, SIGKILL);

@@ -1,5 +1,5 @@
 /* Steps for workers that serve no process of the simulation: another worker tells them that a step has begun, or that
- * the streams have ended. */
+ * the streams have ended. So does worker 0 all others when steps come from a source in their time. */
 #include "exec/state.h"
 
 enum { ANNOUNCED = -1, END_SENT = -2 }; /* requests */
@@ -8,7 +8,7 @@ enum { ANNOUNCED = -1, END_SENT = -2 }; /* requests */
 typedef struct announcement {
   int64_t  step; /* the end: `end` set */
   double   time;
-  uint64_t fired, more;
+  uint64_t fired, more, about;
   int64_t  last, saved;
   int32_t  end, torn, marks; /* torn: a weir_gap */
 } announcement;
@@ -30,8 +30,9 @@ weir_status weir__relay_create(weir__worker *w) {
   WEIR_TRY(weir__alloc_zeroed(sizeof *r, 0, &r));
   w->relay   = r;
   r->sponsor = -1;
-  if (!w->intake || size == 1) return weir__alloc_array((size_t)w->plan->flight + 1, sizeof *r->sent, &r->sent);
-  bool    idle  = weir__intake_channels(w->intake) == 0;
+  if ((!w->intake && !w->source->attach) || size == 1)
+    return weir__alloc_array((size_t)w->plan->flight + 1, sizeof *r->sent, &r->sent);
+  bool    idle  = w->intake ? weir__intake_channels(w->intake) == 0 : rank != 0;
   int64_t first = idle ? 0 : size - rank;
   WEIR_TRY(weir__comm_max(w->comm, &first, 1));
   weir__letter hello = {.peer = size - (int)first};
@@ -56,12 +57,13 @@ weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const 
                                  .last  = a->last,
                                  .saved = a->saved,
                                  .torn  = (int32_t)a->torn,
-                                 .marks = a->marks};
+                                 .marks = a->marks,
+                                 .about = w->intake ? 0 : w->source->about(w->source->self, s->ordinal)};
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(
         w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
         &r->sent[slot], sizeof *r->sent, r->follower[i], 0));
-  weir__intake_ring_peers(w->intake);
+  if (w->intake) weir__intake_ring_peers(w->intake);
   return WEIR_OK;
 }
 
@@ -70,14 +72,15 @@ weir_status weir__relay_announce_end(weir__worker *w) {
   r->sent[w->plan->flight].end = 1;
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(w->requests, END_SENT, &r->sent[w->plan->flight], sizeof *r->sent, r->follower[i], 0));
-  if (r->followers) weir__intake_ring_peers(w->intake);
+  if (r->followers && w->intake) weir__intake_ring_peers(w->intake);
   return WEIR_OK;
 }
 
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
   struct weir__relay *r = w->relay;
   if (r->have) {
-    r->have  = false;
+    r->have = false;
+    if (!w->intake && !r->received.end) w->source->heed(w->source->self, w->begun, r->received.about);
     *arrival = (weir__arrival){.step     = r->received.step,
                                .time     = r->received.time,
                                .fired    = r->received.fired,
@@ -104,6 +107,7 @@ void weir__relay_completed(weir__worker *w, int request) {
 }
 
 int  weir__relay_followers(const weir__worker *w) { return w->relay->followers; }
+bool weir__relay_waits(const weir__worker *w) { return w->relay->waiting; }
 bool weir__relay_follows(const weir__worker *w) { return w->relay->sponsor >= 0; }
 
 void weir__relay_destroy(weir__worker *w) {

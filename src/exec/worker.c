@@ -124,14 +124,17 @@ static weir_status pass_notices(weir__worker *w, bool *some) {
 
 /* ---- sleeping ---- */
 
-void weir__worker_wake(weir__worker *w) {
-  if (!w->options.threads) return; /* the owner did it itself */
-  if (w->intake) {
-    weir__doorbell_ring(weir__intake_doorbell(w->intake));
-    return;
-  }
+/* Without a doorbell. */
+static void wake_owner(void *worker) {
+  weir__worker *w = worker;
   atomic_fetch_add(&w->bell, 1);
   if (atomic_load(&w->asleep)) weir__futex_wake(&w->bell, 1, false);
+}
+
+void weir__worker_wake(weir__worker *w) {
+  if (!w->options.threads) return; /* the owner did it itself */
+  if (w->intake) weir__doorbell_ring(weir__intake_doorbell(w->intake));
+  else wake_owner(w);
 }
 
 static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, uint32_t bell) {
@@ -147,11 +150,14 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
 /* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
-  enum { SPINS = 20, LONGEST_NS = 500000, BETWEEN_STEPS_NS = 200000000 };
+  enum { SPINS = 20, LONGEST_NS = 500000, FOLLOWS_NS = 4000000, BETWEEN_STEPS_NS = 200000000 };
   bool polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
                weir__agreement_running(w->wholes) || weir__claims_polls(w);
   int64_t timeout = polls ? (int64_t)10000 << (idle_rounds / SPINS < 8 ? idle_rounds / SPINS : 8) : BETWEEN_STEPS_NS;
-  if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
+  /* steps from a source may be far apart, and nobody rings when worker 0 tells of one */
+  bool follows = polls && !w->intake && weir__relay_waits(w) && w->retired == w->begun && w->ended < 0;
+  if (follows && idle_rounds > SPINS * SPINS) timeout = FOLLOWS_NS;
+  else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && idle_rounds < SPINS) {
     sched_yield();
     return;
@@ -380,6 +386,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   if (w->options.steps_in_flight < 1) w->options.steps_in_flight = WEIR__STEPS_IN_FLIGHT;
   w->acknowledges = intake && weir__intake_hosted(intake); /* nothing of a step is left when its process dies */
   WEIR_TRY_GOTO(out, compile(w));
+  if (source && source->attach) source->attach(source->self, wake_owner, w);
   w->stats.compile_ns = weir__clock_ns() - started;
   *worker             = w;
   w                   = NULL;
@@ -414,6 +421,7 @@ void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
 void weir__worker_destroy(weir__worker **worker) {
   weir__worker *w = *worker;
   if (!w) return;
+  if (w->source && w->source->attach) w->source->attach(w->source->self, NULL, NULL);
   weir__pool_destroy(&w->pool);
   weir__requests_destroy(&w->requests);
   for (int i = 0; w->step && i < w->steps; i++) {

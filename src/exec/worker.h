@@ -21,6 +21,12 @@ typedef struct weir__source {
   weir_status (*next)(void *self, int64_t ordinal, int64_t *step, double *time);
   /* Read the box of `out` (dense, of the field's type). Thread-safe. */
   weir_status (*read)(void *self, int field, int64_t ordinal, const weir_view *out);
+  /* A source whose steps come in their time (NULL: all of these are): `next` is asked on worker 0 alone, and may answer
+   * WEIR_ERR_TIMEOUT, without a message: not yet; from any thread `wake` then says that it is worth asking again, until
+   * it is NULL. */
+  void (*attach)(void *self, void (*wake)(void *who), void *who);
+  uint64_t (*about)(void *self, int64_t ordinal);            /* what worker 0 tells of a step that has come */
+  void (*heed)(void *self, int64_t ordinal, uint64_t about); /* and what the others heed before they read */
 } weir__source;
 
 /* Streams joined to the one that steps come from: they have values at some of its steps. Streams are numbered as in the

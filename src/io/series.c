@@ -5,28 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t FAR = INT64_C(1000000000000000000);
 enum { OPENED = 16 }; /* so many files are tried for one that opens */
 
-/* What is known of the values of an index in all files. */
-typedef struct spread {
-  weir__range range;
-  int64_t     distinct, distance; /* greatest common divisor of the differences; 1 for one value */
-} spread;
-
-struct weir__series {
-  weir__series_names names;
-  int64_t           *page;    /* owned; of each file the id of its first page, and one more; NULL: one page each */
-  int                indices; /* of names and pages */
-  spread             spread[WEIR__SERIES_INDICES];
-  int                slice[WEIR__SERIES_INDICES]; /* which one of the subset is for the index; -1: none */
-  weir__subset      *subset;
-  char              *subset_text; /* owned */
-  char              *shown;       /* owned; the names for people */
-  int                width[WEIR__SERIES_INDICES];
-  int64_t            first, step, steps, gaps;
-  int                images;
-};
+typedef weir__spread spread;
+typedef weir__chosen chosen;
 
 /* ---- pages ---- */
 
@@ -274,13 +256,7 @@ static weir_status settle_subset(weir__series *s, const weir__series_terms *term
 
 /* ---- images of a step ---- */
 
-typedef struct chosen {
-  int64_t first[WEIR__SERIES_INDICES], step[WEIR__SERIES_INDICES], count[WEIR__SERIES_INDICES];
-  int64_t images;
-} chosen;
-
-/* False: beyond the series. */
-static bool choose(const weir__series *s, int64_t i, chosen *c) {
+bool weir__series_choose(const weir__series *s, int64_t i, chosen *c) {
   c->images = 1;
   for (int k = 0; k < s->indices; k++) {
     c->first[k] = s->spread[k].range.least;
@@ -293,8 +269,7 @@ static bool choose(const weir__series *s, int64_t i, chosen *c) {
   return true;
 }
 
-/* Values of image `image`: of several slices, the last one goes fastest. */
-static void values_of(const weir__series *s, const chosen *c, int64_t image, int64_t value[WEIR__SERIES_INDICES]) {
+void weir__series_values(const weir__series *s, const chosen *c, int64_t image, int64_t value[WEIR__SERIES_INDICES]) {
   for (int k = s->indices - 1; k >= 0; k--) {
     value[k] = c->first[k] + image % c->count[k] * c->step[k];
     image /= c->count[k];
@@ -303,18 +278,20 @@ static void values_of(const weir__series *s, const chosen *c, int64_t image, int
 
 /* -1: there is none. */
 static int64_t find_id(const weir__series *s, const int64_t *value, int64_t *file) {
+  *file = -1;
+  if (s->grown) return weir__grown_find(s->grown, value);
   *file = weir__series_names_look_up(&s->names, value);
   if (*file < 0 || !s->page) return *file;
   int64_t id = s->page[*file] + value[s->indices - 1];
   return id < s->page[*file + 1] ? id : -1;
 }
 
-static bool whole(const weir__series *s, int64_t i) {
+bool weir__series_whole(const weir__series *s, int64_t i) {
   chosen  c;
   int64_t value[WEIR__SERIES_INDICES], file;
-  if (!choose(s, i, &c) || c.images > WEIR__SERIES_IMAGES) return false;
+  if (!weir__series_choose(s, i, &c) || c.images > WEIR__SERIES_IMAGES) return false;
   for (int64_t k = 0; k < c.images; k++) {
-    values_of(s, &c, k, value);
+    weir__series_values(s, &c, k, value);
     if (find_id(s, value, &file) < 0) return false;
   }
   return true;
@@ -341,7 +318,7 @@ static bool seek(search *s, weir__range i) {
   if (s->left-- <= 0 || !possible(s->series, i)) return false;
   if (i.least == i.most) {
     s->found = i.least;
-    return choose(s->series, i.least, &c);
+    return weir__series_choose(s->series, i.least, &c);
   }
   int64_t     middle  = i.least + (i.most - i.least) / 2;
   weir__range half[2] = {{i.least, middle}, {middle + 1, i.most}};
@@ -357,7 +334,7 @@ static weir_status no_step(const weir__series *s, const weir__series_terms *term
 
 /* From where to where all is within the numbers of the series. */
 static weir_status find_range(const weir__series *s, const weir__series_terms *terms, weir__range *out) {
-  weir__range all = {-FAR, FAR};
+  weir__range all = {-WEIR__SERIES_FAR, WEIR__SERIES_FAR};
   if (terms->start != INT64_MIN && terms->start > all.least) all.least = terms->start;
   if (terms->stop != INT64_MIN && terms->stop - 1 < all.most) all.most = terms->stop - 1;
   if (all.least > all.most) return no_step(s, terms, ": stop is not above start");
@@ -387,10 +364,10 @@ static weir_status trim(weir__series *s, const weir__series_terms *terms, int64_
                      s->shown);
   int64_t first = range.least, stride = terms->start != INT64_MIN || range.most - range.least > most ? step : 1;
   if (terms->start != INT64_MIN) first = terms->start + (range.least - terms->start + step - 1) / step * step;
-  while (first <= range.most && !whole(s, first)) first += stride;
+  while (first <= range.most && !weir__series_whole(s, first)) first += stride;
   if (first > range.most) return no_step(s, terms, "");
   int64_t last = first + (range.most - first) / step * step;
-  while (!whole(s, last)) last -= step;
+  while (!weir__series_whole(s, last)) last -= step;
   s->first = first;
   s->step  = step;
   s->steps = (last - first) / step + 1;
@@ -403,11 +380,11 @@ static weir_status find_steps(weir__series *s, const weir__series_terms *terms, 
   if (step < 1) return WEIR_FAIL(WEIR_ERR_INPUT, "images: step is %" PRId64 ", expected 1 or more", step);
   WEIR_TRY(find_range(s, terms, &range));
   WEIR_TRY(trim(s, terms, step, range));
-  choose(s, s->first, &c);
+  weir__series_choose(s, s->first, &c);
   s->images = (int)c.images;
   for (int64_t k = 1; k < s->steps; k++) {
     int64_t i      = weir__series_number(s, k);
-    bool    within = choose(s, i, &c);
+    bool    within = weir__series_choose(s, i, &c);
     if (within && c.images != s->images)
       return WEIR_FAIL(WEIR_ERR_INPUT,
                        "subset \"%s\": step %" PRId64 " has %" PRId64 " images and step %" PRId64
@@ -417,7 +394,7 @@ static weir_status find_steps(weir__series *s, const weir__series_terms *terms, 
       return WEIR_FAIL(WEIR_ERR_INPUT,
                        "subset \"%s\": step %" PRId64 " asks for numbers that %s does not reach; give start and stop",
                        s->subset_text, i, s->shown);
-    if (!whole(s, i)) s->gaps++;
+    if (!weir__series_whole(s, i)) s->gaps++;
   }
   return WEIR_OK;
 }
@@ -432,7 +409,7 @@ weir_status weir__series_open(const weir__series_terms *terms, weir__series **se
   if (terms->step < 0) return WEIR_FAIL(WEIR_ERR_INPUT, "images: step is %" PRId64 ", expected 1 or more", terms->step);
   const int64_t far[] = {terms->start, terms->stop, terms->step};
   for (int k = 0; k < 3; k++)
-    if (far[k] != INT64_MIN && (far[k] > FAR || far[k] < -FAR))
+    if (far[k] != INT64_MIN && (far[k] > WEIR__SERIES_FAR || far[k] < -WEIR__SERIES_FAR))
       return WEIR_FAIL(WEIR_ERR_INPUT, "images: start, stop or step is %" PRId64 ", expected less than 10^18", far[k]);
   WEIR_TRY(weir__alloc_zeroed(sizeof *s, 0, &s));
   WEIR_TRY_GOTO(out, weir__series_names_find(terms, &s->names));
@@ -453,6 +430,7 @@ void weir__series_close(weir__series **series) {
   weir__series *s = *series;
   if (!s) return;
   weir__series_names_clear(&s->names);
+  weir__grown_destroy(&s->grown);
   weir__subset_destroy(&s->subset);
   weir__free(s->page);
   weir__free(s->subset_text);
@@ -476,8 +454,9 @@ void weir__series_image_get(const weir__series *s, int64_t ordinal, int k, weir_
   chosen  c;
   int64_t value[WEIR__SERIES_INDICES], file = -1;
   *image = (weir__series_image){.id = -1};
-  choose(s, weir__series_number(s, ordinal), &c); /* within the series, as every step was when it was opened */
-  values_of(s, &c, k, value);
+  weir__series_choose(s, weir__series_number(s, ordinal),
+                      &c); /* within the series, as every step was when it was opened */
+  weir__series_values(s, &c, k, value);
   image->id    = find_id(s, value, &file);
   image->found = image->id >= 0;
   image->page  = s->page ? value[s->indices - 1] : 0;

@@ -28,6 +28,7 @@
 typedef struct weir__series_terms {
   const char *const     *path; /* one folder, patterns (*, ?, [...]), or files; relative to the working directory */
   int                    paths;
+  const char            *folder; /* with its last "/": `path` are names in it, as if it was listed; NULL: see `path` */
   const char            *subset; /* NULL: "all1by1" */
   int64_t                start;  /* i is not below; INT64_MIN: no limit */
   int64_t                stop;   /* i is below; INT64_MIN: no limit */
@@ -67,4 +68,30 @@ const char *weir__series_pattern(const weir__series *series);
 int64_t     weir__series_files(const weir__series *series);
 int64_t     weir__series_others(const weir__series *series);
 int64_t     weir__series_gaps(const weir__series *series);
+int         weir__series_indices(const weir__series *series); /* in a name */
+
+/* ---- a series that grows while its files come ----
+ *
+ * Its form, which images make a step and how they are called, is that of a series of the first ones. Image `k` of a
+ * step is found once it was added; one that was refused never will be. Not thread-safe. */
+
+/* The form, in lines. WEIR_ERR_INPUT: it cannot grow: pages, a slice without start or stop, more than 64 images in a
+ * step. */
+weir_status weir__series_form(const weir__series *series, weir__text *text);
+/* No images yet. WEIR_ERR_INPUT: the text is no form. */
+weir_status weir__series_open_form(const char *form, weir__series **series);
+/* Is it a name of this series? */
+bool weir__series_fits(const weir__series *series, const char *name);
+/* Was it added or refused? */
+bool weir__series_knows(const weir__series *series, const char *name);
+/* The image is there. A name that does not fit, or was added or refused before, does nothing: `*added` says. */
+weir_status weir__series_add(weir__series *series, const char *name, bool *added);
+/* Bit k: image k of the step is not there. */
+uint64_t weir__series_absent(const weir__series *series, int64_t ordinal);
+/* All images of the step are there, but those with a bit: they are refused. */
+weir_status weir__series_settle(weir__series *series, int64_t ordinal, uint64_t absent);
+/* The first whole step from this one on; -1: none. */
+int64_t weir__series_next_whole(const weir__series *series, int64_t ordinal);
+/* Names of the images that are there. WEIR_ERR_MEMORY. */
+weir_status weir__series_list(const weir__series *series, weir__text *names /* each ended by 0 */, int64_t *count);
 #endif

@@ -94,6 +94,15 @@ static bool take_apart(const char *name, apart *out) {
   return true;
 }
 
+bool weir__series_names_apart(const char *name, char pattern[256], int64_t value[WEIR__SERIES_INDICES], int *indices) {
+  apart a;
+  if (!take_apart(name, &a)) return false;
+  memcpy(pattern, a.pattern, sizeof a.pattern);
+  memcpy(value, a.value, (size_t)a.indices * sizeof *value);
+  *indices = a.indices;
+  return true;
+}
+
 void weir__series_names_index(int kind, int64_t value, int width, weir__text *out) {
   char letters[LETTERS_MAX + 2];
   int  n = 0;
@@ -197,6 +206,12 @@ static weir_status expand(collection *c, const char *pattern) {
 static weir_status collect(const weir__series_terms *terms, collection *c) {
   struct stat s;
   const char *only = terms->paths == 1 ? terms->path[0] : NULL;
+  if (terms->folder) {
+    WEIR_TRY(set_folder(c, terms->folder, strlen(terms->folder)));
+    c->listing = true;
+    for (int k = 0; k < terms->paths; k++) WEIR_TRY(add_name(c, terms->path[k]));
+    return WEIR_OK;
+  }
   if (only && !stat(only, &s)) return S_ISDIR(s.st_mode) ? list_folder(c, only) : add_path(c, only);
   if (only && !strpbrk(only, "*?[")) return WEIR_FAIL(WEIR_ERR_INPUT, "images: %s: %s", only, strerror(errno));
   for (int k = 0; k < terms->paths; k++)

@@ -272,6 +272,12 @@ void weir__subset_destroy(weir__subset **subset) {
 
 int weir__subset_slices(const weir__subset *subset) { return subset->slices; }
 
+bool weir__subset_bounded(const weir__subset *subset) {
+  for (int k = 0; k < subset->slices; k++)
+    if (!subset->slice[k].start.count || (!subset->slice[k].one && !subset->slice[k].stop.count)) return false;
+  return true;
+}
+
 bool weir__subset_has_i(const weir__subset *subset) {
   for (int k = 0; k < subset->slices; k++)
     if (subset->slice[k].start.has_i || subset->slice[k].stop.has_i) return true;

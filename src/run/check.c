@@ -4,6 +4,7 @@
 #include "run/directory.h"
 #include "run/files.h"
 #include "run/joined.h"
+#include "run/online.h"
 #include "run/outputs.h"
 #include "run/report.h"
 #include <errno.h>
@@ -28,8 +29,16 @@ typedef struct looked {
 /* ---- looking ---- */
 
 static weir_status find_schema(const weir__recipe *recipe, const char *directory, looked *l) {
+  const weir__recipe_images *images = recipe->stream.images;
+  if (images && images->watch) {
+    WEIR_TRY(weir__online_check(images));
+    if (weir__files_open(&recipe->stream, NULL, &l->files) < 0) { /* so far */
+      weir__error_clear();
+      return WEIR_OK;
+    }
+  }
   if (recipe->stream.is_files) {
-    WEIR_TRY(weir__files_open(&recipe->stream, &l->files));
+    if (!l->files) WEIR_TRY(weir__files_open(&recipe->stream, NULL, &l->files));
     l->schema = *weir__files_schema(l->files);
     l->from   = "the files";
     return WEIR_OK;
@@ -227,12 +236,23 @@ static double step_bytes(const weir__graph *graph) {
 
 /* ---- the whole ---- */
 
-static void add_unknown(weir__text *text, const weir__recipe *recipe) {
+static void add_watched(weir__text *text, const weir__recipe_images *images) {
+  weir__text_add(text, "images\n  watched for in %s\n", images->path[0]);
+  weir__online_ends(images->watch, text);
   weir__text_add(text,
-                 "fields\n  The expressions can be read and their operators exist. Shapes, units, cost and memory are\n"
-                 "  unknown until the simulation has defined its fields: give expects: in the recipe, or run it once,\n"
-                 "  which writes schema.yaml into the run directory %s.run.\n",
-                 recipe->run);
+                 "fields\n  The expressions can be read and their operators exist. Shapes, units, cost and memory\n"
+                 "  are unknown until the first images have come.\n");
+}
+
+static void add_unknown(weir__text *text, const weir__recipe *recipe) {
+  if (recipe->stream.images) add_watched(text, recipe->stream.images);
+  else
+    weir__text_add(
+        text,
+        "fields\n  The expressions can be read and their operators exist. Shapes, units, cost and memory are\n"
+        "  unknown until the simulation has defined its fields: give expects: in the recipe, or run it once,\n"
+        "  which writes schema.yaml into the run directory %s.run.\n",
+        recipe->run);
   for (int i = 0; i < recipe->fields; i++)
     weir__text_add(text, "  %s = %s\n", recipe->field[i].name, recipe->field[i].expression.text);
 }
@@ -251,7 +271,9 @@ static weir_status add_joined(weir__text *text, const weir__recipe *recipe, cons
 static weir_status add_known(weir__text *text, const weir__recipe *recipe, const looked *l, int workers) {
   weir__text_add(text, "fields of the stream, from %s", l->from);
   if (l->schema.time_units) weir__text_add(text, "; time in %s", l->schema.time_units);
-  if (l->files) weir__text_add(text, "; %lld steps", (long long)weir__files_steps(l->files));
+  if (l->files)
+    weir__text_add(text, "; %lld steps%s", (long long)weir__files_steps(l->files),
+                   recipe->stream.images && recipe->stream.images->watch ? " so far" : "");
   if (recipe->stream.as_published)
     weir__text_add(text, "; chunks are the pieces of the simulation, unknown until it runs: shown by the shape alone");
   weir__text_add(text, "\n");

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 /* What weir keeps in a run directory; a directory without run.json that holds anything is left alone. */
-static const char *const own_files[] = {"report.json", "schema.yaml", WEIR__STEER_LOG, "recipe.yaml", "run.json", NULL};
+static const char *const own_files[] = {"report.json", "schema.yaml", WEIR__STEER_LOG, "recipe.yaml", "run.json",
+                                        "images.log",  NULL};
 /* And folders: what only a living run needs (checkpoints outlive it until it is complete). Those with data of the run
  * are for its owner alone. */
 static const char *const living_folders[]  = {"channel", "live", "requests", "spill", NULL};
@@ -164,6 +165,7 @@ static weir_status remove_folder(const char *directory, const char *name) {
 static weir_status remove_living(const char *directory) {
   WEIR_TRY(remove_own(directory, "status"));
   WEIR_TRY(remove_own(directory, "supervisor"));
+  WEIR_TRY(remove_own(directory, WEIR__RUN_FINISH));
   WEIR_TRY(remove_own(directory, WEIR__STEER_PARAMETERS));
   for (const char *const *name = living_folders; *name; name++) WEIR_TRY(remove_folder(directory, *name));
   return WEIR_OK;
@@ -419,11 +421,12 @@ out:
 
 weir_status weir__run_status_write(const char *directory, const weir__run_status *s) {
   return write_json(directory, "status",
-                    json_pack("{s:i, s:I, s:I, s:f, s:f, s:f, s:s, s:i, s:s, s:b, s:I}", "phase", (int)s->phase,
-                              "steps", (json_int_t)s->steps, "step", (json_int_t)s->step, "time",
+                    json_pack("{s:i, s:I, s:I, s:f, s:f, s:f, s:s, s:i, s:s, s:b, s:I, s:b, s:I, s:f}", "phase",
+                              (int)s->phase, "steps", (json_int_t)s->steps, "step", (json_int_t)s->step, "time",
                               s->time == s->time ? s->time : 0.0, "elapsed_s", s->elapsed_s, "blocked_s", s->blocked_s,
                               "time_units", s->time_units, "exit", s->exit, "message", s->message, "restored",
-                              s->restored, "from", (json_int_t)s->from));
+                              s->restored, "from", (json_int_t)s->from, "watching", s->watching, "waiting",
+                              (json_int_t)s->waiting, "latency_s", s->latency_s));
 }
 
 void weir__run_status_remove(const char *directory) {
@@ -433,15 +436,18 @@ void weir__run_status_remove(const char *directory) {
 void weir__run_status_read(const char *directory, weir__run_status *s) {
   weir__text  path = {0};
   const char *units, *message;
-  json_int_t  steps, step, from;
-  int         phase, restored;
+  json_int_t  steps, step, from, waiting;
+  int         phase, restored, watching;
   *s           = (weir__run_status){0};
   json_t *json = weir__run_path(&path, directory, "status") < 0 ? NULL : json_load_file(path.data, 0, NULL);
   weir__text_clear(&path);
   if (json &&
-      !json_unpack(json, "{s:i, s:I, s:I, s:F, s:F, s:F, s:s, s:i, s:s, s:b, s:I}", "phase", &phase, "steps", &steps,
-                   "step", &step, "time", &s->time, "elapsed_s", &s->elapsed_s, "blocked_s", &s->blocked_s,
-                   "time_units", &units, "exit", &s->exit, "message", &message, "restored", &restored, "from", &from)) {
+      !json_unpack(json, "{s:i, s:I, s:I, s:F, s:F, s:F, s:s, s:i, s:s, s:b, s:I, s:b, s:I, s:F}", "phase", &phase,
+                   "steps", &steps, "step", &step, "time", &s->time, "elapsed_s", &s->elapsed_s, "blocked_s",
+                   &s->blocked_s, "time_units", &units, "exit", &s->exit, "message", &message, "restored", &restored,
+                   "from", &from, "watching", &watching, "waiting", &waiting, "latency_s", &s->latency_s)) {
+    s->watching = watching;
+    s->waiting  = waiting;
     s->restored = restored;
     s->from     = from;
     s->phase    = (weir__run_phase)phase;

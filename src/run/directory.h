@@ -51,6 +51,9 @@ weir_status weir__run_directory_identity(const char *path, uint64_t *identity);
 /* The path of a file in the run directory. */
 weir_status weir__run_path(weir__text *text, const char *directory, const char *name);
 
+/* When a file of this name is there, images that are watched for end with those that have come. */
+#define WEIR__RUN_FINISH "finish"
+
 /* Replace a file of the run directory in one moment. */
 weir_status weir__run_write(const char *directory, const char *name, const char *bytes, size_t size);
 
@@ -71,8 +74,11 @@ typedef struct weir__run_status {
   char            time_units[64];
   int             exit;
   char            message[1024];
-  bool            restored; /* this job of workers went on from a checkpoint, */
-  int64_t         from;     /* whose last step had this number */
+  bool            restored;  /* this job of workers went on from a checkpoint, */
+  int64_t         from;      /* whose last step had this number */
+  bool            watching;  /* images that still come, of which */
+  int64_t         waiting;   /* so many steps are whole and not done; */
+  double          latency_s; /* and from then to its results the last one took so long */
 } weir__run_status;
 
 /* Before another job of workers is started, which says anew how far it is. */

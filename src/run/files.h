@@ -5,9 +5,28 @@
 #include "exec/worker.h"
 #include "run/recipe.h"
 
+/* Of a run, for files that are still being written. */
+typedef struct weir__files_terms {
+  weir__comm         *comm;
+  const char         *directory; /* of the run */
+  bool                durable;   /* what is decided is flushed to the device */
+  const volatile int *stop;      /* set by a signal handler: it is the end; NULL: no signal is */
+} weir__files_terms;
+
+/* What a kind can do for files that come while they are read; `self` as of the kind. See weir__source. */
+typedef struct weir__files_live {
+  weir_status (*more)(void *self, int64_t ordinal);
+  void (*attach)(void *self, void (*wake)(void *who), void *who);
+  uint64_t (*about)(void *self, int64_t ordinal);
+  void (*heed)(void *self, int64_t ordinal, uint64_t about);
+  void (*pulse)(void *self, int64_t ordinal, int64_t *steps, int64_t *came_ns);
+  weir_status (*verdict)(void *self);
+} weir__files_live;
+
 /* What a kind of files can do. */
 typedef struct weir__files_kind {
-  weir_status (*open)(const weir__recipe_stream *stream, void **self);
+  /* `terms` NULL: files are only looked at, as they are now */
+  weir_status (*open)(const weir__recipe_stream *stream, const weir__files_terms *terms, void **self);
   void (*close)(void *self);
   const weir__recipe_schema *(*schema)(const void *self);
   int64_t (*steps)(const void *self);
@@ -17,13 +36,15 @@ typedef struct weir__files_kind {
   void (*describe)(const void *self, weir__text *text);                    /* lines for people; NULL: none */
   void (*explain)(void *self, int field, int64_t level, weir__text *text); /* why it cannot be read; NULL: nothing
                                                                               more than the failure says */
+  const weir__files_live *(*live)(const void *self); /* NULL, or NULL is returned: all files are there */
 } weir__files_kind;
 extern const weir__files_kind weir__netcdf_kind;
 
 typedef struct weir__files weir__files;
 
-/* Open the files of a stream: patterns are expanded, in the order of the names. WEIR_ERR_INPUT: none, or unreadable. */
-weir_status weir__files_open(const weir__recipe_stream *stream, weir__files **files);
+/* Open the files of a stream: patterns are expanded, in the order of the names. With `terms` (else NULL) collective,
+ * and it waits for the first files that are watched for. WEIR_ERR_INPUT: none, or unreadable. */
+weir_status weir__files_open(const weir__recipe_stream *stream, const weir__files_terms *terms, weir__files **files);
 void        weir__files_close(weir__files **files);
 
 /* What is in them. Belongs to `files`. */
@@ -40,6 +61,13 @@ void weir__files_describe(const weir__files *files, weir__text *text);
 /* After a run, for a level at which `field` could not be read: add why. Nothing is added where the kind does not tell
  * levels apart. */
 void weir__files_explain(weir__files *files, int field, int64_t level, weir__text *text);
+
+/* Do files still come? */
+bool weir__files_come(const weir__files *files);
+/* Then: steps that have come, and the clock when this one came (0: unknown); on worker 0. */
+void weir__files_pulse(weir__files *files, int64_t ordinal, int64_t *steps, int64_t *came_ns);
+/* After the run, on worker 0: did they come as a stream does? The message says what was otherwise. */
+weir_status weir__files_verdict(weir__files *files);
 
 /* The source. `*stop` (may be NULL) set by a signal handler ends the stream at the next step; `steps` are in flight. */
 weir__source weir__files_source(weir__files *files, const volatile int *stop, int steps);

@@ -74,7 +74,8 @@ static void close_arrays(void *arrays_) {
   weir__free(self);
 }
 
-static weir_status open_arrays(const weir__recipe_stream *stream, void **out) {
+static weir_status open_arrays(const weir__recipe_stream *stream, const weir__files_terms *terms, void **out) {
+  (void)terms; /* they are there */
   arrays *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   int         count;

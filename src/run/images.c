@@ -2,6 +2,7 @@
 #include "core/threads.h"
 #include "field/field.h"
 #include "io/mask.h"
+#include "run/online.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,9 @@ typedef struct handle {
 typedef struct images {
   weir__arena                arena;
   const weir__recipe_images *recipe;
-  weir__series              *series;
+  weir__online              *online; /* NULL: all images are there, or are looked at as they are now */
+  weir__series              *own;    /* owned; NULL: the series is that of `online` */
+  const weir__series        *series;
   weir__recipe_schema        schema;
   weir__image_info           info; /* of all that is good */
   uint8_t                   *mask; /* NULL: none; owned. The field behind those of the images */
@@ -42,6 +45,11 @@ typedef struct images {
   int                        oldest;
   _Atomic uint32_t           changes; /* who waits for a slot sleeps on it */
 } images;
+
+static void get_image(const images *self, int64_t level, int k, weir__series_image *at) {
+  if (self->online) weir__online_image(self->online, level, k, at);
+  else weir__series_image_get(self->series, level, k, at);
+}
 
 /* ---- decoding ---- */
 
@@ -170,11 +178,11 @@ static weir_status read_image(void *images_, int field, int64_t level, const wei
   weir__series_image at;
   weir_status        status = WEIR_OK;
   if (field == weir__series_images(self->series)) return copy_out(self, self->mask, out);
-  weir__series_image_get(self->series, level, field, &at);
+  get_image(self, level, field, &at);
   int64_t step = weir__series_number(self->series, level);
   if (!at.found)
-    return WEIR_FAIL(WEIR_ERR_GONE, "%s (image %s of step %" PRId64 "): there is no such file", at.path,
-                     self->schema.field[field].name, step);
+    return WEIR_FAIL(WEIR_ERR_GONE, "%s (image %s of step %" PRId64 "): %s", at.path, self->schema.field[field].name,
+                     step, self->online ? "it did not come in time" : "there is no such file");
   slot *s = use(self, &at);
   if (s->state == READY) status = copy_out(self, s->pixels, out);
   else
@@ -185,6 +193,18 @@ static weir_status read_image(void *images_, int field, int64_t level, const wei
 }
 
 /* ---- opening ---- */
+
+/* Every worker from the same image. */
+static weir_status learn_size_of(images *self, const char *path) {
+  weir__image *image = NULL;
+  WEIR_TRY(weir__image_open(path, self->recipe->raw, &image));
+  weir_status status = weir__image_info_get(image, 0, &self->info);
+  weir__image_close(&image);
+  if (status >= 0 && self->info.pages > 1)
+    return WEIR_FAIL(WEIR_ERR_INPUT, "%s has %" PRId64 " pages, expected files of one image where a series is watched",
+                     path, self->info.pages);
+  return status;
+}
 
 static weir_status learn_size(images *self) {
   weir_status first = WEIR_OK;
@@ -291,27 +311,39 @@ static void close_images(void *images_) {
   weir__free(self->slot);
   weir__free(self->handle);
   weir__free(self->mask);
-  weir__series_close(&self->series);
+  weir__online_close(&self->online);
+  weir__series_close(&self->own);
   weir__mutex_destroy(&self->lock);
   weir__arena_clear(&self->arena);
   weir__free(self);
 }
 
-static weir_status open_images(const weir__recipe_stream *stream, void **out) {
+static weir_status find_images(images *self, const weir__files_terms *terms) {
+  const weir__recipe_images *r = self->recipe;
+  if (r->watch && terms) {
+    WEIR_TRY(weir__online_open(r, terms, &self->online));
+    self->series = weir__online_series(self->online);
+    return learn_size_of(self, weir__online_sample(self->online));
+  }
+  weir__series_terms what = {.path   = r->path,
+                             .paths  = r->paths,
+                             .subset = r->subset.text,
+                             .start  = r->start,
+                             .stop   = r->stop,
+                             .step   = r->step,
+                             .raw    = r->raw};
+  WEIR_TRY(weir__series_open(&what, &self->own));
+  self->series = self->own;
+  return learn_size(self);
+}
+
+static weir_status open_images(const weir__recipe_stream *stream, const weir__files_terms *terms, void **out) {
   const weir__recipe_images *r = stream->images;
   images                    *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   weir__mutex_init(&self->lock);
-  self->recipe              = r;
-  weir__series_terms terms  = {.path   = r->path,
-                               .paths  = r->paths,
-                               .subset = r->subset.text,
-                               .start  = r->start,
-                               .stop   = r->stop,
-                               .step   = r->step,
-                               .raw    = r->raw};
-  weir_status        status = weir__series_open(&terms, &self->series);
-  if (status >= 0) status = learn_size(self);
+  self->recipe       = r;
+  weir_status status = find_images(self, terms);
   if (status >= 0) status = make_mask(self);
   if (status >= 0) status = describe_fields(self, stream);
   if (status >= 0) status = make_slots(self, WEIR__STEPS_IN_FLIGHT);
@@ -327,7 +359,10 @@ static weir_status open_images(const weir__recipe_stream *stream, void **out) {
 /* ---- the kind ---- */
 
 static const weir__recipe_schema *schema(const void *self) { return &((const images *)self)->schema; }
-static int64_t                    steps(const void *self) { return weir__series_steps(((const images *)self)->series); }
+static int64_t                    steps(const void *images_) {
+                     const images *self = images_;
+                     return self->online ? weir__online_steps(self->online) : weir__series_steps(self->series);
+}
 
 static weir_status level_info(const void *images_, int64_t level, int64_t *step, double *time) {
   const images *self = images_;
@@ -363,6 +398,10 @@ static void describe(const void *images_, weir__text *text) {
     for (int64_t i = 0; i < all; i++) hidden += self->mask[i];
     weir__text_add(text, "  mask: %.3g %% of the pixels\n", 100 * (double)hidden / (double)all);
   }
+  if (self->recipe->watch) {
+    weir__text_add(text, "  more are watched for\n");
+    weir__online_ends(self->recipe->watch, text);
+  }
   if (!gaps) return;
   weir__text_add(text, "  missing: %" PRId64 " step%s an image\n", gaps, gaps == 1 ? " lacks" : "s lack");
   for (int64_t level = 0, shown = 0; level <= last && shown < 5; level++)
@@ -380,15 +419,36 @@ static void explain(void *images_, int field, int64_t level, weir__text *text) {
   images            *self = images_;
   weir__series_image at;
   if (field == weir__series_images(self->series)) return; /* the mask is there */
-  weir__series_image_get(self->series, level, field, &at);
+  get_image(self, level, field, &at);
   if (!at.found) {
-    weir__text_add(text, "%s: there is no such file", at.path);
+    if (self->online) weir__online_why(self->online, &at, text);
+    else weir__text_add(text, "%s: there is no such file", at.path);
     return;
   }
   slot *s = use(self, &at);
   if (s->state == FAILED) weir__text_add(text, "%s", s->why);
   else weir__text_add(text, "%s could not be read at first, but now", at.path);
   give_back(self, s);
+}
+
+/* ---- images that come ---- */
+
+static weir_status more(void *self, int64_t ordinal) { return weir__online_more(((images *)self)->online, ordinal); }
+static void        attach(void *self, void (*wake)(void *who), void *who) {
+         weir__online_attach(((images *)self)->online, wake, who);
+}
+static uint64_t about(void *self, int64_t ordinal) { return weir__online_about(((images *)self)->online, ordinal); }
+static void     heed(void *self, int64_t ordinal, uint64_t told) {
+      weir__online_heed(((images *)self)->online, ordinal, told);
+}
+static void pulse(void *self, int64_t ordinal, int64_t *came, int64_t *came_ns) {
+  weir__online_pulse(((images *)self)->online, ordinal, came, came_ns);
+}
+static weir_status verdict(void *self) { return weir__online_verdict(((images *)self)->online); }
+
+static const weir__files_live *live(const void *self) {
+  static const weir__files_live coming = {more, attach, about, heed, pulse, verdict};
+  return ((const images *)self)->online ? &coming : NULL;
 }
 
 const weir__files_kind weir__images_kind = {.open     = open_images,
@@ -399,6 +459,7 @@ const weir__files_kind weir__images_kind = {.open     = open_images,
                                             .read     = read_image,
                                             .expect   = expect,
                                             .describe = describe,
-                                            .explain  = explain};
+                                            .explain  = explain,
+                                            .live     = live};
 
 int64_t weir__images_decoded(const void *self) { return ((const images *)self)->decoded; }

@@ -52,7 +52,7 @@ static weir_status read_levels(const weir__recipe_stream *stream, level_table *t
 static weir_status open_stream(const weir__recipe *recipe, const weir__recipe_stream *stream, level_table *t,
                                weir__recipe_schema *schema) {
   t->join = &stream->join;
-  WEIR_TRY(weir__files_open(stream, &t->files));
+  WEIR_TRY(weir__files_open(stream, NULL, &t->files));
   *schema = *weir__files_schema(t->files);
   if (t->join->how) return read_levels(stream, t);
   for (int i = 0; i < schema->fields; i++)

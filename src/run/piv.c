@@ -76,6 +76,23 @@ static void add_coordinates(const weir__piv_request *r, int indent, weir__text *
   if (r->up) weir__text_add(text, "%*sup: yes       # y points up, row 0 is on top\n", indent, "");
 }
 
+/* Images that are still being written. One couple of them is tried as they are. */
+static void add_watch(const weir__piv_request *r, int indent, weir__text *text) {
+  const struct {
+    const char *key, *value;
+  } ends[]           = {{"end", r->until_file}, {"timeout", r->timeout}, {"count", r->count}};
+  const char *before = "{";
+  if (!r->watch || r->trial) return;
+  weir__text_add(text, "%*swatch: ", indent, "");
+  for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+    if (!ends[k].value) continue;
+    weir__text_add(text, "%s%s: ", before, ends[k].key);
+    add_quoted(text, ends[k].value);
+    before = ", ";
+  }
+  weir__text_add(text, *before == ',' ? "}\n" : "yes\n");
+}
+
 static void add_series(const weir__piv_request *r, int indent, weir__text *text) {
   weir__text_add(text, "%*simages:\n", indent, "");
   for (int i = 0; i < r->images; i++) {
@@ -90,6 +107,7 @@ static void add_series(const weir__piv_request *r, int indent, weir__text *text)
   if (r->stop) weir__text_add(text, "%*sstop: %s\n", indent, "", r->stop);
   if (r->step) weir__text_add(text, "%*sstep: %s\n", indent, "", r->step);
   add_coordinates(r, indent, text);
+  add_watch(r, indent, text);
   if (!r->mask) return;
   weir__text_add(text, "%*smask: ", indent, "");
   add_quoted(text, r->mask);

@@ -18,6 +18,10 @@ typedef struct weir__piv_request {
   const char        *dt, *pixel;                /* seconds; metres; NULL: displacements in pixels */
   bool               up;                        /* y points up */
   int                pictures;                  /* one every so many couples; 0: none */
+  bool               watch;                     /* the images are still being written; the end comes by: */
+  const char        *until_file;                /* a file of this name, */
+  const char        *timeout;                   /* so long without an image, */
+  const char        *count;                     /* so many couples; each NULL: not */
   bool               trial;                     /* one couple, and a table that weir__piv_trial reads */
 } weir__piv_request;
 

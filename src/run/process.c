@@ -102,7 +102,8 @@ weir_status weir__process_open_streams(weir__process *p) {
   weir_status status = weir__joined_open(p->recipe, &p->joined);
   WEIR_TRY(weir__comm_agree(p->comm, status));
   if (p->recipe->stream.is_files) {
-    status = weir__files_open(&p->recipe->stream, &p->files);
+    weir__files_terms terms = {p->comm, p->directory, p->recipe->durable, p->stop};
+    status                  = weir__files_open(&p->recipe->stream, &terms, &p->files);
     if (status >= 0) p->schema = *weir__files_schema(p->files);
   } else status = open_intake(p);
   if (status >= 0) status = weir__joined_settle(p->joined, &p->schema);

@@ -107,22 +107,33 @@ typedef struct weir__recipe_mask {
   weir__place place;
 } weir__recipe_mask;
 
+/* `watch:` of images: they are still being written. */
+typedef struct weir__recipe_watch {
+  const char *end;       /* a file whose name fits this pattern ends the series; NULL: none does */
+  double      timeout_s; /* so long without a new image does; 0: never */
+  int64_t     count;     /* so many steps do; 0: any number */
+  double      settle_s;  /* a file that nobody is heard to close is whole when it has not changed for so long */
+  double      gap_s;     /* a missing image is waited for so long, once later ones have come */
+  weir__place place;
+} weir__recipe_watch;
+
 /* `images:` of a recipe's stream. */
 typedef struct weir__recipe_images {
-  const char *const       *path; /* a folder, patterns or files */
-  int                      paths;
-  weir__recipe_text        subset;            /* text NULL: one image per step */
-  int64_t                  start, stop, step; /* as in weir__series_terms */
-  double                   dt;                /* seconds from i to i + 1; 0: times are numbers without units */
-  double                   pixel;             /* metres from one to the next; 0: coordinates are in pixels */
-  bool                     up;                /* y points up: row 0 is on top */
-  double                   origin[2];         /* the pixel [y, x] with the coordinates 0 */
-  bool                     has_origin;        /* else the first of each axis (with `up` the last row) */
-  const weir__image_raw   *raw;               /* NULL: files have headers */
-  const weir__recipe_text *name;              /* of the images in a step; NULL: their usual names */
-  int                      names;
-  const weir__recipe_mask *mask; /* together they are the field `mask` */
-  int                      masks;
+  const char *const        *path; /* a folder, patterns or files */
+  int                       paths;
+  weir__recipe_text         subset;            /* text NULL: one image per step */
+  int64_t                   start, stop, step; /* as in weir__series_terms */
+  double                    dt;                /* seconds from i to i + 1; 0: times are numbers without units */
+  double                    pixel;             /* metres from one to the next; 0: coordinates are in pixels */
+  bool                      up;                /* y points up: row 0 is on top */
+  double                    origin[2];         /* the pixel [y, x] with the coordinates 0 */
+  bool                      has_origin;        /* else the first of each axis (with `up` the last row) */
+  const weir__image_raw    *raw;               /* NULL: files have headers */
+  const weir__recipe_text  *name;              /* of the images in a step; NULL: their usual names */
+  int                       names;
+  const weir__recipe_watch *watch; /* NULL: all are there */
+  const weir__recipe_mask  *mask;  /* together they are the field `mask` */
+  int                       masks;
 } weir__recipe_images;
 
 typedef struct weir__recipe_stream {

@@ -204,6 +204,51 @@ static weir_status read_mask(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+/* ---- images that are still being written ---- */
+
+static weir_status read_end(void *context, const weir__yaml *value) {
+  weir__recipe_watch *watch = context;
+  WEIR_TRY(weir__yaml_to_text(value, "end", &watch->end));
+  if (*watch->end && !strchr(watch->end, '/')) return WEIR_OK;
+  return WEIR__YAML_FAIL(value, "end: expected the name of a file in the folder of the images, or a pattern");
+}
+static weir_status read_timeout(void *context, const weir__yaml *value) {
+  return weir__recipe_read_seconds(value, "timeout", &((weir__recipe_watch *)context)->timeout_s);
+}
+static weir_status read_count(void *context, const weir__yaml *value) {
+  return weir__yaml_to_int(value, "count", 1, NUMBER, &((weir__recipe_watch *)context)->count);
+}
+static weir_status read_settle(void *context, const weir__yaml *value) {
+  return weir__recipe_read_seconds(value, "settle", &((weir__recipe_watch *)context)->settle_s);
+}
+static weir_status read_gap(void *context, const weir__yaml *value) {
+  return weir__recipe_read_seconds(value, "gap", &((weir__recipe_watch *)context)->gap_s);
+}
+
+static weir_status read_watch(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {{"end", read_end},       {"timeout", read_timeout}, {"count", read_count},
+                                        {"settle", read_settle}, {"gap", read_gap},         {0}};
+  reading                    *r      = context;
+  weir__recipe_watch         *watch;
+  bool                        on = true;
+  if (value->kind == WEIR__YAML_TEXT) WEIR_TRY(weir__yaml_to_bool(value, "watch", &on));
+  if (!on) return WEIR_OK;
+  WEIR_TRY(weir__arena_alloc(&r->recipe->arena, sizeof *watch, &watch));
+  *watch = (weir__recipe_watch){.settle_s = 1, .gap_s = 10, .place = value->place};
+  if (value->kind != WEIR__YAML_TEXT) WEIR_TRY(weir__yaml_read(value, "watch", keys, watch));
+  r->images->watch = watch;
+  return WEIR_OK;
+}
+
+/* One folder can be watched. */
+static weir_status check_watch(const weir__yaml *map, const weir__recipe_images *images) {
+  const char *path = images->path[0], *slash = strrchr(path, '/'), *wild = strpbrk(path, "*?[");
+  if (!images->watch) return WEIR_OK;
+  if (images->paths == 1 && (!wild || !slash || wild > slash)) return WEIR_OK;
+  return WEIR__YAML_FAIL(weir__yaml_get(map, "watch"),
+                         "watch: expected images in one folder: its name, or a pattern of the names in it");
+}
+
 /* ---- all ---- */
 
 static weir_status pass(void *context, const weir__yaml *value) {
@@ -213,12 +258,24 @@ static weir_status pass(void *context, const weir__yaml *value) {
 }
 
 weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map, weir__recipe_stream *stream) {
-  static const weir__yaml_key keys[] = {
-      {"images", read_paths}, {"subset", read_subset}, {"start", read_start}, {"stop", read_stop},
-      {"step", read_step},    {"dt", read_dt},         {"rate", read_rate},   {"raw", read_raw},
-      {"names", read_names},  {"pixel", read_pixel},   {"up", read_up},       {"origin", read_origin},
-      {"mask", read_mask},    {"chunks", pass},        {"join", pass},        {0}};
-  reading r = {.recipe = recipe};
+  static const weir__yaml_key keys[] = {{"images", read_paths},
+                                        {"subset", read_subset},
+                                        {"start", read_start},
+                                        {"stop", read_stop},
+                                        {"step", read_step},
+                                        {"dt", read_dt},
+                                        {"rate", read_rate},
+                                        {"raw", read_raw},
+                                        {"names", read_names},
+                                        {"pixel", read_pixel},
+                                        {"up", read_up},
+                                        {"origin", read_origin},
+                                        {"mask", read_mask},
+                                        {"watch", read_watch},
+                                        {"chunks", pass},
+                                        {"join", pass},
+                                        {0}};
+  reading                     r      = {.recipe = recipe};
   WEIR_TRY(weir__arena_alloc(&recipe->arena, sizeof *r.images, &r.images));
   r.images->start = r.images->stop = INT64_MIN;
   WEIR_TRY(weir__yaml_read(map, "stream", keys, &r));
@@ -226,6 +283,10 @@ weir_status weir__recipe_read_images(weir__recipe *recipe, const weir__yaml *map
   if (r.dt && !(r.images->dt > 0)) return WEIR__YAML_FAIL(r.dt, "dt is %s, expected more than 0", r.dt->text);
   if (r.images->start != INT64_MIN && r.images->stop != INT64_MIN && r.images->stop <= r.images->start)
     return WEIR__YAML_FAIL(weir__yaml_get(map, "stop"), "stop is not above start");
+  WEIR_TRY(check_watch(map, r.images));
+  if (r.images->watch && stream->is_joined)
+    return WEIR__YAML_FAIL(weir__yaml_get(map, "watch"),
+                           "watch belongs to the stream that steps come from, and this one is joined to it");
   stream->images = r.images;
   return WEIR_OK;
 }

@@ -115,9 +115,8 @@ static weir_status check_stream(const reading *r, const weir__yaml *value) {
                            : given == 2 ? "two are"
                                         : "none is");
   if (!r->images && r->image_key)
-    return WEIR__YAML_FAIL(
-        r->image_key,
-        "subset, start, stop, step, dt, rate, raw, names, pixel, up and origin belong to a stream of images");
+    return WEIR__YAML_FAIL(r->image_key, "subset, start, stop, step, dt, rate, raw, names, pixel, up, origin, mask and "
+                                         "watch belong to a stream of images");
   const weir__yaml *simulation = weir__yaml_get(value, "simulation");
   if (r->stream->placement == WEIR__PLACEMENT_INLINE && (odd = weir__yaml_get(simulation, "policy")))
     return WEIR__YAML_FAIL(odd, "policy is for workers that are behind; with placement: inline every step is done when "
@@ -159,6 +158,7 @@ weir_status weir__recipe_read_stream(weir__recipe *recipe, const weir__yaml *val
                                         {"up", note_image_key},
                                         {"origin", note_image_key},
                                         {"mask", note_image_key},
+                                        {"watch", note_image_key},
                                         {"zarr", NULL},
                                         {0}};
   reading                     r      = {.recipe = recipe, .stream = stream};

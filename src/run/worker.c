@@ -33,6 +33,16 @@ static void tell(process *p, weir__run_phase phase) {
     (void)0; /* nobody sees the progress; the run itself is not harmed */
 }
 
+/* Of images that come: how many wait, and how long the last ones took from the moment they were whole. */
+static void feel_pulse(process *p) {
+  int64_t came, came_ns;
+  if (!p->files || !weir__files_come(p->files) || !first(p)) return;
+  weir__files_pulse(p->files, p->status.steps - 1, &came, &came_ns);
+  p->status.watching = true;
+  p->status.waiting  = came > p->status.steps ? came - p->status.steps : 0;
+  if (came_ns) p->status.latency_s = (double)(weir__clock_ns() - came_ns) * 1e-9;
+}
+
 static void on_progress(void *self, const weir__progress *progress) {
   process *p      = self;
   p->status.steps = progress->steps;
@@ -40,6 +50,7 @@ static void on_progress(void *self, const weir__progress *progress) {
   p->status.time  = progress->time;
   /* of the processes that this worker serves, about their share of all */
   p->status.blocked_s = (double)progress->blocked_ns * 1e-9 * weir__comm_size(p->comm) / (double)p->processes;
+  feel_pulse(p);
   if (weir__clock_ns() - p->status_ns >= STATUS_NS) tell(p, WEIR__PHASE_RUNNING);
 }
 
@@ -48,6 +59,7 @@ static void on_beat(void *self) {
   weir__worker_pulse pulse;
   weir__worker_pulse_get(p->worker, &pulse);
   weir__live_beat(p->live, &pulse);
+  if (p->status.watching) tell(p, WEIR__PHASE_RUNNING); /* the last step may have been a while ago */
   weir__outputs_flush(p->outputs); /* the last step of a slow source must not wait for the next one to be seen */
 }
 
@@ -293,6 +305,11 @@ static weir_status run_steps(process *p) {
   bool own = ran < 0 && !weir__worker_left(p->worker);
   ran      = weir__comm_agree(p->comm, own ? ran : WEIR_OK);
   if (ran < 0) snprintf(message, sizeof message, "%s", weir_error_last()); /* what closing may fail with comes after */
+  if (ran >= 0 || ran == WEIR_ERR_OPERATOR) {
+    weir_status came = weir__comm_agree(p->comm, p->files && first(p) ? weir__files_verdict(p->files) : WEIR_OK);
+    if (came < 0) snprintf(message, sizeof message, "%s", weir_error_last());
+    if (came < 0) ran = came;
+  }
   weir_status closed = weir__outputs_close(&p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
   p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
@@ -344,6 +361,7 @@ static weir_status open_live(process *p) {
 static weir_status prepare(process *p) {
   WEIR_TRY(open_run(p));
   WEIR_TRY(weir__comm_agree(p->comm, open_live(p)));
+  p->status.watching = p->recipe->stream.images && p->recipe->stream.images->watch;
   tell(p, WEIR__PHASE_WAITING);
   WEIR_TRY(weir__process_open_streams(p));
   if (p->schema.time_units) snprintf(p->status.time_units, sizeof p->status.time_units, "%s", p->schema.time_units);

@@ -316,7 +316,8 @@ static const struct {
     {"stream: {images: im, files: a.nc}\n",
      "a.yaml:1:9: a stream has either simulation: or files: or images:, two are given"},
     {"stream: {files: a.nc, subset: pairs}\n",
-     "a.yaml:1:31: subset, start, stop, step, dt, rate, raw, names, pixel, up and origin belong to a stream of images"},
+     "a.yaml:1:31: subset, start, stop, step, dt, rate, raw, names, pixel, up, origin, mask and watch "
+     "belong to a stream of images"},
     {"stream: {images: im, time: t}\n",
      "a.yaml:1:28: time belongs to a stream of files; the times of images follow from dt: or rate:"},
     {"stream: {images: im, expects: {}}\n", "a.yaml:1:31: expects belongs to a simulation; files are looked into"},
