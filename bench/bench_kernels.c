@@ -74,7 +74,7 @@ static weir_status read_once(void *self, int field, int64_t ordinal, const weir_
 
 static double engine(const char *what, const char *expression, int threads, double arrays) {
   clock_source         clock;
-  weir__source         source  = {&clock, next, read_once};
+  weir__source         source  = {.self = &clock, .next = next, .read = read_once};
   weir__worker_options options = {.threads = threads, .steps_in_flight = 1, .pin = true};
   weir_field_type      type    = {.dtype = WEIR_F64,
                                   .rank  = 2,

@@ -92,7 +92,7 @@ static weir__graph *build(const weir__chunk_size *chunks) {
 int main(void) {
   weir__chunk_size     chunks  = {"y", 32};
   probe                p       = {0};
-  weir__source         source  = {&p, next, read_ramp};
+  weir__source         source  = {.self = &p, .next = next, .read = read_ramp};
   weir__worker_options options = {.threads = 1};
   weir__worker_stats   stats;
   weir__worker        *worker;

@@ -125,7 +125,7 @@ static void replay_engine(const bench_dag *dag, variant kind, int64_t work, int 
   weir__worker        *worker;
   int                  warm    = replays > WARM ? WARM : 3;
   clock_source         clock   = {.steps = warm + replays};
-  weir__source         source  = {&clock, next, read_nothing};
+  weir__source         source  = {.self = &clock, .next = next, .read = read_nothing};
   weir__worker_options options = {
       .threads = threads, .steps_in_flight = 1, .pin = true, .trace_events = kind == TRACED ? WEIR__TRACE_EVENTS : 0};
   weir__worker_stats stats;

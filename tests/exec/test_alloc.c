@@ -149,7 +149,7 @@ static weir_status build(weir__graph *g) {
 }
 
 static weir_status run(int threads) {
-  weir__source         source  = {NULL, next, read_ones};
+  weir__source         source  = {.self = NULL, .next = next, .read = read_ones};
   weir__worker_options options = {.threads = threads};
   weir__comm          *comm    = NULL;
   weir__graph         *g       = NULL;

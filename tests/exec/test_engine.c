@@ -188,7 +188,7 @@ static void run(weir__comm *comm, int64_t cy, int64_t cx, int threads, int fligh
   weir__graph     *g;
   weir__worker    *w;
   int              u;
-  weir__source     source    = {NULL, source_next, source_read};
+  weir__source     source    = {.self = NULL, .next = source_next, .read = source_read};
   weir__chunk_size chunks[2] = {{"y", cy}, {"x", cx}};
   weir_field_type  type = {.dtype = WEIR_F64, .rank = 2, .dim = {{.name = "y", .size = NY}, {.name = "x", .size = NX}}};
   memset(captured, 0, sizeof captured);

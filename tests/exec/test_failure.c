@@ -217,7 +217,7 @@ static weir__graph *make_graph(const setup *s) {
 
 static outcome run(const setup *s) {
   outcome              out     = {0};
-  weir__source         source  = {NULL, source_next, source_read};
+  weir__source         source  = {.self = NULL, .next = source_next, .read = source_read};
   weir__worker_options options = {.threads = s->threads, .steps_in_flight = FLIGHT};
   weir__graph         *g       = make_graph(s);
   weir__comm          *life; /* its own: a stopped worker may leave messages behind */

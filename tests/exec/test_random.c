@@ -329,7 +329,7 @@ static int64_t shared; /* steps that were claimed by others than worker 0 */
 static void one_graph(weir__comm *comm, uint64_t seed) {
   weir__graph         *g;
   weir__worker        *w;
-  weir__source         source = {NULL, source_next, source_read};
+  weir__source         source = {.self = NULL, .next = source_next, .read = source_read};
   weir__worker_options options;
   weir__worker_stats   stats;
   test_seed = seed;

@@ -117,7 +117,7 @@ static void check_trace(const weir__worker *worker, int64_t tasks, int threads) 
 static void steady_with(int threads, int flight) {
   weir__chunk_size     chunks = {"y", 8};
   static probe         p;
-  weir__source         source  = {&p, next, read_some};
+  weir__source         source  = {.self = &p, .next = next, .read = read_some};
   weir__worker_options options = {
       .threads = threads, .steps_in_flight = flight, .trace_events = RING}; /* a full ring costs nothing either */
   weir__worker_stats stats;

@@ -228,7 +228,7 @@ static const weir_operator *const known[] = {&weir_operator_sample, &weir_operat
 
 static void run(weir__comm *comm, experiment *x, int64_t cy, int64_t cx, int threads, int flight, outcome *out) {
   weir__chunk_size     chunks[] = {{"y", cy}, {"x", cx}};
-  weir__source         source   = {x, next, read_field};
+  weir__source         source   = {.self = x, .next = next, .read = read_field};
   weir__worker_options options  = {.threads = threads, .steps_in_flight = flight};
   weir__graph         *g        = NULL;
   weir__worker        *w        = NULL;

@@ -48,7 +48,7 @@ static void *opened(const char *subset) {
   path[0]                           = folder;
   images                            = (weir__recipe_images){
                                  .path = path, .paths = 1, .subset = {.text = subset}, .start = INT64_MIN, .stop = INT64_MIN};
-  if (kind->open(&stream, &self) < 0) fail_msg("%s", weir_error_last());
+  if (kind->open(&stream, NULL, &self) < 0) fail_msg("%s", weir_error_last());
   return self;
 }
 

@@ -308,9 +308,10 @@ static const struct {
      "a.yaml:1:41: timeout is -3, expected a positive number of seconds"},
     {"stream: {simulation: {}, files: a.nc}\n",
      "a.yaml:1:9: a stream has either simulation: or files: or images:, two are given"},
-    {"stream: {simulation: {}, ranks: 4}\n", "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, "
-                                             "files, time, chunks, holes, expects, join, images, "
-                                             "subset, start, stop, step, dt, rate, raw, names, pixel, up, origin, mask"},
+    {"stream: {simulation: {}, ranks: 4}\n",
+     "a.yaml:1:26: unknown key ranks in stream, expected one of simulation, "
+     "files, time, chunks, holes, expects, join, images, "
+     "subset, start, stop, step, dt, rate, raw, names, pixel, up, origin, mask, watch"},
     {"stream: {images: im, pixel: 0}\n", "a.yaml:1:29: pixel is 0, expected the metres that one shows, more than 0"},
     {"stream: {images: im, origin: 3}\n", "a.yaml:1:30: origin: expected the pixel [y, x] where the coordinates are 0"},
     {"stream: {images: im, files: a.nc}\n",

@@ -136,7 +136,7 @@ static void build(weir__graph *g, int64_t chunk, const char *directory, const ch
 
 static void run(weir__comm *comm, int64_t chunk, int threads, int flight, const char *directory, const char *replay) {
   static const weir_operator *const table[] = {&weir_operator_mean, &weir_operator_max, &weir_operator_lag, NULL};
-  weir__source                      source  = {NULL, source_next, source_read};
+  weir__source                      source  = {.self = NULL, .next = source_next, .read = source_read};
   weir__worker_options              options = {.threads = threads, .steps_in_flight = flight};
   weir__graph                      *g       = NULL;
   weir__worker                     *worker  = NULL;

@@ -80,7 +80,7 @@ void replay_run(weir__comm *comm, const replay *r, replayed *out) {
     const replay *given;
     void         *self;
   } self                       = {.given = r};
-  weir__source         source  = {self.self, source_next, source_read};
+  weir__source         source  = {.self = self.self, .next = source_next, .read = source_read};
   gate_params          gate_in = {r->hidden};
   weir__worker_options options = {.threads = r->threads, .steps_in_flight = r->flight};
   weir__graph         *g       = NULL;
