@@ -34,8 +34,8 @@ static weir_status check(const weir__piv_request *r) {
   const struct {
     const char *option, *text;
   } lists[]  = {{"--window", r->window}, {"--overlap", r->overlap}, {"--search", r->search}},
-    single[] = {{"--ensemble", r->ensemble}, {"--dt", r->dt},     {"--pixel", r->pixel},
-                {"--start", r->start},       {"--stop", r->stop}, {"--step", r->step}};
+    single[] = {{"--ensemble", r->ensemble}, {"--dt", r->dt},     {"--pixel", r->pixel}, {"--start", r->start},
+                {"--stop", r->stop},         {"--step", r->step}, {"--count", r->count}};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) WEIR_TRY(check_numbers(lists[i].option, lists[i].text));
   for (size_t i = 0; i < sizeof single / sizeof *single; i++)
     if (single[i].text) WEIR_TRY(check_number(single[i].option, single[i].text, strlen(single[i].text)));
@@ -87,7 +87,8 @@ static void add_watch(const weir__piv_request *r, int indent, weir__text *text) 
   for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
     if (!ends[k].value) continue;
     weir__text_add(text, "%s%s: ", before, ends[k].key);
-    add_quoted(text, ends[k].value);
+    if (ends[k].value == r->count) weir__text_add(text, "%s", r->count);
+    else add_quoted(text, ends[k].value);
     before = ", ";
   }
   weir__text_add(text, *before == ',' ? "}\n" : "yes\n");
