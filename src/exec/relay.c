@@ -107,7 +107,6 @@ void weir__relay_completed(weir__worker *w, int request) {
 }
 
 int  weir__relay_followers(const weir__worker *w) { return w->relay->followers; }
-bool weir__relay_waits(const weir__worker *w) { return w->relay->waiting; }
 bool weir__relay_follows(const weir__worker *w) { return w->relay->sponsor >= 0; }
 
 void weir__relay_destroy(weir__worker *w) {

@@ -148,7 +148,6 @@ weir_status weir__relay_create(weir__worker *w); /* collective */
 void        weir__relay_destroy(weir__worker *w);
 int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
 bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
-bool        weir__relay_waits(const weir__worker *w);     /* and has not been yet */
 weir_status weir__relay_announce(weir__worker *w, const weir__arrival *arrival, const weir__step *s);
 weir_status weir__relay_announce_end(weir__worker *w);
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);

@@ -22,7 +22,7 @@ int weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordi
   int flight = w->plan->flight, window = weir__claims_window(w);
   if (!w->claims) return flight * (1 + m->tag) + (int)(ordinal % flight);
   return m->claimed ? 2 * (window * m->tag + (int)(ordinal % window)) + 1
-                    : 2 * (flight * m->tag + (int)(ordinal % flight));
+                    : 2 * (flight * (1 + m->tag) + (int)(ordinal % flight));
 }
 
 static weir_status send_packed(weir__worker *w, bool *some) {
@@ -150,13 +150,13 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
 /* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
-  enum { SPINS = 20, LONGEST_NS = 500000, FOLLOWS_NS = 4000000, BETWEEN_STEPS_NS = 200000000 };
+  enum { SPINS = 20, LONGEST_NS = 500000, RESTS_NS = 4000000, BETWEEN_STEPS_NS = 200000000 };
   bool polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
                weir__agreement_running(w->wholes) || weir__claims_polls(w);
   int64_t timeout = polls ? (int64_t)10000 << (idle_rounds / SPINS < 8 ? idle_rounds / SPINS : 8) : BETWEEN_STEPS_NS;
-  /* steps from a source may be far apart, and nobody rings when worker 0 tells of one */
-  bool follows = polls && !w->intake && weir__relay_waits(w) && w->retired == w->begun && w->ended < 0;
-  if (follows && idle_rounds > SPINS * SPINS) timeout = FOLLOWS_NS;
+  /* steps from a source may be far apart, and nobody rings when worker 0 tells of one, or is asked for one */
+  bool rests = polls && !w->intake && w->retired == w->begun && w->ended < 0 && !weir__keeper_busy(w);
+  if (rests && idle_rounds > SPINS * SPINS) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && idle_rounds < SPINS) {
     sched_yield();
