@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: weir calibrate POINTS... [-o FILE] [--model polynomial|pinhole] ...\n"
+    "usage: weir calibrate POINTS... | IMAGES... --spacing M  [-o FILE] [--model polynomial|pinhole] ...\n"
     "\n"
     "Fit a camera to points whose places in the image and in the world are known, and write it as a calibration\n"
     "file, which the operators physical (vectors to metres), dewarp (images to metres) and stereo (two views to three\n"
@@ -14,7 +14,9 @@ static const char help[] =
     "\n"
     "POINTS are tables with the columns x, y (pixels; the centre of the first pixel is 0, 0, rows count downwards), "
     "X,\n"
-    "Y and Z (m), named in the first line; without Z the points are at --z.\n"
+    "Y and Z (m), named in the first line; without Z the points are at --z. With --spacing they are IMAGES of a "
+    "target\n"
+    "instead, a regular grid of dots, dark or bright; X goes to the right, Y up, as the image shows it.\n"
     "\n"
     "  -o FILE          calibration file (default: the first of POINTS with .yaml)\n"
     "  --model NAME     polynomial: of X, Y and, where points are at several Z, Z: no assumption about optics, good\n"
@@ -23,12 +25,18 @@ static const char help[] =
     "  --order N        of the polynomial: 1, 2 or 3 in X and Y (default: 3, at least 10 points in one plane, 16 in\n"
     "                   two, 19 in more)\n"
     "  --radial N       coefficients of distortion of the pinhole: 0, 1 or 2 (default: 2)\n"
-    "  --z Z,...        of each of POINTS in turn, m, where it has no column Z (default: 0)\n"
+    "  --z Z,...        of each table or image in turn, m (default: 0; a column Z counts instead)\n"
+    "  --spacing M      from dot to dot of the target, m\n"
+    "  --start X,Y      pixel: the dot nearest to it is X = Y = 0 (default: the middle of the image). Give it for "
+    "each\n"
+    "                   camera and Z such that it is always the same dot: X,Y,X,Y,... for several images\n"
     "\n"
     "examples:\n"
     "\n"
     "  weir calibrate points.csv -o camera.yaml\n"
     "  weir calibrate left_z0.csv left_z1.csv left_z2.csv --z -1e-3,0,1e-3 --model pinhole -o left.yaml\n"
+    "  weir calibrate dots.tif --spacing 5e-3\n"
+    "  weir calibrate dots1.tif dots2.tif --spacing 5e-3 --z 0,1e-3 --start 640,512,652,512 -o right.yaml\n"
     "\n"
     "and then in a recipe, with vectors in pixels (piv without dt, images without pixel and up):\n"
     "\n"
@@ -43,8 +51,8 @@ typedef struct options {
   weir__camera_fit fit;
   const char      *source[SOURCES];
   int              sources;
-  double           z[SOURCES];
-  int              zs;
+  double           z[SOURCES], start[2 * SOURCES], spacing;
+  int              zs, starts;
   const char      *output;
 } options;
 
@@ -57,26 +65,46 @@ static int read_choice(const char *value, const char *const *words, const char *
   return cli_misuse("calibrate", refusal, value ? value : "");
 }
 
-static int read_z(options *o, const char *value) {
-  char        copy[64];
-  const char *at = value;
-  o->zs          = 0;
-  while (at && o->zs < SOURCES) {
+/* Numbers with commas between; false: something else, or more than `most`. */
+static bool read_list(const char *value, int most, double *out, int *count) {
+  char copy[64];
+  *count = 0;
+  for (const char *at = value; at && *count < most;) {
     size_t n = strcspn(at, ",");
-    if (n >= sizeof copy) break;
+    if (n >= sizeof copy) return false;
     memcpy(copy, at, n);
     copy[n] = 0;
-    if (!weir__text_to_double(copy, &o->z[o->zs]) || !isfinite(o->z[o->zs])) break;
-    o->zs++;
-    if (!at[n]) return 0;
+    if (!weir__text_to_double(copy, &out[*count]) || !isfinite(out[*count])) return false;
+    ++*count;
+    if (!at[n]) return true;
     at += n + 1;
   }
-  return cli_misuse("calibrate", "--z %s: expected numbers such as -1e-3,0,1e-3", value ? value : "");
+  return false;
+}
+
+/* Where the points are. -1: another option. */
+static int read_place(options *o, int argc, char **argv, int *i) {
+  const char *value;
+  if (cli_option(argc, argv, i, "--z", &value))
+    return read_list(value, SOURCES, o->z, &o->zs)
+               ? 0
+               : cli_misuse("calibrate", "--z %s: expected numbers such as -1e-3,0,1e-3", value ? value : "");
+  if (cli_option(argc, argv, i, "--start", &value))
+    return read_list(value, 2 * SOURCES, o->start, &o->starts) && o->starts % 2 == 0
+               ? 0
+               : cli_misuse("calibrate", "--start %s: expected a pixel such as 640,512", value ? value : "");
+  if (cli_option(argc, argv, i, "--spacing", &value))
+    return value && weir__text_to_double(value, &o->spacing) && o->spacing > 0 && isfinite(o->spacing)
+               ? 0
+               : cli_misuse("calibrate", "--spacing %s: expected metres, more than 0", value ? value : "");
+  return -1;
 }
 
 static int read_option(options *o, int argc, char **argv, int *i) {
   static const char *const models[] = {"polynomial", "pinhole", NULL};
   const char              *value;
+  int                      taken = read_place(o, argc, argv, i);
+  if (taken >= 0) return taken;
   if (cli_option(argc, argv, i, "--model", &value)) {
     int model = 0, result = read_choice(value, models, "--model %s: expected polynomial or pinhole", &model);
     if (!result) o->fit.model = (weir__camera_model)model;
@@ -86,7 +114,6 @@ static int read_option(options *o, int argc, char **argv, int *i) {
     return cli_number("calibrate", "--order", value, 1, 3, &o->fit.order) ? 0 : 2;
   if (cli_option(argc, argv, i, "--radial", &value))
     return cli_number("calibrate", "--radial", value, 0, 2, &o->fit.radial) ? 0 : 2;
-  if (cli_option(argc, argv, i, "--z", &value)) return read_z(o, value);
   if (cli_option(argc, argv, i, "-o", &value)) {
     o->output = value;
     return value && *value ? 0 : cli_misuse("calibrate", "-o: expected a file");
@@ -97,6 +124,14 @@ static int read_option(options *o, int argc, char **argv, int *i) {
   return 0;
 }
 
+static weir_status read_source(const options *o, int k, weir__calibration_points *points) {
+  double z = k < o->zs ? o->z[k] : 0;
+  if (!(o->spacing > 0)) return weir__calibration_read_table(o->source[k], z, points);
+  weir__target target = {.spacing = o->spacing, .z = z, .start = {NAN, NAN}};
+  for (int a = 0; a < 2 && o->starts; a++) target.start[a] = o->start[o->starts > 2 ? 2 * k + a : a];
+  return weir__calibration_read_image(o->source[k], &target, points);
+}
+
 /* All of them, as comments name what a camera was fitted to. */
 static weir_status calibrate(const options *o, weir__text *report) {
   weir__calibration_points points = {0};
@@ -104,7 +139,7 @@ static weir_status calibrate(const options *o, weir__text *report) {
   weir_status              status = WEIR_OK;
   for (int k = 0; k < o->sources && status >= 0; k++) {
     weir__text_add(&source, "%s%s", k ? ", " : "", o->source[k]);
-    status = weir__calibration_read_table(o->source[k], k < o->zs ? o->z[k] : 0, &points);
+    status = read_source(o, k, &points);
   }
   const char *name = o->source[0], *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
   int         stem = dot && (!slash || dot > slash + 1) ? (int)(dot - name) : (int)strlen(name);
@@ -128,6 +163,9 @@ static int run(int argc, char **argv) {
   }
   if (!o.sources) return cli_misuse("calibrate", "points are missing");
   if (o.zs && o.zs != o.sources) return cli_misuse("calibrate", "--z has %d numbers for %d files", o.zs, o.sources);
+  if (o.starts > 2 && o.starts != 2 * o.sources)
+    return cli_misuse("calibrate", "--start has %d pixels for %d images", o.starts / 2, o.sources);
+  if (o.starts && !(o.spacing > 0)) return cli_misuse("calibrate", "--start belongs to images, which --spacing says");
   weir_status status = calibrate(&o, &report);
   if (status >= 0) return cli_print(&report);
   weir__text_clear(&report);

@@ -10,6 +10,10 @@ refused "radial" "--radial 3: expected a whole number from 0 to 2 $hint" "$weir"
 refused "z" "--z 1,x: expected numbers such as -1e-3,0,1e-3 $hint" "$weir" calibrate a --z 1,x
 refused "more z" "--z has 2 numbers for 1 files $hint" "$weir" calibrate a --z 1,2
 refused "no file" "nothing.csv: no such file" "$weir" calibrate nothing.csv
+refused "spacing" "--spacing 0: expected metres, more than 0 $hint" "$weir" calibrate a --spacing 0
+refused "start" "--start 1,2,3: expected a pixel such as 640,512 $hint" "$weir" calibrate a --spacing 1 --start 1,2,3
+refused "starts" "--start has 2 pixels for 3 images $hint" "$weir" calibrate a b c --spacing 1 --start 1,2,3,4
+refused "start of a table" "--start belongs to images, which --spacing says $hint" "$weir" calibrate a --start 1,2
 
 # x = 100 + 2000 X, y = 80 - 2000 Y, but for one point
 points() {
