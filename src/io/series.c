@@ -474,8 +474,8 @@ void weir__series_couple_text(const weir__series *s, int64_t ordinal, weir__text
   int64_t value[2][WEIR__SERIES_INDICES];
   chosen  c;
   int     index = 0, before = 0;
-  choose(s, weir__series_number(s, ordinal), &c);
-  for (int k = 0; k < 2; k++) values_of(s, &c, k, value[k]);
+  weir__series_choose(s, weir__series_number(s, ordinal), &c);
+  for (int k = 0; k < 2; k++) weir__series_values(s, &c, k, value[k]);
   for (const char *p = s->names.pattern; index < s->indices; p += *p != 0) {
     if (*p && (*p > WEIR__UPPER || *p < 0)) continue;
     int kind = *p ? *p : WEIR__DIGITS; /* behind the name: the page */
