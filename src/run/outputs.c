@@ -194,7 +194,13 @@ static weir_status resolve_vtk(weir__outputs *self, const output *out) {
 }
 
 static weir_status open_series(const weir__recipe_images *r, weir__series **series) {
-  weir__series_terms terms = {r->path, r->paths, r->subset.text, r->start, r->stop, r->step, r->raw};
+  weir__series_terms terms = {.path   = r->path,
+                              .paths  = r->paths,
+                              .subset = r->subset.text,
+                              .start  = r->start,
+                              .stop   = r->stop,
+                              .step   = r->step,
+                              .raw    = r->raw};
   return weir__series_open(&terms, series);
 }
 
