@@ -107,7 +107,9 @@ static weir_status expand(weir_expand *x) {
   for (p.pass = 0; p.pass < p.passes; p.pass++) {
     int inputs[] = {a, b, mask, dy, dx};
     WEIR_TRY(weir_expand_add(x, &weir__piv_operator_pass, &p, inputs, 5, &planes));
-    p.reach += farther(p.settings[p.pass].search) + 1;
+    weir__piv_settings again = p.settings[p.pass];
+    weir__piv_looks_again(&p, p.pass, &again);
+    p.reach += farther(again.search) + 1;
     if (p.pass == p.passes - 1) break;
     WEIR_TRY(weir_expand_add(x, &weir__piv_operator_predictor, &p, &planes, 1, &dy));
     dx = weir_expand_output(dy, 1);

@@ -70,6 +70,9 @@ weir_status    weir__piv_check_images(const char *operator_name, const weir_fiel
 weir_dimension weir__piv_grid_dimension(const weir_dimension *image, const weir__piv_grid *grid, int axis);
 const char    *weir__piv_units(const weir_infer *infer, const weir_dimension *image, bool per_second);
 
+/* How windows of a pass without a peak are looked at again, farther; false: they are not. operator_pass.c. */
+bool weir__piv_looks_again(const weir__piv *p, int pass, weir__piv_settings *settings);
+
 extern const weir_operator weir__piv_operator_group;     /* (f) -> [couple, y, x] */
 extern const weir_operator weir__piv_operator_pass;      /* (a, b, mask, dy, dx) -> planes */
 extern const weir_operator weir__piv_operator_predictor; /* (planes) -> dy, dx: pixels, a value everywhere */
