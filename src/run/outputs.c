@@ -212,6 +212,8 @@ static weir_status resolve_fluidimage(const weir__outputs *self, output *out) {
   if (node->op != &weir__piv_operator_result)
     return PLACE_FAIL(place, "flow: %s is no result of piv", out->recipe->flow.text);
   if (!images) return PLACE_FAIL(place, "fluidimage: files are named after images, and the stream is none of images");
+  if (images->watch)
+    return PLACE_FAIL(place, "fluidimage: the names of images that are watched for are not known when the run begins");
   const weir__piv      *p    = node->params;
   const weir__piv_grid *grid = &p->settings[p->passes - 1].grid;
   WEIR_TRY(open_series(images, &out->series));

@@ -6,7 +6,7 @@
 #include "core/text.h"
 #include "io/image.h"
 #include "io/vtk.h"
-#include "run/yaml.h"
+#include "core/yaml.h"
 #include "steer/steer.h"
 
 /* A text and where it stands; an expression's place is that of its first character. */
