@@ -118,7 +118,7 @@ typedef struct weir_apply {
 
 /** Given to `expand`: adds operators to the graph in place of this one. Handles are numbers of what was added. */
 typedef struct weir_expand {
-  const void                   *params; /**< the operator's own */
+  void                         *params; /**< the operator's own; what was left open may be completed: it is told so */
   int                           inputs;
   const weir_field_type *const *in;                     /**< NULL where an optional input was not given */
   int                           input[WEIR_INPUTS_MAX]; /**< handles of the inputs; -1: not given */

@@ -20,6 +20,7 @@ void weir__graph_destroy(weir__graph **graph) {
   weir__free(self->node);
   weir__free(self->parameter);
   weir__free(self->alias);
+  weir__free(self->call);
   weir__arena_clear(&self->arena);
   weir__free(self);
   *graph = NULL;
@@ -324,12 +325,33 @@ static weir_status name_first_result(weir__graph *graph, const char *name, weir_
   return WEIR_OK;
 }
 
+/* Outputs say how their fields came about. */
+static weir_status note_call(weir__graph *graph, const weir_operator *op, const char *name, const void *params,
+                             int first) {
+  weir__graph_call *call;
+  if (!op->params || graph->expanding) return WEIR_OK;
+  WEIR_TRY(weir__grow(&graph->call, (size_t)graph->calls + 1, &graph->call_capacity, sizeof *graph->call));
+  call  = &graph->call[graph->calls];
+  *call = (weir__graph_call){.op = op, .params = params, .first = first, .end = graph->nodes};
+  WEIR_TRY(weir__arena_string(&graph->arena, name, &call->name));
+  graph->calls++;
+  return WEIR_OK;
+}
+
+static weir_status run_expand(weir__graph *graph, const weir_operator *op, weir_expand *x) {
+  bool inside        = graph->expanding;
+  graph->expanding   = true;
+  weir_status status = op->expand(x);
+  graph->expanding   = inside;
+  return status;
+}
+
 static weir_status expand_operator(weir__graph *graph, const weir_operator *op, const void *params,
                                    const weir__edge *input, int inputs, const char *name, weir__place place,
                                    int *node) {
   expansion              e = {.graph = graph, .place = place};
   const weir_field_type *in[WEIR_INPUTS_MAX];
-  weir_expand            x = {.params = params, .inputs = inputs, .in = in, .engine = &e};
+  weir_expand            x = {.inputs = inputs, .in = in, .engine = &e};
   weir__edge             unused;
   int                    before = graph->nodes;
   if (name && weir__graph_find(graph, name, &unused))
@@ -339,14 +361,18 @@ static weir_status expand_operator(weir__graph *graph, const weir_operator *op, 
     x.input[i] = handle_of(input[i]);
     if (input[i].node >= 0) WEIR_TRY(stable_type(graph, input[i], &in[i]));
   }
-  WEIR_TRY(op->expand(&x));
+  if (op->params_size) {
+    WEIR_TRY(weir__arena_alloc(&graph->arena, op->params_size, &x.params));
+    memcpy(x.params, params, op->params_size);
+  }
+  WEIR_TRY(run_expand(graph, op, &x));
   if (e.results != (op->outputs ? op->outputs : 1))
     return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s gives %d results, expected %d", op->name, e.results, op->outputs);
   if (name) WEIR_TRY(name_first_result(graph, name, e.result[0], before));
   for (int k = 0; name && op->output_names && k < e.results; k++)
     WEIR_TRY(add_alias(graph, name, op->output_names[k], e.result[k]));
   *node = e.result[0].node;
-  return WEIR_OK;
+  return note_call(graph, op, name, x.params, before);
 }
 
 weir_status weir__graph_add_operator(weir__graph *graph, const weir_operator *op, const void *params,
@@ -381,7 +407,7 @@ weir_status weir__graph_add_operator(weir__graph *graph, const weir_operator *op
   memcpy(n->from_axis, infer.from_axis[0], sizeof n->from_axis);
   WEIR_TRY(grid ? copy_grid(graph, grid, &n->grid) : derived_grid(graph, n, &infer, &n->grid));
   *node = graph->nodes++;
-  return WEIR_OK;
+  return note_call(graph, op, name, n->params, *node);
 }
 
 /* ---- finishing ---- */

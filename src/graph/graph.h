@@ -72,6 +72,14 @@ typedef struct weir__alias {
   weir__edge  edge;
 } weir__alias;
 
+/* An operator with parameters as the recipe calls it, whatever it was expanded into. */
+typedef struct weir__graph_call {
+  const weir_operator *op;
+  const char          *name;       /* of the field that it is; NULL: inside an expression */
+  const void          *params;     /* complete */
+  int                  first, end; /* the nodes that it is made of */
+} weir__graph_call;
+
 enum { WEIR__TRIGGERS_MAX = 64 };
 
 /* What is decided at each step, for the simulation and for the workers: one node's result, a single chunk of float64
@@ -119,6 +127,10 @@ typedef struct weir__graph {
   weir__alias                *alias;
   int                         aliases;
   size_t                      alias_capacity;
+  weir__graph_call           *call;
+  int                         calls;
+  size_t                      call_capacity;
+  bool                        expanding; /* what is added is part of a call */
   weir__trigger               trigger[WEIR__TRIGGERS_MAX];
   int                         triggers;
   uint64_t                    steered_triggers; /* bit t: trigger t may change, so nothing else shares it */

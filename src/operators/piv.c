@@ -93,11 +93,27 @@ static weir_status settle(weir__piv *p, const weir_expand *x) {
 
 static double farther(const int64_t search[2]) { return (double)(search[0] > search[1] ? search[0] : search[1]); }
 
+/* What was left open, as it was settled. */
+static void complete(weir__piv *given, const weir__piv *p) {
+  bool square = true;
+  for (int pass = 0; pass < p->passes; pass++) square &= p->settings[pass].search[0] == p->settings[pass].search[1];
+  given->window.count = given->window_y.count = given->overlap.count = p->passes;
+  if (square) given->search.count = p->passes;
+  for (int pass = 0; pass < p->passes; pass++) {
+    const weir__piv_settings *s = &p->settings[pass];
+    given->window.value[pass]   = (double)s->grid.window[1];
+    given->window_y.value[pass] = (double)s->grid.window[0];
+    given->overlap.value[pass]  = nth(&p->overlap, pass, 0.5);
+    if (square) given->search.value[pass] = (double)s->search[1];
+  }
+}
+
 static weir_status expand(weir_expand *x) {
   weir__piv p    = *(const weir__piv *)x->params;
   int       mask = x->inputs > 2 ? x->input[2] : -1, planes, dy = -1, dx = -1, result;
   int       a = x->input[0], b = x->input[1];
   WEIR_TRY(settle(&p, x));
+  complete(x->params, &p);
   if (p.ensemble > 1) {
     WEIR_TRY(weir_expand_add(x, &weir__piv_operator_group, &p, &a, 1, &a));
     WEIR_TRY(weir_expand_add(x, &weir__piv_operator_group, &p, &b, 1, &b));
