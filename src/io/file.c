@@ -132,3 +132,14 @@ const char *weir__number_text(double x, char out[32]) {
   if (comma) *comma = '.';
   return out;
 }
+
+void weir__json_string(weir__text *text, const char *s) {
+  weir__text_add(text, "\"");
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c == '"' || c == '\\') weir__text_add(text, "\\%c", c);
+    else if (c < 0x20) weir__text_add(text, "\\u%04x", c);
+    else weir__text_add_bytes(text, s, 1);
+  }
+  weir__text_add(text, "\"");
+}

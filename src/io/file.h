@@ -32,4 +32,7 @@ weir_status weir__file_remove_tree(const char *path);
 /* The shortest of 15, 16 and 17 digits that reads back to the same double; "nan", "inf", "-inf". The decimal sign is a
  * point whatever the locale of the host. */
 const char *weir__number_text(double x, char out[32]);
+
+/* A JSON string, in its quotes. */
+void weir__json_string(weir__text *text, const char *s);
 #endif

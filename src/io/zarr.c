@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum {
+  LABEL_LEVELS      = 64,        /* the same of texts */
   COORDINATE_LEVELS = 512,       /* time levels per chunk of `time` and `step`: 4 KiB are rewritten per commit */
   CHUNK_ELEMENTS    = 1 << 18,   /* of a default chunk: 1 or 2 MiB, a good size for file systems and readers */
   CHUNK_BYTES_MAX   = 2147483631 /* what blosc can hold (2^31 - 1 - 16); kept for all codecs */
@@ -78,6 +79,7 @@ static weir_status describe(const char *path, const weir__zarr_options *options,
   self->codec     = options->codec;
   self->level     = level;
   self->durable   = options->durable;
+  self->labels    = options->labels;
   WEIR_TRY_GOTO(out, weir__alloc_string(path, &self->path));
   WEIR_TRY_GOTO(out, weir__alloc_string(options->time_units, &self->time_units));
   WEIR_TRY_GOTO(out, weir__alloc_string(options->calendar, &self->calendar));
@@ -94,8 +96,9 @@ out:
 
 static weir_status add_array(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
                              int64_t time_chunk, weir__zarr_array **array);
+static weir_status add_texts(weir__zarr *zarr, int label);
 
-/* The arrays that every store has. */
+/* The arrays that every store has, and texts of time levels. */
 static weir_status add_time(weir__zarr *zarr) {
   weir_attribute calendar[] = {{.name = "standard_name", .text = "time"}, {.name = "calendar", .text = zarr->calendar}};
   weir_attribute long_name[] = {{.name = "long_name", .text = "step number"}};
@@ -105,8 +108,10 @@ static weir_status add_time(weir__zarr *zarr) {
                                         .attributes      = calendar,
                                         .attribute_count = zarr->calendar ? 2 : 1},
                      NULL, COORDINATE_LEVELS, &zarr->time));
-  return add_array(zarr, "step", &(weir_field_type){.dtype = WEIR_I64, .attributes = long_name, .attribute_count = 1},
-                   NULL, COORDINATE_LEVELS, &zarr->step);
+  WEIR_TRY(add_array(zarr, "step", &(weir_field_type){.dtype = WEIR_I64, .attributes = long_name, .attribute_count = 1},
+                     NULL, COORDINATE_LEVELS, &zarr->step));
+  for (int k = 0; k < zarr->labels.count; k++) WEIR_TRY(add_texts(zarr, k));
+  return WEIR_OK;
 }
 
 static weir_status open_directory(weir__zarr *zarr) {
@@ -198,7 +203,8 @@ void weir__zarr_default_chunk(const weir_field_type *type, int64_t chunk[WEIR_RA
 }
 
 static weir_status set_shape(weir__zarr_array *array, const weir_field_type *type, const int64_t *chunk) {
-  int64_t level = (int64_t)weir_dtype_size(type->dtype), levels = array->time_chunk ? array->time_chunk : 1, all;
+  int64_t level  = (int64_t)weir_dtype_size(type->dtype) * (array->width ? array->width : 1);
+  int64_t levels = array->time_chunk ? array->time_chunk : 1, all;
   weir__zarr_default_chunk(type, array->chunk);
   for (int a = 0; a < type->rank; a++) {
     if (chunk) array->chunk[a] = chunk[a];
@@ -254,8 +260,8 @@ static weir_status check_name(const weir__zarr *zarr, const char *name) {
 
 static const char *store_dimension(const weir__zarr *zarr, const weir_dimension *dimension);
 
-static weir_status add_array(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
-                             int64_t time_chunk, weir__zarr_array **array) {
+static weir_status make_array(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
+                              int64_t time_chunk, int width, weir__zarr_array **array) {
   weir_status       status = WEIR_OK;
   weir__text        text   = {0};
   weir__zarr_array *self;
@@ -270,6 +276,7 @@ static weir_status add_array(weir__zarr *zarr, const char *name, const weir_fiel
   self->time_chunk = time_chunk;
   self->has_fill   = type->has_fill;
   self->fill       = type->fill;
+  self->width      = width;
   for (int a = 0; a < type->rank; a++) self->dimension[a] = store_dimension(zarr, &type->dim[a]);
   WEIR_TRY_GOTO(out, weir__alloc_string(name, &self->name));
   WEIR_TRY_GOTO(out, set_shape(self, type, chunk));
@@ -287,6 +294,21 @@ out:
   weir__text_clear(&text);
   destroy_array(self);
   return status;
+}
+
+static weir_status add_array(weir__zarr *zarr, const char *name, const weir_field_type *type, const int64_t *chunk,
+                             int64_t time_chunk, weir__zarr_array **array) {
+  return make_array(zarr, name, type, chunk, time_chunk, 0, array);
+}
+
+static weir_status add_texts(weir__zarr *zarr, int label) {
+  weir_attribute    long_name = {.name = "long_name", .text = zarr->labels.long_name};
+  weir_field_type   type      = {.dtype = WEIR_I32, .attributes = &long_name, .attribute_count = !!long_name.text};
+  int               width     = zarr->labels.width > 0 ? zarr->labels.width : 1;
+  weir__zarr_array *array;
+  WEIR_TRY(make_array(zarr, zarr->labels.name[label], &type, NULL, LABEL_LEVELS, width, &array));
+  array->label = label;
+  return WEIR_OK;
 }
 
 /* ---- dimensions and their coordinates ---- */

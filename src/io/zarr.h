@@ -39,6 +39,18 @@ typedef enum weir__zarr_mode {
   WEIR__ZARR_RESUME   /* go on with the store; made new when there is none */
 } weir__zarr_mode;
 
+/* Texts that belong to each time level, such as the names of the images of a step: arrays along `time` beside `step`.
+ */
+typedef struct weir__zarr_labels {
+  int                count;
+  const char *const *name;      /* of the arrays */
+  const char        *long_name; /* of all */
+  int                width;     /* characters that a text has at most; longer ones are cut */
+  const void        *self;
+  /* Text `k` of a step into `out`, at most `room` bytes of UTF-8 with the 0; empty: none. Thread-safe. */
+  void (*text)(const void *self, int64_t step, int k, char *out, size_t room);
+} weir__zarr_labels;
+
 /* {0} is complete. Strings are copied. */
 typedef struct weir__zarr_options {
   weir__zarr_codec      codec;
@@ -47,6 +59,7 @@ typedef struct weir__zarr_options {
   const char           *calendar;   /* CF calendar of `time`; NULL: none */
   const weir_attribute *attributes; /* of the group (title, ...); Conventions is set already */
   int                   attribute_count;
+  weir__zarr_labels     labels; /* count 0: none; what it points to must outlive the store in memory */
   bool batched; /* commits may wait, so that no more than a part of the time is spent on showing levels to readers */
   bool durable; /* flush every file to the device: survives the death of the node, not only of the process */
 } weir__zarr_options;
@@ -109,7 +122,9 @@ weir_status weir__zarr_commit(weir__zarr *zarr, const weir__zarr_level *level);
 /* By the worker that commits: let readers see what waits. Before the end and a checkpoint, and now and then.
  * Thread-safe. */
 weir_status weir__zarr_flush(weir__zarr *zarr);
-/* Flush and free; NULL is fine. WEIR_ERR_IO: what waited is not visible, and no commit has said so. */
+/* By the worker that commits, at the end: flush. WEIR_ERR_IO: what waited is not visible, and no commit has said so. */
+weir_status weir__zarr_finish(weir__zarr *zarr);
+/* Finish and free; NULL is fine. */
 weir_status weir__zarr_close(weir__zarr **zarr);
 
 int64_t weir__zarr_committed(const weir__zarr *zarr); /* time levels that readers see */

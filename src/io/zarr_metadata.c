@@ -11,17 +11,6 @@ static const char MISSING_STEPS[] = "missing_steps";
 
 /* ---- writing ---- */
 
-static void add_string(weir__text *text, const char *s) {
-  weir__text_add(text, "\"");
-  for (; *s; s++) {
-    unsigned char c = (unsigned char)*s;
-    if (c == '"' || c == '\\') weir__text_add(text, "\\%c", c);
-    else if (c < 0x20) weir__text_add(text, "\\u%04x", c);
-    else weir__text_add_bytes(text, s, 1);
-  }
-  weir__text_add(text, "\"");
-}
-
 static void add_number(weir__text *text, double x) {
   char number[32];
   if (isnan(x)) weir__text_add(text, "\"NaN\"");
@@ -29,11 +18,19 @@ static void add_number(weir__text *text, double x) {
   else weir__text_add(text, "%s", weir__number_text(x, number));
 }
 
+/* CF 1.8, section 3.5: flags are numbers, of which there are several. */
+static bool is_list(const weir_attribute *attribute) {
+  const char *text = attribute->text;
+  bool        flag = !strcmp(attribute->name, "flag_values") || !strcmp(attribute->name, "flag_masks");
+  return flag && text && *text && text[strspn(text, "0123456789-, ")] == 0;
+}
+
 static void add_attribute(weir__text *text, const weir_attribute *attribute) {
   weir__text_add(text, ",\n    ");
-  add_string(text, attribute->name);
+  weir__json_string(text, attribute->name);
   weir__text_add(text, ": ");
-  if (attribute->text) add_string(text, attribute->text);
+  if (is_list(attribute)) weir__text_add(text, "[%s]", attribute->text);
+  else if (attribute->text) weir__json_string(text, attribute->text);
   else add_number(text, attribute->number);
 }
 
@@ -50,7 +47,7 @@ void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options) 
 
 /* The attributes of the group as they are now: those it was made with, and which steps are missing. That list is a
  * text: NetCDF, to which such stores are copied, knows no lists of objects. */
-static void add_group(weir__text *text, weir__zarr *zarr) {
+void weir__zarr_text_group_now(weir__text *text, weir__zarr *zarr) {
   enum { CLOSING = sizeof "\n}\n" - 1 };
   weir__text_add_bytes(text, zarr->attributes, strlen(zarr->attributes) - (zarr->gaps ? CLOSING : 0));
   if (!zarr->gaps) return;
@@ -73,7 +70,7 @@ void weir__zarr_text_field(weir__text *text, const weir__zarr_array *array, cons
   if (array->time_chunk) weir__text_add(text, array->rank ? "\"time\", " : "\"time\"");
   for (int a = 0; a < array->rank; a++) {
     if (a) weir__text_add(text, ", ");
-    add_string(text, array->dimension[a]);
+    weir__json_string(text, array->dimension[a]);
   }
   weir__text_add(text, "]");
   add_text(text, "units", type->units);
@@ -137,7 +134,8 @@ void weir__zarr_text_array(weir__text *text, const weir__zarr_array *array) {
   add_extents(text, "chunks", array->time_chunk, array->time_chunk, array->rank, array->chunk);
   weir__text_add(text, "    \"compressor\": ");
   add_compressor(text, array);
-  weir__text_add(text, ",\n    \"dtype\": \"%s\",\n    \"fill_value\": ", dtype_code(array->dtype));
+  if (array->width) weir__text_add(text, ",\n    \"dtype\": \"<U%d\",\n    \"fill_value\": ", array->width);
+  else weir__text_add(text, ",\n    \"dtype\": \"%s\",\n    \"fill_value\": ", dtype_code(array->dtype));
   add_fill(text, array);
   weir__text_add(text, ",\n    \"filters\": null,\n    \"order\": \"C\",\n");
   add_extents(text, "shape", array->time_chunk, array->zarr->committed, array->rank, array->extent);
@@ -148,7 +146,7 @@ weir_status weir__zarr_publish(weir__zarr *zarr) {
   weir_status status = WEIR_OK;
   weir__text  all = {0}, one = {0};
   char        shown[512];
-  add_group(&one, zarr);
+  weir__zarr_text_group_now(&one, zarr);
   WEIR_TRY_GOTO(out, weir__text_status(&one));
   if (zarr->stale) {
     snprintf(shown, sizeof shown, "%s/.zattrs", zarr->path);

@@ -20,7 +20,9 @@ struct weir__zarr_array {
   char          *name;
   int            directory; /* open; -1: not yet */
   weir_dtype     dtype;
-  int            rank; /* without time */
+  int            width; /* > 0: texts of so many characters, whose codes dtype holds; one per time level */
+  int            label; /* of texts: which one */
+  int            rank;  /* without time */
   int64_t        extent[WEIR_RANK_MAX], chunk[WEIR_RANK_MAX], chunks[WEIR_RANK_MAX];
   int64_t        time_chunk; /* 0: static */
   bool           has_fill;   /* of the field's type */
@@ -63,6 +65,7 @@ struct weir__zarr {
   weir__zarr_dimension *dimension;
   size_t                dimensions, dimension_capacity;
   weir__zarr_array     *time, *step;
+  weir__zarr_labels     labels;
 };
 
 /* ---- zarr_codec.c ---- */
@@ -77,7 +80,15 @@ void        weir__zarr_gaps_cut(weir__zarr *zarr, int64_t levels, int64_t step);
 void weir__zarr_gaps_text(weir__zarr *zarr, weir__text *text); /* a JSON text that holds a JSON list; at least one */
 weir_status weir__zarr_gaps_read(weir__zarr *zarr, const char *text, const char *shown);
 
+/* ---- zarr_write.c ---- */
+/* A chunk as it stands in the store, all its levels; `found` false: there is none. */
+weir_status weir__zarr_read_chunk(const weir__zarr_array *array, int64_t time, const int64_t *index, void *out,
+                                  bool *found);
+/* The `level`-th level in the bytes of a chunk, with the place of the chunk in the field. */
+weir_view weir__zarr_level_view(const weir__zarr_array *array, const int64_t *index, void *chunk, int64_t level);
+
 /* ---- zarr_metadata.c ---- */
+void weir__zarr_text_group_now(weir__text *text, weir__zarr *zarr); /* .zattrs of the group, gaps included */
 void weir__zarr_text_group(weir__text *text, const weir__zarr_options *options); /* .zattrs of the group */
 void weir__zarr_text_array(weir__text *text, const weir__zarr_array *array);     /* .zarray */
 void weir__zarr_text_field(weir__text *text, const weir__zarr_array *array, const weir_field_type *type); /* .zattrs */

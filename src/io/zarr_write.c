@@ -10,7 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_NAME = 8 * 21 /* seven numbers, points and a 0 */, WAITING_MOST = 256, BATCH_MOST = 4096, SHARE = 20 };
+enum {
+  CHUNK_NAME   = 8 * 21 /* seven numbers, points and a 0 */,
+  LABEL        = 1024 /* bytes */,
+  WAITING_MOST = 256,
+  BATCH_MOST   = 4096,
+  SHARE        = 20
+};
 
 /* Does the element type have a value that means missing? */
 static bool has_missing(const weir__zarr_array *array) {
@@ -26,7 +32,8 @@ static void chunk_name(const weir__zarr_array *array, int64_t time, const int64_
   if (!n) snprintf(out, CHUNK_NAME, "0");
 }
 
-static weir_view level_view(const weir__zarr_array *array, const int64_t *index, void *bytes) {
+weir_view weir__zarr_level_view(const weir__zarr_array *array, const int64_t *index, void *chunk, int64_t number) {
+  char     *bytes = (char *)chunk + (size_t)number * array->level_nbytes;
   weir_view level = {
       .data = bytes, .dtype = array->dtype, .rank = array->rank, .has_fill = array->has_fill, .fill = array->fill};
   int64_t stride = (int64_t)weir_dtype_size(array->dtype);
@@ -39,9 +46,16 @@ static weir_view level_view(const weir__zarr_array *array, const int64_t *index,
   return level;
 }
 
+/* Nothing is known of a level. */
+static void clear_level(const weir__zarr_array *array, int64_t number) {
+  weir_view level = weir__zarr_level_view(array, NULL, array->levels, number);
+  if (array->width) memset(level.data, 0, array->level_nbytes);
+  else weir__view_fill_missing(&level);
+}
+
 /* Write one level of the chunk `index` from `view`, which holds all of the chunk that is inside the field. */
 static void fill_level(const weir__zarr_array *array, const int64_t *index, const weir_view *view, void *bytes) {
-  weir_view   level = level_view(array, index, bytes);
+  weir_view   level = weir__zarr_level_view(array, index, bytes, 0);
   weir_region box   = {.rank = array->rank};
   bool        whole = true;
   for (int a = 0; a < array->rank; a++) {
@@ -56,25 +70,26 @@ static void fill_level(const weir__zarr_array *array, const int64_t *index, cons
   weir__view_copy(&to, &from);
 }
 
-/* Have the levels of chunk `time` in memory: read back after a restart, all missing when there is no such chunk yet. */
-static weir_status load_levels(weir__zarr_array *array, int64_t time, const int64_t *index) {
+weir_status weir__zarr_read_chunk(const weir__zarr_array *array, int64_t time, const int64_t *index, void *out,
+                                  bool *found) {
   char   name[CHUNK_NAME], shown[512], *bytes;
   size_t nbytes;
-  if (array->loaded == time) return WEIR_OK;
-  array->loaded = -1;
   chunk_name(array, time, index, name);
   snprintf(shown, sizeof shown, "%s/%s/%s", array->zarr->path, array->name, name);
   WEIR_TRY(weir__file_read(array->directory, name, shown, &bytes, &nbytes));
-  if (bytes) {
-    weir_status status = weir__zarr_decode(array, shown, bytes, nbytes, array->levels);
-    weir__free(bytes);
-    WEIR_TRY(status);
-  } else {
-    for (int64_t i = 0; i < array->time_chunk; i++) {
-      weir_view level = level_view(array, NULL, array->levels + (size_t)i * array->level_nbytes);
-      weir__view_fill_missing(&level);
-    }
-  }
+  *found             = bytes != NULL;
+  weir_status status = bytes ? weir__zarr_decode(array, shown, bytes, nbytes, out) : WEIR_OK;
+  weir__free(bytes);
+  return status;
+}
+
+/* Have the levels of chunk `time` in memory: read back after a restart, all missing when there is no such chunk yet. */
+static weir_status load_levels(weir__zarr_array *array, int64_t time, const int64_t *index) {
+  bool found;
+  if (array->loaded == time) return WEIR_OK;
+  array->loaded = -1;
+  WEIR_TRY(weir__zarr_read_chunk(array, time, index, array->levels, &found));
+  for (int64_t i = 0; !found && i < array->time_chunk; i++) clear_level(array, i);
   array->loaded = time;
   return WEIR_OK;
 }
@@ -194,8 +209,42 @@ static weir_status fill_gaps(weir__zarr_array *array, int64_t index) {
   return WEIR_OK;
 }
 
-/* The levels of one array, `value` of each, whose size the array has: a chunk is written once. */
-static weir_status write_levels(weir__zarr_array *array, const weir__zarr_level *level, size_t count, size_t value) {
+/* The next character of UTF-8 text; what is none becomes U+FFFD. */
+static uint32_t next_character(const unsigned char **at) {
+  const unsigned char *c    = *at;
+  int                  more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 : (*c & 0xf0) == 0xe0 ? 2 : 3;
+  uint32_t             code = more ? *c & (0x3fu >> more) : *c;
+  *at                       = c + 1;
+  if ((*c >= 0x80 && *c < 0xc2) || *c > 0xf4) return 0xfffd;
+  for (int i = 1; i <= more; i++) {
+    if ((c[i] & 0xc0) != 0x80) return 0xfffd;
+    code = code << 6 | (c[i] & 0x3f);
+  }
+  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0xfffd;
+  *at += more;
+  return code;
+}
+
+/* A text as Zarr holds it: the numbers of its characters, then zeros. */
+static void put_text(const weir__zarr_array *array, int64_t step, unsigned char *out) {
+  const weir__zarr_labels *labels      = &array->zarr->labels;
+  unsigned char            text[LABEL] = {0};
+  const unsigned char     *at          = text;
+  if (step >= 0) labels->text(labels->self, step, array->label, (char *)text, sizeof text);
+  for (int i = 0; i < array->width; i++) {
+    uint32_t code = *at ? next_character(&at) : 0;
+    memcpy(out + (size_t)i * sizeof code, &code, sizeof code);
+  }
+}
+
+static void put_level(const weir__zarr_array *array, const weir__zarr_level *level, unsigned char *out) {
+  if (array->width) put_text(array, level->step, out);
+  else if (array == array->zarr->step) memcpy(out, &level->step, array->level_nbytes);
+  else memcpy(out, &level->time, array->level_nbytes);
+}
+
+/* The levels of `time`, `step` or texts: a chunk is written once. */
+static weir_status write_levels(weir__zarr_array *array, const weir__zarr_level *level, size_t count) {
   static const int64_t at[WEIR_RANK_MAX] = {0};
   weir_status          status            = WEIR_OK;
   char                *room              = NULL;
@@ -204,8 +253,7 @@ static weir_status write_levels(weir__zarr_array *array, const weir__zarr_level 
   for (size_t i = 0; i < count; i++) {
     int64_t time = level[i].index / array->time_chunk;
     WEIR_TRY_GOTO(out, load_levels(array, time, at));
-    memcpy(array->levels + (size_t)(level[i].index % array->time_chunk) * array->level_nbytes,
-           (const char *)&level[i] + value, array->level_nbytes);
+    put_level(array, &level[i], array->levels + (size_t)(level[i].index % array->time_chunk) * array->level_nbytes);
     bool last = i + 1 == count || level[i + 1].index / array->time_chunk != time;
     if (last) WEIR_TRY_GOTO(out, put_chunk(array, time, at, array->levels, room));
   }
@@ -218,10 +266,13 @@ out:
 static weir_status write_times(weir__zarr *zarr, const weir__zarr_level *level, size_t count) {
   for (size_t k = 0; k < count; k++)
     for (size_t i = 0; level[k].gaps && i < zarr->arrays; i++)
-      if (zarr->array[i]->time_chunk && !has_missing(zarr->array[i]))
+      if (zarr->array[i]->time_chunk && !zarr->array[i]->width && !has_missing(zarr->array[i]))
         WEIR_TRY(fill_gaps(zarr->array[i], level[k].index));
-  WEIR_TRY(write_levels(zarr->time, level, count, offsetof(weir__zarr_level, time)));
-  return write_levels(zarr->step, level, count, offsetof(weir__zarr_level, step));
+  WEIR_TRY(write_levels(zarr->time, level, count));
+  WEIR_TRY(write_levels(zarr->step, level, count));
+  for (size_t i = 0; i < zarr->arrays; i++)
+    if (zarr->array[i]->width) WEIR_TRY(write_levels(zarr->array[i], level, count));
+  return WEIR_OK;
 }
 
 /* All indices up to this one wait, those that nobody spoke of as well. */
@@ -303,9 +354,13 @@ weir_status weir__zarr_flush(weir__zarr *zarr) {
   return status;
 }
 
+weir_status weir__zarr_finish(weir__zarr *zarr) {
+  weir_status status = weir__zarr_flush(zarr);
+  return status < 0 && zarr->told ? WEIR_OK : status;
+}
+
 weir_status weir__zarr_close(weir__zarr **zarr) {
-  weir_status status = *zarr ? weir__zarr_flush(*zarr) : WEIR_OK;
-  if (status < 0 && (*zarr)->told) status = WEIR_OK;
+  weir_status status = *zarr ? weir__zarr_finish(*zarr) : WEIR_OK;
   weir__zarr_destroy(zarr);
   return status;
 }
@@ -322,10 +377,7 @@ static weir_status cut_levels(weir__zarr_array *array, int64_t count) {
   if (!keep) return WEIR_OK;
   WEIR_TRY(weir__alloc_zeroed(weir__zarr_bound(array->zarr, array->chunk_nbytes), 64, &room));
   WEIR_TRY_GOTO(out, load_levels(array, time, index));
-  for (int64_t i = keep; i < array->time_chunk; i++) {
-    weir_view level = level_view(array, NULL, array->levels + (size_t)i * array->level_nbytes);
-    weir__view_fill_missing(&level);
-  }
+  for (int64_t i = keep; i < array->time_chunk; i++) clear_level(array, i);
   WEIR_TRY_GOTO(out, put_chunk(array, time, index, array->levels, room));
 out:
   weir__free(room);
