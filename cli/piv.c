@@ -17,6 +17,7 @@ static const char help[] =
     "  vectors_000001.png    vectors over vorticity\n"
     "\n"
     "  -o DIR             folder of the results (default: the folder or first word of IMAGES, with .piv)\n"
+    "  -o FILE.nc         the fields in one NetCDF file instead of piv.zarr; the rest in the folder FILE.piv\n"
     "  --subset TEXT      which images make a couple, i being its number: \"i:i+2\", \"i, 0:2\", ... (default: pairs)\n"
     "  --reference FILE   compare each image with this one, not with the next (background-oriented schlieren, BOS)\n"
     "  --start I, --stop I, --step N\n"
@@ -142,6 +143,18 @@ static weir_status default_directory(options *o, weir__text *name) {
   return weir__text_status(name);
 }
 
+/* "out.nc" is the file with the fields, and what stands beside them goes to out.piv. */
+static weir_status name_file(options *o, weir__text *name) {
+  static const char ending[] = ".nc";
+  const char       *given    = o->request.directory;
+  size_t            length = strlen(given), tail = sizeof ending - 1;
+  if (length <= tail || strcmp(given + length - tail, ending)) return WEIR_OK;
+  o->request.netcdf = given;
+  weir__text_add(name, "%.*s.piv", (int)(length - tail), given);
+  o->request.directory = name->data;
+  return weir__text_status(name);
+}
+
 static int start(const options *o, const char *recipe) {
   enum { FIXED = 4 };
   const char *argv[FIXED + PASSED_MAX + 1] = {"run", recipe, "--dir", NULL};
@@ -172,7 +185,7 @@ static int run(int argc, char **argv) {
     result = cli_misuse("piv", "--until-file, --timeout and --count end a watch: --watch is missing");
   if (result) return result;
   o.request.image    = o.image;
-  weir_status status = o.request.directory ? WEIR_OK : default_directory(&o, &directory);
+  weir_status status = o.request.directory ? name_file(&o, &directory) : default_directory(&o, &directory);
   if (status >= 0) status = weir__piv_write(&o.request, &recipe);
   if (status < 0) result = cli_fail(status);
   else if (o.only_write) printf("%s\n", recipe);

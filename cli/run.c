@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "run/check.h"
 #include "run/launch.h"
+#include "run/outputs.h"
 #include "run/report.h"
 #include "supervise.h"
 #include <stdio.h>
@@ -234,6 +235,7 @@ static int run_run(int argc, char **argv) {
     else result = status < 0 ? cli_fail(status) : run_jobs(&r);
   }
   weir__run_directory_leave(&r.directory, !result);
+  if (!result && r.recipe) weir__outputs_clear(r.recipe);
   weir__recipe_destroy(&r.recipe);
   weir__arena_clear(&r.arena);
   return result;

@@ -46,6 +46,7 @@ typedef struct weir__node {
   bool                   always;   /* keeps state: computed in every step */
   bool                   own_pace; /* takes what there is: does not ask its inputs for more than others want of them,
                                       nor the simulation for steps (that is what rules are decided with) */
+  bool             one_owner;      /* what it writes in one step, it writes again in others: no two workers may */
   int64_t          history;        /* how many earlier steps of its results are kept for consumers */
   weir__on_failure on_failure;
   bool             check_finite; /* a result that is Inf or NaN is a failure */

@@ -44,7 +44,7 @@ void weir__compiler_share(const weir__compiler *c, int number, int source, int64
 static bool follows_from_step(const weir__compiler *c, int number) {
   const weir__node *node = &c->plan->graph->node[number];
   if (c->plan->wanted[number].rank < 0 || node->is_static || node->history) return false;
-  if (node->op && (node->op->state_size || node->op->in_order || node->always)) return false;
+  if (node->op && (node->op->state_size || node->op->in_order || node->always || node->one_owner)) return false;
   for (int k = 0; k < node->inputs; k++) {
     int from = node->input[k].node;
     if (from < 0) continue;

@@ -73,7 +73,7 @@ static weir_status look(const weir__recipe *recipe, const char *directory, looke
   const int *trigger;
   WEIR_TRY(weir__outputs_triggers(l->outputs, &trigger));
   WEIR_TRY(weir__recipe_steer(recipe, &l->schema, l->graph, l->steer, trigger, NULL));
-  WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, WEIR__OUTPUTS_NONE, NULL));
+  WEIR_TRY(weir__outputs_add(l->outputs, &l->schema, l->files, WEIR__OUTPUTS_NONE, NULL));
   return weir__graph_finish(l->graph);
 }
 

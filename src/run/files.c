@@ -56,6 +56,20 @@ weir_status weir__files_verdict(weir__files *files) {
   return files->live ? files->live->verdict(files->self) : WEIR_OK;
 }
 
+void weir__files_origin(const weir__files *files, weir__text *json) {
+  if (files->kind->origin) files->kind->origin(files->self, json);
+}
+
+int weir__files_labels(const weir__files *files, int *width) {
+  return files->kind->labels ? files->kind->labels(files->self, width) : 0;
+}
+
+void weir__files_label(const void *files_, int64_t step, int k, char *out, size_t room) {
+  const weir__files *files = files_;
+  *out                     = 0;
+  if (files->kind->label) files->kind->label(files->self, step, k, out, room);
+}
+
 static weir_status next(void *self, int64_t ordinal, int64_t *step, double *time) {
   const weir__files *files = self;
   if (files->live) {

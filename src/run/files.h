@@ -36,6 +36,9 @@ typedef struct weir__files_kind {
   void (*describe)(const void *self, weir__text *text);                    /* lines for people; NULL: none */
   void (*explain)(void *self, int field, int64_t level, weir__text *text); /* why it cannot be read; NULL: nothing
                                                                               more than the failure says */
+  void (*origin)(const void *self, weir__text *json); /* members of a JSON object that say what was read; NULL: none */
+  int (*labels)(const void *self, int *width);        /* texts of each step; NULL: none */
+  void (*label)(const void *self, int64_t step, int k, char *out, size_t room);
   const weir__files_live *(*live)(const void *self); /* NULL, or NULL is returned: all files are there */
 } weir__files_kind;
 extern const weir__files_kind weir__netcdf_kind;
@@ -68,6 +71,12 @@ bool weir__files_come(const weir__files *files);
 void weir__files_pulse(weir__files *files, int64_t ordinal, int64_t *steps, int64_t *came_ns);
 /* After the run, on worker 0: did they come as a stream does? The message says what was otherwise. */
 weir_status weir__files_verdict(weir__files *files);
+/* What was read, as members of a JSON object. */
+void weir__files_origin(const weir__files *files, weir__text *json);
+/* Texts that belong to each step, as many as returned, each of at most `width` characters: names of images. */
+int weir__files_labels(const weir__files *files, int *width);
+/* Text `k` of the step with this number; empty: none. Thread-safe. */
+void weir__files_label(const void *files, int64_t step, int k, char *out, size_t room);
 
 /* The source. `*stop` (may be NULL) set by a signal handler ends the stream at the next step; `steps` are in flight. */
 weir__source weir__files_source(weir__files *files, const volatile int *stop, int steps);

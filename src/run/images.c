@@ -1,4 +1,5 @@
 #include "run/images.h"
+#include "io/file.h"
 #include "core/threads.h"
 #include "field/field.h"
 #include "io/mask.h"
@@ -451,6 +452,74 @@ static const weir__files_live *live(const void *self) {
   return ((const images *)self)->online ? &coming : NULL;
 }
 
+/* ---- for outputs ---- */
+
+/* As they are in the recipe: names of files, and lists of corners. */
+static void add_masks(const weir__recipe_images *r, weir__text *json) {
+  char number[2][32];
+  weir__text_add(json, ", \"mask\": [");
+  for (int i = 0; i < r->masks; i++) {
+    const weir__recipe_mask *m = &r->mask[i];
+    if (i) weir__text_add(json, ", ");
+    if (m->file) weir__json_string(json, m->file);
+    for (int k = 0; !m->file && k < m->points; k++)
+      weir__text_add(json, "%s[%s, %s]%s", k ? ", " : "[", weir__number_text(m->point[k][0], number[0]),
+                     weir__number_text(m->point[k][1], number[1]), k + 1 == m->points ? "]" : "");
+  }
+  weir__text_add(json, "]");
+}
+
+/* What stands in the recipe, and what the usual values became; nothing that depends on how many images there are, as
+ * they may still come. */
+static void origin(const void *images_, weir__text *json) {
+  const images              *self = images_;
+  const weir__recipe_images *r    = self->recipe;
+  char                       number[32];
+  weir__text_add(json, "\"images\": [");
+  for (int i = 0; i < r->paths; i++) {
+    if (i) weir__text_add(json, ", ");
+    weir__json_string(json, r->path[i]);
+  }
+  weir__text_add(json, "], \"subset\": ");
+  weir__json_string(json, weir__series_subset(self->series));
+  weir__text_add(json, ", \"first\": %" PRId64, weir__series_number(self->series, 0));
+  weir__text_add(json, ", \"shape\": [%" PRId64 ", %" PRId64 "]", self->info.height, self->info.width);
+  if (r->dt > 0) weir__text_add(json, ", \"dt\": %s", weir__number_text(r->dt, number));
+  if (r->pixel > 0) weir__text_add(json, ", \"pixel\": %s", weir__number_text(r->pixel, number));
+  if (r->up) weir__text_add(json, ", \"up\": true");
+  if (r->masks) add_masks(r, json);
+}
+
+/* Without its folder, and with the number of a page behind it. */
+static int name_of(const weir__series_image *at, bool paged, char *out, size_t room) {
+  const char *slash = strrchr(at->path, '/'), *name = slash ? slash + 1 : at->path;
+  return paged ? snprintf(out, room, "%s[%" PRId64 "]", name, at->page) : snprintf(out, room, "%s", name);
+}
+
+/* Names of a series differ in the digits of their numbers alone, and images may come for long. */
+static int labels(const void *images_, int *width) {
+  enum { MORE_DIGITS = 12, ROUND = 16 };
+  const images      *self = images_;
+  weir__series_image at;
+  *width = 0;
+  for (int k = 0; k < weir__series_images(self->series); k++) {
+    get_image(self, 0, k, &at);
+    int length = name_of(&at, self->paged, NULL, 0);
+    if (length > *width) *width = length;
+  }
+  *width = (*width + MORE_DIGITS + ROUND - 1) / ROUND * ROUND;
+  return weir__series_images(self->series);
+}
+
+static void label(const void *images_, int64_t step, int k, char *out, size_t room) {
+  const images      *self  = images_;
+  int64_t            first = weir__series_number(self->series, 0), apart = weir__series_number(self->series, 1) - first;
+  weir__series_image at;
+  if (step < first || (step - first) % apart || (step - first) / apart >= steps(self)) return;
+  get_image(self, (step - first) / apart, k, &at);
+  (void)name_of(&at, self->paged, out, room);
+}
+
 const weir__files_kind weir__images_kind = {.open     = open_images,
                                             .close    = close_images,
                                             .schema   = schema,
@@ -460,6 +529,9 @@ const weir__files_kind weir__images_kind = {.open     = open_images,
                                             .expect   = expect,
                                             .describe = describe,
                                             .explain  = explain,
+                                            .origin   = origin,
+                                            .labels   = labels,
+                                            .label    = label,
                                             .live     = live};
 
 int64_t weir__images_decoded(const void *self) { return ((const images *)self)->decoded; }

@@ -1,10 +1,17 @@
 #include "run/outputs.h"
 #include "io/file.h"
+#include "io/netcdf_write.h"
 #include "io/sinks.h"
 #include "operators/piv/operators.h"
+#include "run/provenance.h"
+#include "run/version.h"
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX, SINK_PLOT_MAX = 3 };
+enum { SCALAR_TIME_CHUNK = 256, EXTENTS = WEIR_RANK_MAX, SINK_PLOT_MAX = 3, LABEL_NAME = 24 };
+enum { NETCDF_LEVEL = 1 /* of zlib: behind a shuffle higher ones gain little and take long */ };
 
 /* A field of an output, resolved. */
 typedef struct item {
@@ -12,13 +19,14 @@ typedef struct item {
   int64_t    chunk[EXTENTS]; /* zarr: extents in the store */
   weir__grid grid;           /* zarr: the same as a grid */
   int64_t    time_chunk;     /* zarr */
-} item;
+} item;                      /* what is said of zarr holds for netcdf, whose steps are kept in a store */
 
 typedef struct output {
   const weir__recipe_output *recipe;
   int                        trigger;
   item                      *item;
   weir__zarr                *zarr;
+  const char                *store; /* its path */
   weir__csv                 *csv;
   weir__vtk                 *vtk;
   weir__fluidimage_terms     fluidimage;
@@ -118,12 +126,27 @@ static weir_status check_chunk_names(const weir__outputs *self, const output *ou
   return WEIR_OK;
 }
 
+/* Arrays that every store has, and names of images. */
+static bool is_taken(const weir__recipe *recipe, const char *name) {
+  static const char image[] = "image_";
+  size_t            stem    = sizeof image - 1;
+  if (!strcmp(name, "time") || !strcmp(name, "step") || name[0] == '.') return true;
+  return recipe->stream.images && !strncmp(name, image, stem) && name[stem] &&
+         !name[stem + strspn(name + stem, "0123456789")];
+}
+
 static weir_status resolve_zarr(weir__outputs *self, output *out) {
   for (int i = 0; i < out->recipe->fields; i++) {
-    const char *name = out->recipe->name[i];
+    const char            *name = out->recipe->name[i];
+    const weir_field_type *type = item_type(self, &out->item[i]);
     WEIR_TRY(resolve_chunk(self, out, i));
-    if (!strcmp(name, "time") || !strcmp(name, "step") || name[0] == '.')
-      return PLACE_FAIL(out->recipe->field[i].place, "%s cannot be the name of an array in a Zarr store", name);
+    if (is_taken(self->recipe, name))
+      return PLACE_FAIL(out->recipe->field[i].place, "%s cannot be the name of an array in a %s", name,
+                        out->recipe->kind == WEIR__OUTPUT_ZARR ? "Zarr store" : "NetCDF file");
+    for (int a = 0; a < type->rank && out->recipe->kind == WEIR__OUTPUT_NETCDF; a++)
+      if (!type->dim[a].size)
+        return PLACE_FAIL(out->recipe->field[i].place, "%s has no elements along %s, and cannot be in a NetCDF file",
+                          name, type->dim[a].name);
   }
   return check_chunk_names(self, out);
 }
@@ -244,7 +267,8 @@ static weir_status resolve(weir__outputs *self, output *out) {
   for (int i = 0; i < out->recipe->fields; i++)
     WEIR_TRY(weir__recipe_output_edge(self->graph, out->recipe, i, &out->item[i].edge));
   switch (out->recipe->kind) {
-  case WEIR__OUTPUT_ZARR: return resolve_zarr(self, out);
+  case WEIR__OUTPUT_ZARR:
+  case WEIR__OUTPUT_NETCDF: return resolve_zarr(self, out);
   case WEIR__OUTPUT_CSV: return resolve_csv(self, out);
   case WEIR__OUTPUT_PLOT: return resolve_plot(self, out);
   case WEIR__OUTPUT_VTK: return resolve_vtk(self, out);
@@ -282,17 +306,78 @@ weir_status weir__outputs_triggers(weir__outputs *self, const int **trigger) {
 
 /* ---- opening ---- */
 
-static weir_status open_zarr(output *out, const weir__recipe_schema *schema, weir__outputs_mode mode) {
-  weir__zarr_options options = {.codec      = WEIR__ZARR_BLOSC,
-                                .batched    = true,
-                                .level      = out->recipe->level,
-                                .time_units = schema->time_units,
-                                .calendar   = schema->calendar};
-  if (out->recipe->codec && !weir__zarr_codec_parse(out->recipe->codec, &options.codec))
+/* The names of the images of each step. */
+static weir_status find_labels(weir__outputs *self, const weir__files *files, weir__zarr_labels *labels) {
+  const char **name;
+  char         text[LABEL_NAME];
+  *labels = (weir__zarr_labels){.long_name = "name of an image", .self = files, .text = weir__files_label};
+  if (!files) return WEIR_OK;
+  labels->count = weir__files_labels(files, &labels->width);
+  WEIR_TRY(weir__arena_alloc(&self->arena, (size_t)labels->count * sizeof *name, &name));
+  for (int k = 0; k < labels->count; k++) {
+    snprintf(text, sizeof text, "image_%d", k);
+    WEIR_TRY(weir__arena_string(&self->arena, text, &name[k]));
+  }
+  labels->name = name;
+  return WEIR_OK;
+}
+
+static weir_status add_provenance(const weir__outputs *self, const output *out, const weir__files *files,
+                                  weir__text *json) {
+  weir__edge *edge;
+  WEIR_TRY(weir__alloc_array((size_t)out->recipe->fields, sizeof *edge, &edge));
+  for (int i = 0; i < out->recipe->fields; i++) edge[i] = out->item[i].edge;
+  weir_status status = weir__provenance_text(self->recipe, self->graph, files, edge, out->recipe->fields, json);
+  weir__free(edge);
+  return status;
+}
+
+/* Where the steps are kept until there are no more: beside the file, for which the disk has to have room anyway. */
+static void store_path(const weir__recipe_output *out, weir__text *path) {
+  weir__text_add(path, out->kind == WEIR__OUTPUT_NETCDF ? "%s.part" : "%s", out->path.text);
+}
+
+static weir_status settle_path(weir__outputs *self, output *out, weir__outputs_mode mode) {
+  weir__text path = {0};
+  store_path(out->recipe, &path);
+  weir_status status = weir__text_status(&path);
+  if (status >= 0) status = weir__arena_string(&self->arena, path.data, &out->store);
+  weir__text_clear(&path);
+  if (out->recipe->kind != WEIR__OUTPUT_NETCDF || mode == WEIR__OUTPUTS_OPEN) return status;
+  if (status >= 0) status = weir__netcdf_replaceable(out->recipe->path.text);
+  if (status >= 0 && mode == WEIR__OUTPUTS_CREATE && unlink(out->recipe->path.text) && errno != ENOENT)
+    status = WEIR_FAIL(WEIR_ERR_IO, "cannot remove %s: %s", out->recipe->path.text, strerror(errno));
+  return status;
+}
+
+static weir_status open_store(const output *out, const weir__zarr_options *options, weir__outputs_mode mode,
+                              weir__zarr **zarr) {
+  if (mode == WEIR__OUTPUTS_OPEN) return weir__zarr_open(out->store, options, zarr);
+  return weir__zarr_create(out->store, options, mode == WEIR__OUTPUTS_RESUME ? WEIR__ZARR_RESUME : WEIR__ZARR_REPLACE,
+                           zarr);
+}
+
+static weir_status open_zarr(weir__outputs *self, output *out, const weir__recipe_schema *schema,
+                             const weir__files *files, weir__outputs_mode mode) {
+  weir__text         json      = {0};
+  weir_attribute     written[] = {{.name = "weir_version", .text = weir__version}, {.name = "weir_provenance"}};
+  weir__zarr_options options   = {.codec           = WEIR__ZARR_BLOSC,
+                                  .batched         = true,
+                                  .level           = out->recipe->level,
+                                  .time_units      = schema->time_units,
+                                  .calendar        = schema->calendar,
+                                  .attributes      = written,
+                                  .attribute_count = 2};
+  if (out->recipe->kind == WEIR__OUTPUT_NETCDF) options.level = 1; /* what it holds is compressed anew */
+  else if (out->recipe->codec && !weir__zarr_codec_parse(out->recipe->codec, &options.codec))
     return WEIR_FAIL(WEIR_ERR_INTERNAL, "no codec %s", out->recipe->codec);
-  if (mode == WEIR__OUTPUTS_OPEN) return weir__zarr_open(out->recipe->path.text, &options, &out->zarr);
-  return weir__zarr_create(out->recipe->path.text, &options,
-                           mode == WEIR__OUTPUTS_RESUME ? WEIR__ZARR_RESUME : WEIR__ZARR_REPLACE, &out->zarr);
+  WEIR_TRY(settle_path(self, out, mode));
+  WEIR_TRY(find_labels(self, files, &options.labels));
+  weir_status status = add_provenance(self, out, files, &json);
+  written[1].text    = json.data;
+  if (status >= 0) status = open_store(out, &options, mode, &out->zarr);
+  weir__text_clear(&json);
+  return status;
 }
 
 /* Whoever comes to own the table's sink must have it open; the others keep what worker 0 made. */
@@ -350,7 +435,8 @@ static weir_status add_array(weir__outputs *self, output *out, int i, weir__edge
     edge = (weir__edge){node, 0};
   }
   WEIR_TRY(add_node(self, &weir__sink_zarr, &params, &edge, 1, out, &node));
-  *done = (weir__edge){node, 0};
+  self->graph->node[node].one_owner = it->time_chunk != 1; /* a chunk of several levels is kept and rewritten */
+  *done                             = (weir__edge){node, 0};
   return WEIR_OK;
 }
 
@@ -410,13 +496,14 @@ static weir_status add_plot(weir__outputs *self, output *out, int *node) {
 }
 
 static weir_status add_output(weir__outputs *self, output *out, const weir__recipe_schema *schema,
-                              weir__outputs_mode mode, const weir__resume *resume) {
+                              const weir__files *files, weir__outputs_mode mode, const weir__resume *resume) {
   int node = 0, first = self->graph->nodes;
   for (int i = 0; i < out->recipe->fields; i++)
     weir__recipe_failures_expression(self->recipe, out->recipe, i, self->graph, out->item[i].edge.node);
   switch (out->recipe->kind) {
   case WEIR__OUTPUT_ZARR:
-    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_zarr(out, schema, mode));
+  case WEIR__OUTPUT_NETCDF:
+    if (mode != WEIR__OUTPUTS_NONE) WEIR_TRY(open_zarr(self, out, schema, files, mode));
     WEIR_TRY(add_zarr(self, out, &node));
     if (mode == WEIR__OUTPUTS_RESUME) {
       if (node >= resume->nodes) return WEIR_FAIL(WEIR_ERR_INPUT, "the checkpoint belongs to another graph");
@@ -442,11 +529,11 @@ static weir_status add_output(weir__outputs *self, output *out, const weir__reci
   return WEIR_OK;
 }
 
-weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, weir__outputs_mode mode,
-                              const weir__resume *resume) {
+weir_status weir__outputs_add(weir__outputs *outputs, const weir__recipe_schema *schema, const weir__files *files,
+                              weir__outputs_mode mode, const weir__resume *resume) {
   for (int i = 0; i < outputs->outputs; i++) {
     output     *out    = &outputs->output[i];
-    weir_status status = add_output(outputs, out, schema, mode, resume);
+    weir_status status = add_output(outputs, out, schema, files, mode, resume);
     if (status == WEIR_ERR_INPUT || status == WEIR_ERR_ARGUMENT)
       return weir__error_prefix(status, "%s:%d:%d", out->recipe->place.file, out->recipe->place.line,
                                 out->recipe->place.column);
@@ -463,16 +550,48 @@ void weir__outputs_flush(weir__outputs *outputs) {
   }
 }
 
-weir_status weir__outputs_close(weir__outputs **outputs) {
-  weir__outputs *self   = *outputs;
-  weir_status    status = WEIR_OK;
-  if (!self) return WEIR_OK;
-  for (int i = 0; i < self->outputs; i++) {
-    weir_status of_store = weir__zarr_close(&self->output[i].zarr);
+weir_status weir__outputs_settle(weir__outputs *self) {
+  weir_status status = WEIR_OK;
+  for (int i = 0; self && i < self->outputs; i++) {
+    weir_status of_store = self->output[i].zarr ? weir__zarr_finish(self->output[i].zarr) : WEIR_OK;
     weir_status of_table = self->output[i].csv ? weir__csv_close(&self->output[i].csv) : WEIR_OK;
     weir_status of_vtk   = weir__vtk_close(&self->output[i].vtk);
-    weir__series_close(&self->output[i].series);
     if (status >= 0) status = of_store < 0 ? of_store : of_table < 0 ? of_table : of_vtk;
+  }
+  return status;
+}
+
+weir_status weir__outputs_convert(weir__outputs *self) {
+  weir_status status = WEIR_OK;
+  for (int i = 0; self && i < self->outputs; i++) {
+    const output              *out     = &self->output[i];
+    bool                       plain   = out->recipe->codec && !strcmp(out->recipe->codec, "none");
+    weir__netcdf_write_options options = {.level = plain ? 0 : out->recipe->level ? out->recipe->level : NETCDF_LEVEL};
+    if (out->recipe->kind != WEIR__OUTPUT_NETCDF || !out->zarr) continue;
+    weir_status one = weir__netcdf_write(out->zarr, out->recipe->path.text, &options);
+    if (status >= 0) status = one;
+  }
+  return status;
+}
+
+void weir__outputs_clear(const weir__recipe *recipe) {
+  for (int i = 0; i < recipe->outputs; i++) {
+    weir__text path = {0};
+    if (recipe->output[i].kind != WEIR__OUTPUT_NETCDF) continue;
+    store_path(&recipe->output[i], &path);
+    if (!weir__text_status(&path) && weir__file_remove_tree(path.data) < 0)
+      (void)0; /* the file is there; what is left is replaced by the next run */
+    weir__text_clear(&path);
+  }
+}
+
+weir_status weir__outputs_close(weir__outputs **outputs) {
+  weir__outputs *self = *outputs;
+  if (!self) return WEIR_OK;
+  weir_status status = weir__outputs_settle(self);
+  for (int i = 0; i < self->outputs; i++) {
+    weir__zarr_destroy(&self->output[i].zarr);
+    weir__series_close(&self->output[i].series);
   }
   weir__arena_clear(&self->arena);
   weir__free(self);

@@ -156,8 +156,9 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
 }
 
 static void add_outputs(const weir__piv_request *r, weir__text *text) {
-  weir__text_add(text, "outputs:\n  - zarr:\n      path: ");
-  add_path(text, r, "piv.zarr");
+  weir__text_add(text, "outputs:\n  - %s:\n      path: ", r->netcdf ? "netcdf" : "zarr");
+  if (r->netcdf) add_quoted(text, r->netcdf);
+  else add_path(text, r, "piv.zarr");
   weir__text_add(text, "\n      fields: [u, v, correlation, peak_ratio, uncertainty_u, uncertainty_v, flag, replaced]\n"
                        "  - csv:\n      path: ");
   add_path(text, r, "piv.csv");

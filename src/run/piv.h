@@ -8,6 +8,7 @@ typedef struct weir__piv_request {
   const char *const *image; /* a folder, patterns or files */
   int                images;
   const char        *directory;                 /* of the results */
+  const char        *netcdf;                    /* file of the fields; NULL: piv.zarr in the directory */
   const char        *subset;                    /* NULL: pairs, or with a reference each image */
   const char        *reference;                 /* an image that all others are compared with; NULL: couples */
   const char        *start, *stop, *step;       /* whole numbers; NULL: all */

@@ -28,7 +28,8 @@ typedef enum weir__output_kind {
   WEIR__OUTPUT_CSV,
   WEIR__OUTPUT_PLOT,
   WEIR__OUTPUT_VTK,
-  WEIR__OUTPUT_FLUIDIMAGE
+  WEIR__OUTPUT_FLUIDIMAGE,
+  WEIR__OUTPUT_NETCDF
 } weir__output_kind;
 
 /* Values for one output; what does not belong to its kind was refused, what was not given is 0 or NULL. */
@@ -43,11 +44,11 @@ typedef struct weir__recipe_output {
   const char *const       *name;     /* of each field in the output */
   int                      fields;
   weir__every              every;
-  const char              *codec; /* zarr, vtk: a name of weir__recipe_codecs; NULL: default */
-  int                      level; /* zarr, vtk: 0: default */
-  const weir__chunk_size  *chunk; /* zarr: its own chunks */
+  const char              *codec; /* zarr, vtk: a name of weir__recipe_codecs, netcdf: zlib or none; NULL: default */
+  int                      level; /* zarr, vtk, netcdf: 0: default */
+  const weir__chunk_size  *chunk; /* zarr, netcdf: its own chunks */
   int                      chunks;
-  int64_t                  time_chunk; /* zarr: 0: default */
+  int64_t                  time_chunk; /* zarr, netcdf: 0: default */
   bool                     has_range;  /* plot */
   double                   range[2];
   int                      colormap; /* plot: index in weir__recipe_colormaps */

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-const char *const weir__recipe_output_kinds[] = {"zarr", "csv", "plot", "vtk", "fluidimage"};
+const char *const weir__recipe_output_kinds[] = {"zarr", "csv", "plot", "vtk", "fluidimage", "netcdf"};
 const char *const weir__recipe_codecs[]       = {"blosc", "zstd", "zlib", "none", NULL};
 const char *const weir__recipe_colormaps[]    = {"auto", "sequential", "diverging", NULL};
 const char *const weir__recipe_scales[]       = {"auto", "linear", "logarithmic", NULL};
@@ -141,6 +141,21 @@ static weir_status read_level(void *context, const weir__yaml *value) {
   return WEIR_OK;
 }
 
+static weir_status read_zlib_codec(void *context, const weir__yaml *value) {
+  static const char *const codecs[] = {"zlib", "none", NULL};
+  int                      word;
+  WEIR_TRY(weir__yaml_to_choice(value, "codec", codecs, &word));
+  ((reading *)context)->out->codec = codecs[word];
+  return WEIR_OK;
+}
+
+static weir_status read_zlib_level(void *context, const weir__yaml *value) {
+  int64_t n;
+  WEIR_TRY(weir__yaml_to_int(value, "level", 1, ZLIB_LEVEL_MAX, &n));
+  ((reading *)context)->out->level = (int)n;
+  return WEIR_OK;
+}
+
 static weir_status read_chunks(void *context, const weir__yaml *value) {
   reading *r = context;
   return weir__recipe_read_chunks(&r->recipe->arena, value, &r->out->chunk, &r->out->chunks);
@@ -196,6 +211,21 @@ static weir_status read_zarr(void *context, const weir__yaml *value) {
                                         {0}};
   ((reading *)context)->out->kind    = WEIR__OUTPUT_ZARR;
   return weir__yaml_read(value, "zarr", keys, context);
+}
+
+static weir_status read_netcdf(void *context, const weir__yaml *value) {
+  static const weir__yaml_key keys[] = {{"path", read_path},
+                                        {"fields", read_fields},
+                                        {"every", read_every},
+                                        {"name", read_name},
+                                        {"active", read_active},
+                                        {"codec", read_zlib_codec},
+                                        {"level", read_zlib_level},
+                                        {"chunks", read_chunks},
+                                        {"time_chunk", read_time_chunk},
+                                        {0}};
+  ((reading *)context)->out->kind    = WEIR__OUTPUT_NETCDF;
+  return weir__yaml_read(value, "netcdf", keys, context);
 }
 
 static weir_status read_csv(void *context, const weir__yaml *value) {
@@ -384,12 +414,12 @@ static weir_status read_output(weir__recipe *recipe, const weir__yaml *map, weir
                                         {"plot", read_plot},
                                         {"vtk", read_vtk},
                                         {"fluidimage", read_fluidimage},
-                                        {"netcdf", NULL},
+                                        {"netcdf", read_netcdf},
                                         {"live", NULL},
                                         {0}};
   reading                     r      = {.recipe = recipe, .out = out};
   if (map->kind != WEIR__YAML_MAP)
-    return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - csv:, - plot:, - vtk: or - fluidimage:");
+    return WEIR__YAML_FAIL(map, "expected an output: - zarr:, - netcdf:, - csv:, - plot:, - vtk: or - fluidimage:");
   out->place = map->place;
   WEIR_TRY(weir__yaml_read(map, "an output", keys, &r));
   if (map->count != 1) return WEIR__YAML_FAIL(map, "an output has one kind, %d keys given", map->count);

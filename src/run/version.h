@@ -3,5 +3,6 @@
 #define WEIR_RUN_VERSION_H
 #include "core/text.h"
 
-weir_status weir__version_text(weir__text *text);
+extern const char weir__version[]; /* "0.1.0" */
+weir_status       weir__version_text(weir__text *text);
 #endif

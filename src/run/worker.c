@@ -84,9 +84,9 @@ static weir_status build(process *p) {
   if (status >= 0) status = weir__recipe_steer(p->recipe, &p->schema, p->graph, p->steering, trigger, p->directory);
   WEIR_TRY(weir__comm_agree(p->comm, status));
   weir__outputs_mode mode = p->resumed ? WEIR__OUTPUTS_RESUME : WEIR__OUTPUTS_CREATE;
-  if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, mode, &p->resume);
+  if (first(p)) status = weir__outputs_add(p->outputs, &p->schema, p->files, mode, &p->resume);
   WEIR_TRY(weir__comm_agree(p->comm, status));
-  if (!first(p)) status = weir__outputs_add(p->outputs, &p->schema, WEIR__OUTPUTS_OPEN, NULL);
+  if (!first(p)) status = weir__outputs_add(p->outputs, &p->schema, p->files, WEIR__OUTPUTS_OPEN, NULL);
   if (status >= 0) status = weir__graph_finish(p->graph);
   return weir__comm_agree(p->comm, status);
 }
@@ -275,6 +275,20 @@ static weir_status report(process *p, weir_status ran, const char *message) {
 
 /* ---- the whole ---- */
 
+/* Did a run under way fail in a way that another job of workers, from the last checkpoint, may not? */
+static bool may_heal(const process *p, weir_status status) {
+  return (status == WEIR_ERR_COMM || status == WEIR_ERR_IO || status == WEIR_ERR_MEMORY ||
+          status == WEIR_ERR_INTERNAL) &&
+         p->intake && p->worker && !p->finished && p->options.supervised && p->options.checkpoint_directory;
+}
+
+/* Files that are made of all steps, also of those of a run that failed, unless it goes on. */
+static weir_status convert(process *p, weir_status ran) {
+  if (ran < 0 && (ran == WEIR_ERR_COMM || may_heal(p, ran))) return ran;
+  weir_status converted = weir__comm_agree(p->comm, first(p) ? weir__outputs_convert(p->outputs) : WEIR_OK);
+  return ran < 0 ? ran : converted;
+}
+
 static weir_status open_run(process *p) {
   weir__text  path = {0};
   struct stat s;
@@ -310,13 +324,15 @@ static weir_status run_steps(process *p) {
     if (came < 0) snprintf(message, sizeof message, "%s", weir_error_last());
     if (came < 0) ran = came;
   }
-  weir_status closed = weir__outputs_close(&p->outputs);
+  weir_status closed = weir__outputs_settle(p->outputs);
   if (ran >= 0) ran = weir__comm_agree(p->comm, closed);
   p->again = ran >= 0 && weir__worker_again(p->worker, &p->options.end_at, &p->options.agree_steps);
   if (p->again) return WEIR_OK;
   if (ran >= 0) ran = weir__comm_agree(p->comm, write_trace(p));
   if (ran < 0 && !message[0]) snprintf(message, sizeof message, "%s", weir_error_last());
   WEIR_TRY(see_finished(p, ran));
+  ran = convert(p, ran);
+  if (ran < 0 && !message[0]) snprintf(message, sizeof message, "%s", weir_error_last());
   weir_status reported = weir__comm_agree(p->comm, report(p, ran, message));
   if (ran < 0) return WEIR_FAIL(ran, "%s", message);
   return reported;
@@ -391,13 +407,6 @@ static void close_all(process *p) {
   weir__operator_set_clear(&p->operators);
   weir__recipe_destroy(&p->recipe);
   weir__arena_clear(&p->arena);
-}
-
-/* Did a run under way fail in a way that another job of workers, from the last checkpoint, may not? */
-static bool may_heal(const process *p, weir_status status) {
-  return (status == WEIR_ERR_COMM || status == WEIR_ERR_IO || status == WEIR_ERR_MEMORY ||
-          status == WEIR_ERR_INTERNAL) &&
-         p->intake && p->worker && !p->finished && p->options.supervised && p->options.checkpoint_directory;
 }
 
 /* What remains when nothing more will be done: say how it ended, give everything back. */
