@@ -11,6 +11,9 @@ bool        weir__region_intersect(const weir_region *a, const weir_region *b, w
 bool        weir__region_equal(const weir_region *a, const weir_region *b);
 bool        weir__region_contains(const weir_region *outer, const weir_region *inner);
 weir_region weir__region_whole(const weir_field_type *type);
+/* `need` of an operator for which each chunk of a result depends on all of each input. */
+weir_status weir__need_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
+                             weir_region *region);
 weir_shape  weir__shape_of(const weir_field_type *type);
 /* Turn what a type borrows (names, units, coordinates, attributes) into copies in the arena. */
 weir_status weir__type_copy(weir__arena *arena, weir_field_type *type);

@@ -166,3 +166,10 @@ double weir__location_shift(weir_location location, int rank, int axis) {
   if (y && (location == WEIR_AT_V || location == WEIR_AT_F)) return 0.5;
   return 0;
 }
+
+weir_status weir__need_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
+                             weir_region *region) {
+  (void)params, (void)out;
+  *region = weir__region_whole(in[input]);
+  return WEIR_OK;
+}

@@ -26,5 +26,5 @@ const weir_operator weir__sink_csv = {.api             = WEIR_OPERATOR_API,
                                       .in_order        = true,
                                       .accepts_missing = true,
                                       .infer           = weir__sink_infer,
-                                      .need            = weir__sink_need_whole,
+                                      .need            = weir__need_whole,
                                       .apply           = write_row};

@@ -24,6 +24,6 @@ const weir_operator weir__sink_fluidimage = {.api             = WEIR_OPERATOR_AP
                                              .params_size     = sizeof(weir__sink_fluidimage_params),
                                              .accepts_missing = true,
                                              .infer           = weir__sink_infer,
-                                             .need            = weir__sink_need_whole,
+                                             .need            = weir__need_whole,
                                              .scratch_size    = scratch_size,
                                              .apply           = write_file};

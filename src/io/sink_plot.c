@@ -49,7 +49,7 @@ const weir_operator weir__sink_plot = {.api             = WEIR_OPERATOR_API,
                                        .params_size     = sizeof(weir__sink_plot_params),
                                        .accepts_missing = true,
                                        .infer           = infer_field,
-                                       .need            = weir__sink_need_whole,
+                                       .need            = weir__need_whole,
                                        .apply           = draw_field};
 
 /* ---- series ---- */
@@ -92,6 +92,6 @@ const weir_operator weir__sink_plot_series = {.api             = WEIR_OPERATOR_A
                                               .in_order        = true,
                                               .accepts_missing = true,
                                               .infer           = infer_series,
-                                              .need            = weir__sink_need_whole,
+                                              .need            = weir__need_whole,
                                               .state_size      = series_size,
                                               .apply           = draw_series};

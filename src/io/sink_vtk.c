@@ -34,7 +34,7 @@ const weir_operator weir__sink_vtk = {.api             = WEIR_OPERATOR_API,
                                       .params_size     = sizeof(weir__sink_vtk_params),
                                       .accepts_missing = true,
                                       .infer           = weir__sink_infer,
-                                      .need            = weir__sink_need_whole,
+                                      .need            = weir__need_whole,
                                       .scratch_size    = scratch_size,
                                       .apply           = write_file};
 
@@ -54,5 +54,5 @@ const weir_operator weir__sink_vtk_commit = {.api             = WEIR_OPERATOR_AP
                                              .in_order        = true,
                                              .accepts_missing = true,
                                              .infer           = weir__sink_infer,
-                                             .need            = weir__sink_need_whole,
+                                             .need            = weir__need_whole,
                                              .apply           = commit};

@@ -85,5 +85,5 @@ const weir_operator weir__sink_zarr_commit = {.api             = WEIR_OPERATOR_A
                                               .in_order        = true,
                                               .accepts_missing = true,
                                               .infer           = weir__sink_infer,
-                                              .need            = weir__sink_need_whole,
+                                              .need            = weir__need_whole,
                                               .apply           = commit};

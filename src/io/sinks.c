@@ -6,13 +6,6 @@ weir_status weir__sink_infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-weir_status weir__sink_need_whole(const void *params, const weir_field_type *const *in, int input,
-                                  const weir_region *out, weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 const char *weir__sink_gap(const weir_apply *a) {
   switch (a->gap) {
   case WEIR_GAP_NONE: break;

@@ -70,9 +70,6 @@ extern const weir_operator weir__sink_fluidimage;
 
 /* One float64 number that depends on all of the input. */
 weir_status weir__sink_infer(weir_infer *infer);
-/* The whole of each input. */
-weir_status weir__sink_need_whole(const void *params, const weir_field_type *const *in, int input,
-                                  const weir_region *out, weir_region *region);
 /* Why the source has nothing at this step, in a few words; NULL: it has. */
 const char *weir__sink_gap(const weir_apply *a);
 /* Give the result. */

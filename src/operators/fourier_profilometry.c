@@ -42,13 +42,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 /* ---- memory ---- */
 
 typedef struct memory {
@@ -201,7 +194,7 @@ const weir_operator weir_operator_fourier_profilometry = {
     .params_size  = sizeof(profilometry),
     .work         = 500,
     .infer        = infer,
-    .need         = need,
+    .need         = weir__need_whole,
     .apply        = apply,
     .scratch_size = scratch_size,
     .prepare      = prepare,

@@ -28,13 +28,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 /* The vector belongs to the middle between where it begins and where it ends. */
 static void one(const physical *p, const weir_apply *a, const double at[3], double out[2]) {
   const weir_view *view[2] = {&a->in[0], &a->in[1]};
@@ -93,6 +86,6 @@ const weir_operator weir_operator_physical = {
     .params_size  = sizeof(physical),
     .work         = 1000,
     .infer        = infer,
-    .need         = need,
+    .need         = weir__need_whole,
     .apply        = apply,
 };

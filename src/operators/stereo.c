@@ -49,13 +49,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 static void one(const stereo *p, const weir_apply *a, const double at[3], double out[RESULTS]) {
   double d[2][2];
   for (int k = 0; k < RESULTS; k++) out[k] = NAN;
@@ -117,6 +110,6 @@ const weir_operator weir_operator_stereo = {
     .params_size  = sizeof(stereo),
     .work         = 2000,
     .infer        = infer,
-    .need         = need,
+    .need         = weir__need_whole,
     .apply        = apply,
 };

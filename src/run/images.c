@@ -319,6 +319,17 @@ static void close_images(void *images_) {
   weir__free(self);
 }
 
+weir_status weir__images_series(const weir__recipe_images *r, weir__series **series) {
+  weir__series_terms terms = {.path   = r->path,
+                              .paths  = r->paths,
+                              .subset = r->subset.text,
+                              .start  = r->start,
+                              .stop   = r->stop,
+                              .step   = r->step,
+                              .raw    = r->raw};
+  return weir__series_open(&terms, series);
+}
+
 static weir_status find_images(images *self, const weir__files_terms *terms) {
   const weir__recipe_images *r = self->recipe;
   if (r->watch && terms) {
@@ -326,14 +337,7 @@ static weir_status find_images(images *self, const weir__files_terms *terms) {
     self->series = weir__online_series(self->online);
     return learn_size_of(self, weir__online_sample(self->online));
   }
-  weir__series_terms what = {.path   = r->path,
-                             .paths  = r->paths,
-                             .subset = r->subset.text,
-                             .start  = r->start,
-                             .stop   = r->stop,
-                             .step   = r->step,
-                             .raw    = r->raw};
-  WEIR_TRY(weir__series_open(&what, &self->own));
+  WEIR_TRY(weir__images_series(r, &self->own));
   self->series = self->own;
   return learn_size(self);
 }

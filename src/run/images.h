@@ -13,6 +13,9 @@
 /* The kind of files that they are; `self` of its functions is what open gave. */
 extern const weir__files_kind weir__images_kind;
 
+/* The series that a recipe names. */
+weir_status weir__images_series(const weir__recipe_images *recipe, weir__series **series);
+
 /* How many were decoded, or tried, so far. For tests. */
 int64_t weir__images_decoded(const void *images);
 #endif

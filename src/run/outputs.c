@@ -3,6 +3,7 @@
 #include "io/netcdf_write.h"
 #include "io/sinks.h"
 #include "operators/piv/operators.h"
+#include "run/images.h"
 #include "run/provenance.h"
 #include "run/version.h"
 #include <errno.h>
@@ -76,7 +77,7 @@ static const weir_operator gather = {.api             = WEIR_OPERATOR_API,
                                      .input_names     = names,
                                      .accepts_missing = true,
                                      .infer           = weir__sink_infer,
-                                     .need            = weir__sink_need_whole,
+                                     .need            = weir__need_whole,
                                      .apply           = gather_result};
 
 /* ---- resolving ---- */
@@ -216,17 +217,6 @@ static weir_status resolve_vtk(weir__outputs *self, const output *out) {
   return weir__error_prefix(status, "%s:%d:%d", place.file, place.line, place.column);
 }
 
-static weir_status open_series(const weir__recipe_images *r, weir__series **series) {
-  weir__series_terms terms = {.path   = r->path,
-                              .paths  = r->paths,
-                              .subset = r->subset.text,
-                              .start  = r->start,
-                              .stop   = r->stop,
-                              .step   = r->step,
-                              .raw    = r->raw};
-  return weir__series_open(&terms, series);
-}
-
 static weir_status resolve_fluidimage(const weir__outputs *self, output *out) {
   const weir__recipe_images *images = self->recipe->stream.images;
   const weir__place          place  = out->recipe->flow.place;
@@ -239,7 +229,7 @@ static weir_status resolve_fluidimage(const weir__outputs *self, output *out) {
     return PLACE_FAIL(place, "fluidimage: the names of images that are watched for are not known when the run begins");
   const weir__piv      *p    = node->params;
   const weir__piv_grid *grid = &p->settings[p->passes - 1].grid;
-  WEIR_TRY(open_series(images, &out->series));
+  WEIR_TRY(weir__images_series(images, &out->series));
   if (weir__series_images(out->series) < 2)
     return PLACE_FAIL(place, "fluidimage: files are named after couples, and a step of the stream has one image");
   out->fluidimage = (weir__fluidimage_terms){.folder          = out->recipe->path.text,

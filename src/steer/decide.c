@@ -214,13 +214,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 static size_t state_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   (void)in, (void)out;
   return weir__steering_state_size(((const weir__steering_decide *)params)->steer);
@@ -237,6 +230,6 @@ const weir_operator weir__operator_decide = {.api             = WEIR_OPERATOR_AP
                                              .in_order        = true,
                                              .accepts_missing = true,
                                              .infer           = infer,
-                                             .need            = need,
+                                             .need            = weir__need_whole,
                                              .state_size      = state_size,
                                              .apply           = decide};

@@ -55,13 +55,6 @@ static weir_status infer_pack(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                              weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 /* What is missing is NaN. */
 static weir_status apply_pack(const weir_apply *a) {
   double *to = a->out[0].data;
@@ -89,5 +82,5 @@ const weir_operator weir__operator_pack = {.api             = WEIR_OPERATOR_API,
                                            .input_names     = names,
                                            .accepts_missing = true,
                                            .infer           = infer_pack,
-                                           .need            = need_whole,
+                                           .need            = weir__need_whole,
                                            .apply           = apply_pack};

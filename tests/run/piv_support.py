@@ -123,30 +123,3 @@ def truth(path, y, x):
         with np.errstate(invalid="ignore"):
             names["q"] = np.nan_to_num(formula(rows["q"], names), nan=1)  # 0 / 0 in the middle of the vortex
     return tuple(formula(rows[key], names) + 0 * names["y"] for key in ("displacement_y", "displacement_x"))
-
-
-def of_run(folder, out):
-    """Processes that a `weir piv -o OUT` has started, and that are no children of it to kill with its group."""
-    wanted, found = f"WEIR_RUN={os.path.realpath(folder)}/{out}/run".encode(), []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/environ", "rb") as environment:
-                if wanted in environment.read().split(b"\0"):
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
-
-
-def kill_all(process, folder, out):
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    end = time.monotonic() + 20
-    while (left := of_run(folder, out)) and time.monotonic() < end:
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.02)
-    assert not left, left

@@ -6,14 +6,13 @@ gone on with; on a full disk, one message and no file. And what is refused."""
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import piv_support as support
-from piv_support import SANITIZED, WEIR, digest, np, success, synth, weir
+from piv_support import SANITIZED, WEIR, digest, kill_run, np, success, synth, weir
 
 try:
     import netCDF4
@@ -164,19 +163,6 @@ def from_files(folder):
         assert dataset.half.dims == ("time", "y_2", "x_2") or dataset.half.dims == ("time", "y_2", "x"), dataset.half.dims
 
 
-def of_run(folder):
-    """Processes whose environment or command names the run directory."""
-    out, mark = [], os.path.join(folder, "t.run").encode()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as environment:
-                if int(pid) != os.getpid() and (mark in line.read() or mark in environment.read()):
-                    out.append(int(pid))
-        except OSError:
-            pass
-    return out
-
-
 def killed(folder):
     pairs = 16 if SANITIZED else 80
     synth(folder, "im", pairs=pairs, size="192x192", field="vortex", gradient=0.08, radius=24, noise=3)
@@ -192,16 +178,7 @@ def killed(folder):
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(lasts * random.uniform(0.4, 0.8))
         amidst += process.poll() is None
-        process.kill()
-        process.wait()
-        end = time.monotonic() + 20
-        while (left := of_run(folder)) and time.monotonic() < end:
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.02)
+        kill_run(process, os.path.join(folder, "t.run"))
         done = weir(folder, "run", "t.yaml", "--dir", "t.run", "--threads", 1, "--resume")
         assert done.returncode == 0 or "nothing to resume" in done.stderr, (trial, done.stdout, done.stderr)
         assert digest(os.path.join(folder, "t.nc")) == expected and not os.path.exists(os.path.join(folder, "t.nc.part")), trial

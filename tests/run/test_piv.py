@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import piv_support as support
-from piv_support import NAMES, SANITIZED, WEIR, Image, digest, kill_all, np, piv, store, success, synth, table, weir
+from piv_support import NAMES, SANITIZED, WEIR, Image, digest, np, piv, store, success, synth, table, weir
 
 COUNT = 32
 random = np.random.default_rng(20)

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import piv_support as support
-from piv_support import SANITIZED, WEIR, Image, digest, kill_all, np, piv, store, success, synth, weir
+from piv_support import SANITIZED, WEIR, Image, digest, kill_run, np, piv, store, success, synth, weir
 
 SHIFT = (1.3, 4.6)
 SPARSE = dict(shift=f"{SHIFT[0]},{SHIFT[1]}", density=0.0022, noise=8, peak=120)  # 2.3 particles in 32 x 32 pixels
@@ -120,7 +120,7 @@ def killed(folder):
         process = subprocess.Popen([WEIR, "run", "out.yaml", "--dir", "out/run"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(lasts * random.uniform(0.3, 0.8))
         amidst += process.poll() is None
-        kill_all(process, folder, "out")
+        kill_run(process, os.path.join(folder, "out", "run"))
         done = weir(folder, "run", "out.yaml", "--dir", "out/run", "--resume")
         if done.returncode == 2 and "no run to resume" in done.stderr:
             done = weir(folder, "run", "out.yaml", "--dir", "out/run")

@@ -36,8 +36,6 @@ weir__pca_solution weir__pca_solution_at(const double *numbers, int64_t componen
 /* A type with one dimension of `size` numbers. */
 weir_field_type weir__pca_vector(const char *dimension, int64_t size, const char *units);
 void            weir__pca_unsplit(weir_infer *infer); /* result 0 is one chunk */
-weir_status     weir__pca_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                                weir_region *region);
 /* The numbers of a one-dimensional float64 input; NULL when it is missing. */
 const double *weir__pca_numbers(const weir_view *view);
 

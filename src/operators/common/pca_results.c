@@ -101,7 +101,7 @@ const weir_operator weir__pca_variance = {.api         = WEIR_OPERATOR_API,
                                           .inputs      = 1,
                                           .params_size = sizeof(weir__pca),
                                           .infer       = variance_infer,
-                                          .need        = weir__pca_whole,
+                                          .need        = weir__need_whole,
                                           .apply       = variance_apply};
 
 /* Inputs: dots, the solution. */
@@ -110,5 +110,5 @@ const weir_operator weir__pca_coefficients = {.api         = WEIR_OPERATOR_API,
                                               .inputs      = 2,
                                               .params_size = sizeof(weir__pca),
                                               .infer       = coefficients_infer,
-                                              .need        = weir__pca_whole,
+                                              .need        = weir__need_whole,
                                               .apply       = coefficients_apply};

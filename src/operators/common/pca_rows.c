@@ -10,13 +10,6 @@ void weir__pca_unsplit(weir_infer *infer) {
   for (int a = 0; a < WEIR_RANK_MAX; a++) infer->from_axis[0][a] = -1;
 }
 
-weir_status weir__pca_whole(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                            weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 const double *weir__pca_numbers(const weir_view *view) { return view->data; } /* float64 in one chunk: in one piece */
 
 size_t weir__pca_scratch(const void *params, const weir_field_type *const *in, const weir_region *out) {

@@ -128,7 +128,7 @@ const weir_operator weir__pca_solve = {.api          = WEIR_OPERATOR_API,
                                        .inputs       = 2,
                                        .params_size  = sizeof(weir__pca),
                                        .infer        = infer,
-                                       .need         = weir__pca_whole,
+                                       .need         = weir__need_whole,
                                        .apply        = apply,
                                        .state_size   = state_size,
                                        .scratch_size = scratch_size};

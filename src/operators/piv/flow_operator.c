@@ -84,13 +84,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]); /* where points go is known only then */
-  return WEIR_OK;
-}
-
 static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   const weir__flow *p = params;
   (void)in, (void)out;
@@ -112,6 +105,6 @@ const weir_operator weir__flow_operator_track = {.api             = WEIR_OPERATO
                                                  .params_size     = sizeof(weir__flow),
                                                  .work            = 50000,
                                                  .infer           = infer,
-                                                 .need            = need,
+                                                 .need            = weir__need_whole,
                                                  .apply           = apply,
                                                  .scratch_size    = scratch_size};

@@ -105,13 +105,6 @@ static weir_status infer_valid(weir_infer *infer) {
   return infer_size(infer, infer->in[0]->dim[0].size, infer->in[0]->dim[1].size);
 }
 
-static weir_status need_all(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                            weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 static size_t coefficients_scratch(const void *params, const weir_field_type *const *in, const weir_region *out) {
   (void)params, (void)out;
   return weir__flow_coefficients_scratch(in[0]->dim[1].size);
@@ -133,7 +126,7 @@ const weir_operator weir__flow_operator_coefficients = {.api          = WEIR_OPE
                                                         .params_size  = sizeof(weir__flow),
                                                         .work         = 10,
                                                         .infer        = infer_coefficients,
-                                                        .need         = need_all,
+                                                        .need         = weir__need_whole,
                                                         .apply        = apply_coefficients,
                                                         .scratch_size = coefficients_scratch};
 
@@ -145,7 +138,7 @@ const weir_operator weir__flow_operator_reduce = {.api          = WEIR_OPERATOR_
                                                   .params_size  = sizeof(weir__flow),
                                                   .work         = 20,
                                                   .infer        = infer_reduce,
-                                                  .need         = need_all,
+                                                  .need         = weir__need_whole,
                                                   .apply        = apply_reduce,
                                                   .scratch_size = reduce_scratch};
 
@@ -157,5 +150,5 @@ const weir_operator weir__flow_operator_valid = {.api         = WEIR_OPERATOR_AP
                                                  .params_size = sizeof(weir__flow),
                                                  .work        = 2,
                                                  .infer       = infer_valid,
-                                                 .need        = need_all,
+                                                 .need        = weir__need_whole,
                                                  .apply       = apply_valid};

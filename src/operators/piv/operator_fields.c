@@ -150,13 +150,6 @@ static weir_status infer_predictor(weir_infer *infer) {
   return WEIR_OK;
 }
 
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 static weir_status make_smoother(const weir__piv *p, weir__piv_smoother **smoother) {
   *smoother = NULL;
   if (!smooths(p)) return WEIR_OK;
@@ -198,7 +191,7 @@ const weir_operator weir__piv_operator_predictor = {.api          = WEIR_OPERATO
                                                     .params_size  = sizeof(weir__piv),
                                                     .work         = 100,
                                                     .infer        = infer_predictor,
-                                                    .need         = need,
+                                                    .need         = weir__need_whole,
                                                     .apply        = apply_predictor,
                                                     .scratch_size = scratch_size,
                                                     .prepare      = prepare,
@@ -274,7 +267,7 @@ const weir_operator weir__piv_operator_result = {.api          = WEIR_OPERATOR_A
                                                  .params_size  = sizeof(weir__piv),
                                                  .work         = 100,
                                                  .infer        = infer_result,
-                                                 .need         = need,
+                                                 .need         = weir__need_whole,
                                                  .apply        = apply_result,
                                                  .scratch_size = scratch_size,
                                                  .prepare      = prepare,

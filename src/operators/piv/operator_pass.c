@@ -367,14 +367,6 @@ static weir_status infer(weir_infer *infer) {
   return WEIR_OK;
 }
 
-/* All of the images, as how far they are moved is known only then, and all of the predictor. */
-static weir_status need(const void *params, const weir_field_type *const *in, int input, const weir_region *out,
-                        weir_region *region) {
-  (void)params, (void)out;
-  *region = weir__region_whole(in[input]);
-  return WEIR_OK;
-}
-
 static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   void *c = NULL;
   if (prepare(params, in, &c)) return 0;
@@ -394,7 +386,7 @@ const weir_operator weir__piv_operator_pass = {.api             = WEIR_OPERATOR_
                                                .params_size     = sizeof(weir__piv),
                                                .work            = 1000,
                                                .infer           = infer,
-                                               .need            = need,
+                                               .need            = weir__need_whole,
                                                .apply           = apply,
                                                .scratch_size    = scratch_size,
                                                .prepare         = prepare,
