@@ -1,6 +1,7 @@
 /* Vectors of particle image velocimetry on one thread: everything from two images to displacements, for both methods
  * and several windows at 50 % overlap, beside FFTW alone: the three real transforms that a correlation by the book
- * takes, and the one and a half complex ones that are used here. Best of repetitions, microseconds per vector. */
+ * takes, and the one and a half complex ones that are used here. Best of repetitions, microseconds per vector.
+ * Then an image moved by what such vectors say, strip by strip as passes do it: nanoseconds per pixel. */
 #include "harness.h"
 #include "operators/piv/piv.h"
 #include <fftw3.h>
@@ -97,6 +98,48 @@ static void measure_bare(const char *what, const weir__piv_settings *settings) {
   fftwf_free(z);
 }
 
+/* ---- images moved ---- */
+
+typedef struct move {
+  weir__piv_predictor predictor;
+  float              *out;
+  void               *scratch;
+} move;
+
+enum { STRIP = 128 + 32 + 6 }; /* rows of pixels that a block of vectors looks at */
+
+static void deform(void *self) {
+  move *m = self;
+  for (int64_t y = 0; y < SIDE; y += STRIP) {
+    int64_t rows = y + STRIP < SIDE ? STRIP : SIDE - y, first = y, count = rows;
+    weir__piv_deform_need(&m->predictor, SIDE, &first, &count);
+    weir__piv_strip strip = {image[0] + first * SIDE, first, count, SIDE};
+    weir__piv_deform(&strip, SIDE, &m->predictor, -0.5, y, rows, m->out, m->scratch);
+  }
+}
+
+static void measure_deform(const char *system, const weir__piv_grid *grid, weir__piv_interpolation interpolation) {
+  int64_t count  = grid->count[0] * grid->count[1];
+  move    m      = {.predictor = {.grid = *grid, .interpolation = interpolation}};
+  double  best   = INFINITY;
+  float  *vector = NULL;
+  bench_check(weir__alloc_array((size_t)(2 * count), sizeof *vector, &vector), system);
+  for (int64_t i = 0; i < count; i++) { /* a shear and waves, as flows are */
+    double y = (double)(i / grid->count[1]), x = (double)(i % grid->count[1]);
+    vector[i]         = (float)(1.3 + sin(0.3 * x + 0.1 * y));
+    vector[count + i] = (float)(3.1 + 0.1 * y + cos(0.2 * x));
+  }
+  m.predictor.dy = vector;
+  m.predictor.dx = vector + count;
+  bench_check(weir__alloc_array((size_t)STRIP * SIDE, sizeof *m.out, &m.out), system);
+  bench_check(weir__alloc_zeroed(weir__piv_deform_scratch(grid, SIDE, STRIP, SIDE), 64, &m.scratch), system);
+  for (int k = 0; k < REPEATS; k++) best = fmin(best, bench_time_ns(deform, &m, 1));
+  bench_value("deform", system, "time", best / ((double)SIDE * SIDE), "ns/pixel");
+  weir__free(m.scratch);
+  weir__free(m.out);
+  weir__free(vector);
+}
+
 int main(void) {
   static const int64_t sizes[] = {16, 32, 64}, side[2] = {SIDE, SIDE};
   static const char   *names[] = {"16x16", "32x32", "64x64"};
@@ -128,6 +171,9 @@ int main(void) {
     s.search[0] = s.search[1] = 2;
     s.weighting               = WEIR__PIV_GAUSSIAN;
     measure("direct, 25 shifts, weighted", names[k], s);
+    if (sizes[k] != 32) continue;
+    measure_deform("cubic", &s.grid, WEIR__PIV_CUBIC);
+    measure_deform("quintic", &s.grid, WEIR__PIV_QUINTIC);
   }
   for (int k = 0; k < 2; k++) weir__free(image[k]);
   return 0;

@@ -35,27 +35,38 @@ static weir__piv_predictor uniform(const float *dy, const float *dx) {
   return (weir__piv_predictor){.grid = {.count = {1, 1}, .window = {8, 8}, .step = {4, 4}}, .dy = dy, .dx = dx};
 }
 
+static weir__piv_predictor quintic(weir__piv_predictor p) {
+  p.interpolation = WEIR__PIV_QUINTIC;
+  return p;
+}
+
 static int64_t held(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
 
-static void test_whole_pixels(void **unused) {
+static void whole_pixels(weir__piv_interpolation interpolation, float most) {
   static const int64_t size[][2]  = {{40, 37}, {1, 20}, {20, 1}, {2, 2}, {3, 50}, {1, 1}};
   static const int     shift[][2] = {{0, 0}, {1, -2}, {-3, 5}, {60, 0}, {0, -60}, {1000000, 1000000}};
-  (void)unused;
   for (size_t s = 0; s < 6; s++)
     for (size_t k = 0; k < 6; k++) {
       int64_t             h = size[s][0], w = size[s][1];
       float               dy = 2 * (float)shift[k][0], dx = 2 * (float)shift[k][1];
       weir__piv_predictor p = uniform(&dy, &dx);
+      p.interpolation       = interpolation;
       float *image = random_image(h, w), *plus = deform(image, h, w, &p, 0.5), *minus = deform(image, h, w, &p, -0.5);
       for (int64_t y = 0; y < h; y++)
         for (int64_t x = 0; x < w; x++) {
           float there = image[held(y + shift[k][0], h) * w + held(x + shift[k][1], w)];
           float back  = image[held(y - shift[k][0], h) * w + held(x - shift[k][1], w)];
-          assert_true(fabsf(plus[y * w + x] - there) < 2.5e-4f);
-          assert_true(fabsf(minus[y * w + x] - back) < 2.5e-4f);
+          assert_true(fabsf(plus[y * w + x] - there) < most);
+          assert_true(fabsf(minus[y * w + x] - back) < most);
         }
       free(image), free(plus), free(minus);
     }
+}
+
+static void test_whole_pixels(void **unused) {
+  (void)unused;
+  whole_pixels(WEIR__PIV_CUBIC, 2.5e-4f);
+  whole_pixels(WEIR__PIV_QUINTIC, 1e-3f); /* its coefficients are up to 7.5^2 times as large as the samples */
 }
 
 /* What is linear stays exact up to the edge; waves as well as a cubic spline can: the error falls with the fourth power
@@ -84,6 +95,112 @@ static void test_between_pixels(void **unused) {
   }
 }
 
+/* What a cardinal spline of degree n makes of exp(i w x): its spectrum at w + 2 pi k is that of the B-spline there,
+ * ((w + 2 pi k) / 2)^-(n+1) but for a common factor, and at the samples all of it is 1 (Unser 1999). */
+static void wave(int degree, double w, double x, double *cosine, double *sine) {
+  enum { ALIASES = 100 };
+  double sum = 0;
+  *cosine = *sine = 0;
+  for (int k = -ALIASES; k <= ALIASES; k++) {
+    double at = w + 6.283185307179586 * k, weight = pow(at / w, -(degree + 1));
+    sum += weight;
+    *cosine += weight * cos(at * x);
+    *sine += weight * sin(at * x);
+  }
+  *cosine /= sum;
+  *sine /= sum;
+}
+
+/* Down to waves of 2.5 pixels both are those splines, away from the edges; `worst`: from the wave itself. */
+static void waves(weir__piv_interpolation interpolation, double wavelength, double *worst) {
+  enum { H = 64, W = 72, INSIDE = 24 };
+  static float        image[H * W];
+  float               dy = 1.1f, dx = -1.38f;
+  weir__piv_predictor p      = uniform(&dy, &dx);
+  double              k      = 6.283185307179586 / wavelength, spline[2], other;
+  int                 degree = interpolation == WEIR__PIV_QUINTIC ? 5 : 3;
+  p.interpolation            = interpolation;
+  for (int y = 0; y < H; y++)
+    for (int x = 0; x < W; x++) image[y * W + x] = (float)(sin(k * x) * cos(k * y));
+  float *out = deform(image, H, W, &p, 0.5);
+  *worst     = 0;
+  for (int y = INSIDE; y < H - INSIDE; y++)
+    for (int x = INSIDE; x < W - INSIDE; x++) {
+      double u = x + 0.5 * (double)dx, v = y + 0.5 * (double)dy, got = (double)out[y * W + x];
+      wave(degree, k, u, &other, &spline[1]);
+      wave(degree, k, v, &spline[0], &other);
+      if (fabs(got - spline[0] * spline[1]) > 4e-6)
+        fail_msg("degree %d, wavelength %g: %g at (%d, %d), expected %g", degree, wavelength, got, y, x,
+                 spline[0] * spline[1]);
+      *worst = fmax(*worst, fabs(got - sin(k * u) * cos(k * v)));
+    }
+  free(out);
+}
+
+/* Twice as many pixels to a wave: 2^4 times the accuracy with cubic splines, 2^6 times with quintic ones. */
+static void test_waves(void **unused) {
+  static const double wavelength[] = {2.5, 3, 4, 5, 8, 10, 16};
+  double              cubic[7], fifth[7];
+  (void)unused;
+  for (int i = 0; i < 7; i++) {
+    waves(WEIR__PIV_CUBIC, wavelength[i], &cubic[i]);
+    waves(WEIR__PIV_QUINTIC, wavelength[i], &fifth[i]);
+    print_message("wavelength %g: error %.2g cubic, %.2g quintic\n", wavelength[i], cubic[i], fifth[i]);
+  }
+  assert_true(cubic[2] / cubic[4] > 13 && cubic[2] / cubic[4] < 24);
+  assert_true(fifth[2] / fifth[4] > 45 && fifth[2] / fifth[4] < 120);
+  for (int i = 1; i < 5; i++) assert_true(fifth[i] < cubic[i]);
+  assert_true(fifth[4] < 0.05 * cubic[4]);
+}
+
+/* Products of powers up to the degree stay exact in the interior (the natural ends reach 0.43 to the power of their
+ * distance), to rounding: what the samples nearby are, 2^5 and more, times 2^-24. Cubic splines cannot keep the others.
+ */
+static void test_polynomials(void **unused) {
+  enum { SIDE = 97, MIDDLE = 48, INSIDE = 4 };
+  static float image[SIDE * SIDE];
+  float        dy = 0.9f, dx = -1.1f;
+  (void)unused;
+  for (int degree = 3; degree <= 5; degree += 2)
+    for (int n = 0; n <= 5; n++)
+      for (int m = 0; m <= 5; m++) {
+        weir__piv_predictor p     = uniform(&dy, &dx);
+        double              worst = 0;
+        if (degree == 5) p = quintic(p);
+        for (int y = 0; y < SIDE; y++)
+          for (int x = 0; x < SIDE; x++)
+            image[y * SIDE + x] = (float)(pow((y - MIDDLE) / 4.0, n) * pow((x - MIDDLE) / 4.0, m));
+        float *out = deform(image, SIDE, SIDE, &p, 0.5);
+        for (int y = MIDDLE - INSIDE; y <= MIDDLE + INSIDE; y++)
+          for (int x = MIDDLE - INSIDE; x <= MIDDLE + INSIDE; x++) {
+            double v = (y + 0.5 * (double)dy - MIDDLE) / 4, u = (x + 0.5 * (double)dx - MIDDLE) / 4;
+            worst = fmax(worst, fabs((double)out[y * SIDE + x] - pow(v, n) * pow(u, m)));
+          }
+        bool kept = n <= degree && m <= degree;
+        if (kept ? worst > 4e-5 : worst < 1.5e-4) fail_msg("degree %d, y^%d x^%d: error %g", degree, n, m, worst);
+        free(out);
+      }
+}
+
+/* Linear up to the edge, and in images of any size. */
+static void test_quintic_edges(void **unused) {
+  static const int64_t size[][2] = {{30, 41}, {1, 20}, {20, 1}, {2, 2}, {2, 3}, {3, 2}, {3, 50}, {1, 1}, {4, 5}};
+  (void)unused;
+  for (size_t s = 0; s < sizeof size / sizeof *size; s++) {
+    int64_t             h = size[s][0], w = size[s][1];
+    float               dy = 0.74f, dx = -1.38f, *image = malloc((size_t)(h * w) * sizeof *image);
+    weir__piv_predictor p = quintic(uniform(&dy, &dx));
+    for (int64_t i = 0; i < h * w; i++) image[i] = (float)(1 + 0.25 * (double)(i % w) - 0.5 * (double)(i / w));
+    float *out = deform(image, h, w, &p, 0.5);
+    for (int64_t i = 0; i < h * w; i++) {
+      double u = fmax((double)(i % w) + 0.5 * (double)dx, 0);
+      double v = fmin((double)(i / w) + 0.5 * (double)dy, (double)(h - 1));
+      assert_true(fabs((double)out[i] - (1 + 0.25 * u - 0.5 * v)) < 4e-5);
+    }
+    free(image), free(out);
+  }
+}
+
 static float *wavy(const weir__piv_grid *grid, double size, double phase) {
   float *v = malloc((size_t)(grid->count[0] * grid->count[1]) * sizeof *v);
   for (int64_t y = 0; y < grid->count[0]; y++)
@@ -94,14 +211,13 @@ static float *wavy(const weir__piv_grid *grid, double size, double phase) {
 }
 
 /* Strips hold nothing but the rows they need, so that a sanitizer sees what reaches further. */
-static void test_strips(void **unused) {
+static void strips(weir__piv_interpolation interpolation) {
   enum { H = 300, W = 211 };
   static const int64_t height[] = {1, 7, 32, 150};
-  (void)unused;
   for (int size = 0; size <= 40; size += 8) {
     weir__piv_grid      grid  = {.count = {17, 12}, .window = {32, 32}, .first = {6, 3}, .step = {16, 16}};
     float              *image = random_image(H, W), *dy = wavy(&grid, size, 0.3), *dx = wavy(&grid, size, 1.1);
-    weir__piv_predictor p     = {grid, dy, dx};
+    weir__piv_predictor p     = {.grid = grid, .dy = dy, .dx = dx, .interpolation = interpolation};
     float              *whole = deform(image, H, W, &p, 0.5);
     for (int k = 0; k < 4; k++)
       for (int64_t y = 0; y < H; y += height[k]) {
@@ -123,6 +239,12 @@ static void test_strips(void **unused) {
   }
 }
 
+static void test_strips(void **unused) {
+  (void)unused;
+  strips(WEIR__PIV_CUBIC);
+  strips(WEIR__PIV_QUINTIC);
+}
+
 /* No more than half of the displacement and the filter reach, and never beyond the image. */
 static void test_need(void **unused) {
   float               dy = 7, dx = 90;
@@ -132,6 +254,11 @@ static void test_need(void **unused) {
   weir__piv_deform_need(&p, 1000, &y0, &rows);
   assert_int_equal(y0, 100 - 4 - 2 - WEIR__SPLINE_REACH);
   assert_int_equal(y0 + rows, 110 + 4 + 2 + WEIR__SPLINE_REACH);
+  p  = quintic(p);
+  y0 = 100, rows = 10;
+  weir__piv_deform_need(&p, 1000, &y0, &rows);
+  assert_int_equal(y0, 100 - 4 - 3 - WEIR__SPLINE_QUINTIC_REACH);
+  assert_int_equal(y0 + rows, 110 + 4 + 3 + WEIR__SPLINE_QUINTIC_REACH);
   y0 = 3, rows = 10;
   weir__piv_deform_need(&p, 20, &y0, &rows);
   assert_int_equal(y0, 0);
@@ -150,7 +277,7 @@ static void test_predictor(void **unused) {
   enum { W = 200 };
   weir__piv_grid      grid = {.count = {60, 12}, .window = {15, 31}, .first = {4, 2}, .step = {7, 13}};
   float              *dy = wavy(&grid, 5, 0.3), *dx = wavy(&grid, 3, 1), v[W], u[W], at[12], across[12];
-  weir__piv_predictor p       = {grid, dy, dx};
+  weir__piv_predictor p       = {.grid = grid, .dy = dy, .dx = dx};
   void               *scratch = malloc(weir__piv_predict_scratch(&grid, 1));
   (void)unused;
   for (int64_t r = 0; r < 60; r++) { /* its values at its centres, which are whole pixels */
@@ -202,7 +329,7 @@ static void test_varying(void **unused) {
     for (int c = 0; c < 14; c++) dx[14 * r + c] = 0.06f * (8 * (float)r + 7.5f) - 3, dy[14 * r + c] = 0.5f;
   for (int y = 0; y < H; y++)
     for (int x = 0; x < W; x++) image[y * W + x] = (float)(100 * sin(0.3 * x + 0.2 * y));
-  weir__piv_predictor p   = {grid, dy, dx};
+  weir__piv_predictor p   = {.grid = grid, .dy = dy, .dx = dx};
   float              *out = deform(image, H, W, &p, -0.5);
   for (int y = 16; y < 80; y++)
     for (int x = 16; x < 104; x++) {
@@ -220,10 +347,13 @@ static void test_directions(void **unused) {
   for (int y = 0; y < N; y++)
     for (int x = 0; x < N; x++) b[x][y] = a[y][x] = (float)chance();
   void *scratch = malloc(weir__spline_rows_scratch(N));
-  weir__spline_rows((weir__spline_samples){&a[0][0], N}, &a[0][0], N, N, N, scratch);
-  weir__spline_columns(&b[0][0], N, N, N);
-  for (int y = 0; y < N; y++)
-    for (int x = 0; x < N; x++) assert_true(a[y][x] == b[x][y]);
+  for (int degree = 3; degree <= 5; degree += 2) {
+    weir__spline_samples samples = {&a[0][0], N};
+    (degree == 3 ? weir__spline_rows : weir__spline_quintic_rows)(samples, &a[0][0], N, N, N, scratch);
+    (degree == 3 ? weir__spline_columns : weir__spline_quintic_columns)(&b[0][0], N, N, N);
+    for (int y = 0; y < N; y++)
+      for (int x = 0; x < N; x++) assert_true(a[y][x] == b[x][y]);
+  }
   free(scratch);
 }
 
@@ -231,6 +361,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_pixels), cmocka_unit_test(test_between_pixels),
                                      cmocka_unit_test(test_strips),       cmocka_unit_test(test_need),
                                      cmocka_unit_test(test_predictor),    cmocka_unit_test(test_varying),
-                                     cmocka_unit_test(test_directions)};
+                                     cmocka_unit_test(test_directions),   cmocka_unit_test(test_waves),
+                                     cmocka_unit_test(test_polynomials),  cmocka_unit_test(test_quintic_edges)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

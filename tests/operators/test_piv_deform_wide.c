@@ -1,17 +1,21 @@
 /* Deformation gives the same bits in whatever registers: the build's choice against one for any machine. */
 #define WEIR__WIDE
-#define weir__piv_deform            narrow_deform
-#define weir__piv_deform_need       narrow_deform_need
-#define weir__piv_deform_mask       narrow_deform_mask
-#define weir__piv_fill_masked       narrow_fill_masked
-#define weir__piv_deform_scratch    narrow_deform_scratch
-#define weir__piv_predict_scratch   narrow_predict_scratch
-#define weir__piv_predict_centres   narrow_predict_centres
-#define weir__spline_columns        narrow_spline_columns
-#define weir__spline_rows           narrow_spline_rows
-#define weir__spline_rows_scratch   narrow_spline_rows_scratch
-#define weir__spline_extend_columns narrow_spline_extend_columns
-#define weir__spline_extend_rows    narrow_spline_extend_rows
+#define weir__piv_deform                    narrow_deform
+#define weir__piv_deform_need               narrow_deform_need
+#define weir__piv_deform_mask               narrow_deform_mask
+#define weir__piv_fill_masked               narrow_fill_masked
+#define weir__piv_deform_scratch            narrow_deform_scratch
+#define weir__piv_predict_scratch           narrow_predict_scratch
+#define weir__piv_predict_centres           narrow_predict_centres
+#define weir__spline_columns                narrow_spline_columns
+#define weir__spline_rows                   narrow_spline_rows
+#define weir__spline_rows_scratch           narrow_spline_rows_scratch
+#define weir__spline_extend_columns         narrow_spline_extend_columns
+#define weir__spline_extend_rows            narrow_spline_extend_rows
+#define weir__spline_quintic_columns        narrow_spline_quintic_columns
+#define weir__spline_quintic_rows           narrow_spline_quintic_rows
+#define weir__spline_quintic_extend_columns narrow_spline_quintic_extend_columns
+#define weir__spline_quintic_extend_rows    narrow_spline_quintic_extend_rows
 #include "operators/piv/spline.c"
 #include "operators/piv/deform.c"
 #undef weir__piv_deform
@@ -35,10 +39,10 @@ static void test_same_bits(void **unused) {
   static float   image[H * W], wide[H * W], narrow[H * W], dy[NY * NX], dx[NY * NX];
   weir__piv_grid grid = {.count = {NY, NX}, .window = {16, 16}, .first = {1, 1}, .step = {8, 8}};
   (void)unused;
-  for (int round = 0; round < 6; round++) { /* from pixels that stay side by side to each for itself */
+  for (int round = 0; round < 12; round++) { /* from pixels that stay side by side to each for itself */
     for (int i = 0; i < H * W; i++) image[i] = 255 * chance();
-    for (int i = 0; i < NY * NX; i++) dy[i] = 4 * (float)round * (chance() - 0.5f), dx[i] = 9 * (float)round * chance();
-    weir__piv_predictor p       = {grid, dy, dx};
+    for (int i = 0; i < NY * NX; i++) dy[i] = 2 * (float)round * (chance() - 0.5f), dx[i] = 4 * (float)round * chance();
+    weir__piv_predictor p = {.grid = grid, .dy = dy, .dx = dx, .interpolation = (weir__piv_interpolation)(round % 2)};
     weir__piv_strip     strip   = {image, 0, H, W};
     void               *scratch = malloc(weir__piv_deform_scratch(&grid, H, H, W));
     weir__piv_deform(&strip, H, &p, -0.5, 0, H, wide, scratch);

@@ -10,6 +10,7 @@
 /* PAD: floats before and behind a row's columns, zeros where no coefficients. RUN pixels at a time are loaded and
  * stored past the end of what belongs together; what comes of that is overwritten by what follows. */
 enum { ALIGNMENT = 64, RUN = 8, PAD = 24, BEFORE = 8, CUT = 2 * WEIR__SPLINE_REACH + 4 };
+enum { ABOVE = WEIR__SPLINE_QUINTIC_BEFORE, BELOW = WEIR__SPLINE_QUINTIC_AFTER }; /* rows of coefficients, at most */
 
 static size_t aligned(size_t nbytes) { return (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
@@ -32,7 +33,9 @@ static int64_t block_stride(int64_t columns) {
   return (lines | 1) * 16;
 }
 
-static size_t block_floats(int64_t rows, int64_t columns) { return (size_t)(block_stride(columns) * (rows + 3) + PAD); }
+static size_t block_floats(int64_t rows, int64_t columns) {
+  return (size_t)(block_stride(columns) * (ABOVE + rows + BELOW) + PAD);
+}
 
 static size_t block_bytes(int64_t rows, int64_t columns) {
   return aligned(block_floats(rows, columns) * sizeof(float));
@@ -41,7 +44,7 @@ static size_t block_bytes(int64_t rows, int64_t columns) {
 static block take_block(int64_t rows, int64_t columns, char **scratch) {
   int64_t stride = block_stride(columns);
   float  *memory = take(scratch, block_floats(rows, columns));
-  return (block){memory + stride + BEFORE, rows, columns, stride};
+  return (block){memory + ABOVE * stride + BEFORE, rows, columns, stride};
 }
 
 static void fill_block(const block *b, weir__spline_samples samples, void *scratch) {
@@ -52,6 +55,17 @@ static void fill_block(const block *b, weir__spline_samples samples, void *scrat
     memset(b->at + y * b->stride + behind, 0, (size_t)(b->stride - behind - WEIR__SPLINE_BEFORE) * sizeof(float));
   weir__spline_columns(b->at - WEIR__SPLINE_BEFORE, b->rows, behind + WEIR__SPLINE_BEFORE, b->stride);
   weir__spline_extend_columns(b->at - WEIR__SPLINE_BEFORE, b->rows, behind + WEIR__SPLINE_BEFORE, b->stride);
+}
+
+static void fill_block_quintic(const block *b, weir__spline_samples samples, void *scratch) {
+  enum { LEFT = WEIR__SPLINE_QUINTIC_BEFORE };
+  int64_t behind = b->columns + WEIR__SPLINE_QUINTIC_AFTER;
+  weir__spline_quintic_rows(samples, b->at, b->rows, b->columns, b->stride, scratch);
+  weir__spline_quintic_extend_rows(b->at, b->rows, b->columns, b->stride);
+  for (int64_t y = -ABOVE; y < b->rows + BELOW; y++)
+    memset(b->at + y * b->stride + behind, 0, (size_t)(b->stride - behind - LEFT) * sizeof(float));
+  weir__spline_quintic_columns(b->at - LEFT, b->rows, behind + LEFT, b->stride);
+  weir__spline_quintic_extend_columns(b->at - LEFT, b->rows, behind + LEFT, b->stride);
 }
 
 /* ---- the displacement at a pixel ---- */
@@ -220,8 +234,10 @@ static double bound(const weir__piv_grid *grid, const float *v) {
 }
 
 void weir__piv_deform_need(const weir__piv_predictor *predictor, int64_t height, int64_t *y0, int64_t *rows) {
-  double  reach = ceil(0.5 * bound(&predictor->grid, predictor->dy)) + 2 + WEIR__SPLINE_REACH;
-  int64_t r     = reach < (double)height ? (int64_t)reach : height;
+  bool    quintic = predictor->interpolation == WEIR__PIV_QUINTIC;
+  int     filter  = quintic ? 3 + WEIR__SPLINE_QUINTIC_REACH : 2 + WEIR__SPLINE_REACH;
+  double  reach   = ceil(0.5 * bound(&predictor->grid, predictor->dy)) + filter;
+  int64_t r       = reach < (double)height ? (int64_t)reach : height;
   int64_t first = *y0 > r ? *y0 - r : 0, end = *y0 + *rows + r;
   if (end > height) end = height;
   *y0   = first;
@@ -294,6 +310,42 @@ WEIR__WIDE static void evaluate_row(const block *c, const sources *s, int64_t co
   }
 }
 
+/* ---- the same with a quintic spline ---- */
+
+enum { TAPS = 6 };
+
+/* What c_(i-2) .. c_(i+3) weigh at i + t, for RUN values of t. */
+WEIR__INLINE void weigh_quintic(const float *t, weir__float8 weight[TAPS]) {
+  const weir__float8 a = weir__load8(t), b = 1 - a, a2 = a * a, b2 = b * b;
+  const float        part = 1.0f / 120;
+  weight[0]               = b2 * b2 * b * part;
+  weight[1]               = (1 + b * (5 + b * (10 + b * (10 + b * (5 - 5 * b))))) * part;
+  weight[2]               = (66 + a2 * (a2 * (30 - 10 * a) - 60)) * part;
+  weight[3]               = (66 + b2 * (b2 * (30 - 10 * b) - 60)) * part;
+  weight[4]               = (1 + a * (5 + a * (10 + a * (10 + a * (5 - 5 * a))))) * part;
+  weight[5]               = a2 * a2 * a * part;
+}
+
+WEIR__INLINE void evaluate_run_quintic(const float *c, int64_t stride, const float *tx, const float *ty, float *out) {
+  weir__float8 x[TAPS], y[TAPS], sum = {0};
+  weigh_quintic(tx, x);
+  weigh_quintic(ty, y);
+  for (int k = 0; k < TAPS; k++, c += stride) {
+    weir__float8 line = (x[0] * weir__load8(c) + x[1] * weir__load8(c + 1)) +
+                        (x[2] * weir__load8(c + 2) + x[3] * weir__load8(c + 3)) +
+                        (x[4] * weir__load8(c + 4) + x[5] * weir__load8(c + 5));
+    sum += y[k] * line;
+  }
+  weir__store8(out, sum);
+}
+
+WEIR__WIDE static void evaluate_row_quintic(const block *c, const sources *s, int64_t columns, float *out) {
+  enum { BACK = WEIR__SPLINE_QUINTIC_BEFORE };
+  for (int64_t x = 0; x < columns; x += run_length(s->breaks + x))
+    evaluate_run_quintic(c->at + (s->iy[x] - BACK) * c->stride + s->ix[x] - BACK, c->stride, s->tx + x, s->ty + x,
+                         out + x);
+}
+
 static size_t filter_bytes(const weir__piv_grid *grid, int64_t columns) {
   return aligned(weir__spline_rows_scratch(columns > grid->count[1] ? columns : grid->count[1]));
 }
@@ -325,7 +377,10 @@ void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__
   float     *dy = take(&free, count), *dx = take(&free, count), *line = take(&free, count);
   memset(dy, 0, count * sizeof *dy);
   memset(dx, 0, count * sizeof *dx);
-  fill_block(&c, (weir__spline_samples){image->pixel, columns}, filter);
+  weir__spline_samples samples = {image->pixel, columns};
+  bool                 quintic = predictor->interpolation == WEIR__PIV_QUINTIC;
+  if (quintic) fill_block_quintic(&c, samples, filter);
+  else fill_block(&c, samples, filter);
   prediction_begin(&p, predictor, (double)y0, (double)(y0 + rows - 1), &free, filter);
   for (int64_t y = y0; y < y0 + rows; y++) {
     int n = (int)columns;
@@ -335,7 +390,8 @@ void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__
     split(dy, (float)share, (int32_t)(y - image->y0), 0, (int32_t)(last - 1 - image->y0), n, s.iy, s.ty);
     split(dx, (float)share, 0, 1, n - 1, n, s.ix, s.tx);
     find_breaks(s.iy, s.ix, n, s.breaks);
-    evaluate_row(&c, &s, columns, line);
+    if (quintic) evaluate_row_quintic(&c, &s, columns, line);
+    else evaluate_row(&c, &s, columns, line);
     memcpy(out + (y - y0) * columns, line, (size_t)columns * sizeof *line);
   }
 }

@@ -119,25 +119,28 @@ void weir__piv_ensemble_peaks(const weir__piv_correlator *correlator, const weir
 
 /* ---- deform.c: images moved by a displacement known roughly ---- */
 
+typedef enum weir__piv_interpolation { WEIR__PIV_CUBIC, WEIR__PIV_QUINTIC } weir__piv_interpolation;
+
 /* Displacements on the grid of an earlier pass, everywhere finite. */
 typedef struct weir__piv_predictor {
-  weir__piv_grid grid;
-  const float   *dy, *dx; /* [count[0]][count[1]] */
+  weir__piv_grid          grid;
+  const float            *dy, *dx;       /* [count[0]][count[1]] */
+  weir__piv_interpolation interpolation; /* of the image that is moved by it */
 } weir__piv_predictor;
 
 /* Rows of the image that deforming rows y0 .. y0 + rows - 1 needs, with what the spline's filter reaches; cut to
  * the image of `height` rows. */
 void   weir__piv_deform_need(const weir__piv_predictor *predictor, int64_t height, int64_t *y0, int64_t *rows);
 size_t weir__piv_deform_scratch(const weir__piv_grid *grid, int64_t strip_rows, int64_t rows,
-                                int64_t columns); /* bytes; `grid`: the predictor's */
+                                int64_t columns); /* bytes, for either spline; `grid`: the predictor's */
 /* The displacement at the centres of another grid's rows row .. row + rows - 1: what deforming added to both images'
  * displacement at its vectors. Cubic B-spline through the predictor's values, beyond the outermost centres as there.
  * dy, dx: [rows][to->count[1]]. `pixel_rows`: as many as lie between the first and the last of these centres. */
 size_t weir__piv_predict_scratch(const weir__piv_grid *grid, int64_t pixel_rows); /* bytes */
 void   weir__piv_predict_centres(const weir__piv_predictor *predictor, const weir__piv_grid *to, int64_t row,
                                  int64_t rows, float *dy, float *dx, void *scratch);
-/* out(y, x) = image(y + share * dy(y, x), x + share * dx(y, x)) for rows y0 .. y0 + rows - 1, by a cubic B-spline
- * (Unser 1999); beyond the image's edge its outermost pixels. share: -0.5 for image a, +0.5 for b. */
+/* out(y, x) = image(y + share * dy(y, x), x + share * dx(y, x)) for rows y0 .. y0 + rows - 1, by a cubic or quintic
+ * B-spline (Unser 1999); beyond the image's edge its outermost pixels. share: -0.5 for image a, +0.5 for b. */
 void weir__piv_deform(const weir__piv_strip *image, int64_t height, const weir__piv_predictor *predictor, double share,
                       int64_t y0, int64_t rows, float *out, void *scratch);
 

@@ -10,28 +10,37 @@ enum {
   PIECE   = 64  /* columns that are transposed before the recursion takes them: LANES rows fit L1 */
 };
 
-/* A sweep is c_k = gain_k s_k - factor_k c_(k -+ 1), with m_k = 1 / (4 - m_(k-1)) from Gauss elimination as factor and
- * 6 m_k as gain on the way up, 1 as gain on the way down. The ends keep their samples: the natural spline. */
+/* Of c_(k-1) + d c_k + c_(k+1) = (d + 2) s_k. A sweep is c_k = gain_k s_k - factor_k c_(k -+ 1), with m_k = 1 / (d -
+ * m_(k-1)) from Gauss elimination as factor and (d + 2) m_k as gain on the way up, 1 as gain on the way down. The ends
+ * keep their samples: the natural spline. */
 typedef struct sweeps {
-  float   factor[FACTORS];
+  float   factor[FACTORS], sum; /* of a row of the system */
   int64_t last;
 } sweeps;
 
-static sweeps make_sweeps(int64_t count) {
-  sweeps s = {.last = count - 1};
+static sweeps make_sweeps(int64_t count, double diagonal) {
+  sweeps s = {.last = count - 1, .sum = (float)(diagonal + 2)};
   double m = 0;
   for (int k = 1; k < FACTORS; k++) {
-    m           = 1 / (4 - m);
+    m           = 1 / (diagonal - m);
     s.factor[k] = (float)m;
   }
   return s;
+}
+
+enum { CUBIC = 1, QUINTIC = 2 }; /* systems, one after the other */
+
+static void make_quintic(int64_t count, sweeps s[QUINTIC]) {
+  const double root = 10.246950765959598; /* of 105 */
+  s[0]              = make_sweeps(count, 13 + root);
+  s[1]              = make_sweeps(count, 13 - root);
 }
 
 WEIR__INLINE float factor_at(const sweeps *s, int64_t k) {
   return k >= s->last ? 0 : s->factor[k < FACTORS ? k : FACTORS - 1];
 }
 
-WEIR__INLINE float gain_at(const sweeps *s, int64_t k) { return k > 0 && k < s->last ? 6 * factor_at(s, k) : 1; }
+WEIR__INLINE float gain_at(const sweeps *s, int64_t k) { return k > 0 && k < s->last ? s->sum * factor_at(s, k) : 1; }
 
 /* ---- along columns ---- */
 
@@ -51,9 +60,17 @@ WEIR__INLINE void some_columns(float *block, int64_t rows, int64_t columns, int6
 }
 
 WEIR__WIDE void weir__spline_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {
-  sweeps s = make_sweeps(rows);
+  sweeps s = make_sweeps(rows, 4);
   for (int64_t x = 0; x < columns; x += PANEL)
     some_columns(block + x, rows, columns - x < PANEL ? columns - x : PANEL, stride, &s);
+}
+
+WEIR__WIDE void weir__spline_quintic_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {
+  sweeps s[QUINTIC];
+  make_quintic(rows, s);
+  for (int64_t x = 0; x < columns; x += PANEL)
+    for (int k = 0; k < QUINTIC; k++)
+      some_columns(block + x, rows, columns - x < PANEL ? columns - x : PANEL, stride, &s[k]);
 }
 
 /* ---- along rows: LANES of them side by side, transposed ---- */
@@ -98,39 +115,38 @@ WEIR__INLINE void take_back(const float *across, int64_t x, int64_t end, float *
     for (int r = 0; r < LANES; r++) row[r][x] = across[x * LANES + r];
 }
 
-WEIR__INLINE void rows_together(const float *const from[LANES], float *const to[LANES], float *across,
-                                const sweeps *s) {
+WEIR__INLINE void rows_together(const float *const from[LANES], float *const to[LANES], float *across, const sweeps *s,
+                                int systems) {
   quad    v[LANES / QUAD] = {{0}};
   int64_t columns         = s->last + 1;
-  for (int64_t x = 0; x < columns; x += PIECE) {
-    int64_t end = x + PIECE < columns ? x + PIECE : columns;
-    bring(from, x, end, across);
-    for (int64_t k = x; k < end; k++) {
-      float *at = across + k * LANES, m = k ? factor_at(s, k) : 0, g = gain_at(s, k);
-      for (int i = 0; i < LANES / QUAD; i++) {
-        v[i]                     = g * *(quad *)(at + i * QUAD) - m * v[i];
-        *(quad *)(at + i * QUAD) = v[i];
+  for (int n = 0; n < systems; n++, s++) {
+    for (int64_t x = 0; x < columns; x += PIECE) {
+      int64_t end = x + PIECE < columns ? x + PIECE : columns;
+      if (!n) bring(from, x, end, across);
+      for (int64_t k = x; k < end; k++) {
+        float *at = across + k * LANES, m = k ? factor_at(s, k) : 0, g = gain_at(s, k);
+        for (int i = 0; i < LANES / QUAD; i++) {
+          v[i]                     = g * *(quad *)(at + i * QUAD) - m * v[i];
+          *(quad *)(at + i * QUAD) = v[i];
+        }
       }
     }
-  }
-  for (int64_t x = (columns - 1) / PIECE * PIECE; x >= 0; x -= PIECE) {
-    int64_t end = x + PIECE < columns ? x + PIECE : columns;
-    for (int64_t k = end - 1; k >= x; k--) {
-      float *at = across + k * LANES, m = k ? factor_at(s, k) : 0;
-      for (int i = 0; i < LANES / QUAD; i++) {
-        v[i]                     = *(quad *)(at + i * QUAD) - m * v[i];
-        *(quad *)(at + i * QUAD) = v[i];
+    for (int64_t x = (columns - 1) / PIECE * PIECE; x >= 0; x -= PIECE) {
+      int64_t end = x + PIECE < columns ? x + PIECE : columns;
+      for (int64_t k = end - 1; k >= x; k--) {
+        float *at = across + k * LANES, m = k ? factor_at(s, k) : 0;
+        for (int i = 0; i < LANES / QUAD; i++) {
+          v[i]                     = *(quad *)(at + i * QUAD) - m * v[i];
+          *(quad *)(at + i * QUAD) = v[i];
+        }
       }
+      if (n == systems - 1) take_back(across, x, end, to);
     }
-    take_back(across, x, end, to);
   }
 }
 
-size_t weir__spline_rows_scratch(int64_t columns) { return (size_t)columns * LANES * sizeof(float); }
-
-WEIR__WIDE void weir__spline_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t columns,
-                                  int64_t stride, void *scratch) {
-  sweeps s = make_sweeps(columns);
+WEIR__INLINE void all_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t stride, float *across,
+                           const sweeps *s, int systems) {
   for (int64_t row = 0; row < rows; row += LANES) {
     const float *from[LANES];
     float       *to[LANES];
@@ -139,8 +155,23 @@ WEIR__WIDE void weir__spline_rows(weir__spline_samples samples, float *block, in
       from[r]   = samples.at + y * samples.stride;
       to[r]     = block + y * stride;
     }
-    rows_together(from, to, scratch, &s);
+    rows_together(from, to, across, s, systems);
   }
+}
+
+size_t weir__spline_rows_scratch(int64_t columns) { return (size_t)columns * LANES * sizeof(float); }
+
+WEIR__WIDE void weir__spline_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t columns,
+                                  int64_t stride, void *scratch) {
+  sweeps s = make_sweeps(columns, 4);
+  all_rows(samples, block, rows, stride, scratch, &s, CUBIC);
+}
+
+WEIR__WIDE void weir__spline_quintic_rows(weir__spline_samples samples, float *block, int64_t rows, int64_t columns,
+                                          int64_t stride, void *scratch) {
+  sweeps s[QUINTIC];
+  make_quintic(columns, s);
+  all_rows(samples, block, rows, stride, scratch, s, QUINTIC);
 }
 
 /* ---- beyond the ends ---- */
@@ -162,4 +193,23 @@ void weir__spline_extend_rows(float *block, int64_t rows, int64_t columns, int64
     last[1]   = columns > 1 ? 2 * last[0] - last[-1] : last[0];
     last[2]   = last[1];
   }
+}
+
+/* Of `count` coefficients, `step` apart, those beyond both ends: c_-k = 2 c_0 - c_k. Where there are too few, mirror
+ * after mirror makes a straight line. The third behind the end weighs nothing, as above. */
+static void mirror(float *c, int64_t count, int64_t step) {
+  float *last = c + (count - 1) * step, slope = count > 1 ? c[step] - c[0] : 0;
+  for (int k = 1; k < WEIR__SPLINE_QUINTIC_AFTER; k++) {
+    c[-k * step]   = count > k ? 2 * c[0] - c[k * step] : c[0] - (float)k * slope;
+    last[k * step] = count > k ? 2 * last[0] - last[-k * step] : last[0] + (float)k * slope;
+  }
+  last[WEIR__SPLINE_QUINTIC_AFTER * step] = last[0];
+}
+
+void weir__spline_quintic_extend_columns(float *block, int64_t rows, int64_t columns, int64_t stride) {
+  for (int64_t x = 0; x < columns; x++) mirror(block + x, rows, stride);
+}
+
+void weir__spline_quintic_extend_rows(float *block, int64_t rows, int64_t columns, int64_t stride) {
+  for (int64_t y = 0; y < rows; y++) mirror(block + y * stride, columns, 1);
 }
