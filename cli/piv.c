@@ -25,6 +25,8 @@ static const char help[] =
     "  --window N,N,...   windows of each pass, pixels (default: 64,32,32); --window 32 is a single pass\n"
     "  --overlap X,...    part that neighbouring windows share (default: 0.5)\n"
     "  --search N,...     largest displacement looked for in each pass, pixels\n"
+    "  --interpolation W  splines that move the images between passes: cubic, quintic (less bias where particles are\n"
+    "                     smaller than 2.5 pixels, more time; default: cubic)\n"
     "  --smooth WHEN      thin-plate splines: no, last, all (default: no)\n"
     "  --mask FILE        what takes no part: an image of the same size, not 0 there, or polygons as text (columns y, "
     "x)\n"
@@ -70,23 +72,15 @@ static int read_text(options *o, int argc, char **argv, int *i) {
   const struct {
     const char  *name;
     const char **to;
-  } texts[] = {{"--subset", &r->subset},
-               {"--start", &r->start},
-               {"--stop", &r->stop},
-               {"--step", &r->step},
-               {"--window", &r->window},
-               {"--overlap", &r->overlap},
-               {"--search", &r->search},
-               {"--smooth", &r->smooth},
-               {"--mask", &r->mask},
-               {"--ensemble", &r->ensemble},
-               {"--dt", &r->dt},
-               {"--pixel", &r->pixel},
-               {"-o", &r->directory},
-               {"--reference", &r->reference},
-               {"--until-file", &r->until_file},
-               {"--timeout", &r->timeout},
-               {"--count", &r->count}};
+  } texts[] = {{"--subset", &r->subset},       {"--start", &r->start},
+               {"--stop", &r->stop},           {"--step", &r->step},
+               {"--window", &r->window},       {"--overlap", &r->overlap},
+               {"--search", &r->search},       {"--interpolation", &r->interpolation},
+               {"--smooth", &r->smooth},       {"--mask", &r->mask},
+               {"--ensemble", &r->ensemble},   {"--dt", &r->dt},
+               {"--pixel", &r->pixel},         {"-o", &r->directory},
+               {"--reference", &r->reference}, {"--until-file", &r->until_file},
+               {"--timeout", &r->timeout},     {"--count", &r->count}};
   for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
     const char *value;
     if (!cli_option(argc, argv, i, texts[k].name, &value)) continue;

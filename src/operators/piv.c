@@ -140,10 +140,11 @@ static weir_status expand(weir_expand *x) {
 static const char *const input_names[]  = {"a", "b", "mask"};
 static const char *const output_names[] = {
     "u", "v", "correlation", "peak_ratio", "uncertainty_u", "uncertainty_v", "flag", "replaced"};
-static const char *const methods[]    = {"fft", "direct", NULL};
-static const char *const weightings[] = {"uniform", "gaussian", NULL};
-static const char *const subpixels[]  = {"gauss3", "gauss2d", "centroid", NULL};
-static const char *const smoothings[] = {"no", "last", "all", NULL};
+static const char *const methods[]        = {"fft", "direct", NULL};
+static const char *const weightings[]     = {"uniform", "gaussian", NULL};
+static const char *const subpixels[]      = {"gauss3", "gauss2d", "centroid", NULL};
+static const char *const interpolations[] = {"cubic", "quintic", NULL};
+static const char *const smoothings[]     = {"no", "last", "all", NULL};
 #define AT(member) offsetof(weir__piv, member)
 static const weir_param params[] = {
     {"window", WEIR_PARAM_LIST, AT(window), .least = 4, .most = 1024, .units = "pixel",
@@ -162,6 +163,8 @@ static const weir_param params[] = {
     {"weighting", WEIR_PARAM_CHOICE, AT(weighting), .choices = weightings, .help = "of the pixels in a window"},
     {"subpixel", WEIR_PARAM_CHOICE, AT(subpixel), .choices = subpixels,
      .help = "fit to the peak: two 3-point Gaussians, a Gaussian over 3 x 3, or the centroid"},
+    {"interpolation", WEIR_PARAM_CHOICE, AT(interpolation), .choices = interpolations,
+     .help = "B-splines that move the images between passes; quintic: less bias where particles are small, more time"},
     {"min_correlation", WEIR_PARAM_REAL, AT(correlation), .fallback = 0.2, .least = -1, .most = 1,
      .help = "a vector with less is rejected"},
     {"min_ratio", WEIR_PARAM_REAL, AT(ratio), .least = 0, .most = 1e6,
@@ -202,8 +205,9 @@ const weir_operator weir_operator_piv = {
     .summary = "particle image velocimetry: displacements from a to b",
     .details =
         "Cross-correlation of windows in several passes. The first correlates by FFT; before each further one both "
-        "images are moved half of the displacement found so far, by cubic B-splines (Scarano & Riethmuller 2000, doi "
-        "10.1007/s003480070007; Unser 1999). Results: u and v along x and y in the units of the images' coordinates, "
+        "images are moved half of the displacement found so far, by cubic or quintic B-splines (Scarano & Riethmuller "
+        "2000, doi 10.1007/s003480070007; Unser 1999). Results: u and v along x and y in the units of the images' "
+        "coordinates, "
         "per second with dt; correlation, Pearson's coefficient of the two windows at the peak; peak_ratio, first to "
         "second peak; uncertainty_u and uncertainty_v, one standard deviation by correlation statistics (Wieneke 2015, "
         "doi 10.1088/0957-0233/26/7/074002); flag, why a vector was rejected (0: it was not); replaced, what stands "

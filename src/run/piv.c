@@ -39,6 +39,8 @@ static weir_status check(const weir__piv_request *r) {
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) WEIR_TRY(check_numbers(lists[i].option, lists[i].text));
   for (size_t i = 0; i < sizeof single / sizeof *single; i++)
     if (single[i].text) WEIR_TRY(check_number(single[i].option, single[i].text, strlen(single[i].text)));
+  if (r->interpolation && strcmp(r->interpolation, "cubic") && strcmp(r->interpolation, "quintic"))
+    return WEIR_FAIL(WEIR_ERR_INPUT, "--interpolation: '%s', expected cubic or quintic", r->interpolation);
   if (r->smooth && strcmp(r->smooth, "no") && strcmp(r->smooth, "last") && strcmp(r->smooth, "all"))
     return WEIR_FAIL(WEIR_ERR_INPUT, "--smooth: '%s', expected no, last or all", r->smooth);
   return WEIR_OK;
@@ -142,6 +144,7 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
   if (r->window) weir__text_add(text, ", window=[%s]", r->window);
   if (r->overlap) weir__text_add(text, ", overlap=[%s]", r->overlap);
   if (r->search) weir__text_add(text, ", search=[%s]", r->search);
+  if (r->interpolation) weir__text_add(text, ", interpolation=%s", r->interpolation);
   if (r->ensemble) weir__text_add(text, ", ensemble=%s", r->ensemble);
   if (r->mask) weir__text_add(text, ", mask=mask");
   if (r->smooth) weir__text_add(text, ", smooth=%s", r->smooth);

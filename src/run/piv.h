@@ -15,6 +15,7 @@ typedef struct weir__piv_request {
   const char        *window, *overlap, *search; /* numbers with commas between; NULL: the operator's own */
   const char        *ensemble;                  /* couples to a result; NULL: one */
   const char        *mask;                      /* a file: an image or polygons; NULL: none */
+  const char        *interpolation;             /* cubic, quintic; NULL: cubic */
   const char        *smooth;                    /* no, last, all; NULL: no */
   const char        *dt, *pixel;                /* seconds; metres; NULL: displacements in pixels */
   bool               up;                        /* y points up */

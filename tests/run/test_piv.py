@@ -60,6 +60,14 @@ def placements(folder):
         assert got == first, (workers, threads, [name for name in first if got.get(name) != first[name]])
     assert sum("/u/" in name for name in first) >= 1 and "piv.csv" in first, sorted(first)
     whole = store(os.path.join(folder, "out", "piv.zarr"))
+    quintic = None
+    for workers, threads in settings[::3]:
+        piv(folder, "im", "--interpolation", "quintic", "--workers", workers, "--threads", threads, out="five")
+        got = results(folder, "five")
+        quintic = quintic or got
+        assert got == quintic, (workers, threads, [name for name in quintic if got.get(name) != quintic[name]])
+    found = store(os.path.join(folder, "five", "piv.zarr"))
+    assert not np.array_equal(found["u"], whole["u"]) and np.nanmedian(np.abs(found["u"] - whole["u"])) < 0.02
     stored = ["flow." + name for name in NAMES]
     for chunks in ("y: 256", "y: 100, x: 70"):
         write_recipe(folder, {}, stored, stream=f"images: im\n  subset: pairs\n  chunks: {{{chunks}}}")

@@ -24,8 +24,9 @@ static span rows_of(const weir__piv *p, span block) {
 
 /* As many rows of the image as deforming so many can need at most. */
 static int64_t rows_at_most(const weir__piv *p, int64_t rows) {
-  enum { FILTER = 32 };
-  int64_t more = rows + 2 * ((int64_t)ceil(0.5 * p->reach) + FILTER);
+  enum { CUBIC = 32, QUINTIC = 40 };
+  int64_t filter = p->interpolation == WEIR__PIV_QUINTIC ? QUINTIC : CUBIC;
+  int64_t more   = rows + 2 * ((int64_t)ceil(0.5 * p->reach) + filter);
   return more < p->image[0] ? more : p->image[0];
 }
 
@@ -261,8 +262,10 @@ static void put_before(const planes *to, const weir__piv_grid *grid, const weir_
 /* ---- the operator ---- */
 
 static weir__piv_predictor predictor_of(const weir__piv *p, const weir_apply *a) {
-  return (weir__piv_predictor){
-      .grid = p->settings[p->pass - 1].grid, .dy = a->in[WEIR__PIV_IN_DY].data, .dx = a->in[WEIR__PIV_IN_DX].data};
+  return (weir__piv_predictor){.grid          = p->settings[p->pass - 1].grid,
+                               .dy            = a->in[WEIR__PIV_IN_DY].data,
+                               .dx            = a->in[WEIR__PIV_IN_DX].data,
+                               .interpolation = (weir__piv_interpolation)p->interpolation};
 }
 
 /* A couple of a group; the inputs themselves where there is one only. */

@@ -36,7 +36,7 @@ typedef enum weir__piv_smoothing {
 typedef struct weir__piv {
   /* as given; lists have an element per pass, the last one stands for those that follow */
   weir_list window, window_y, overlap, search;
-  int       refine, weighting, subpixel, smooth; /* enums of piv.h and above */
+  int       refine, weighting, subpixel, smooth, interpolation; /* enums of piv.h and above */
   bool      padded, second, fill, uncertainty;
   double    correlation, ratio, longest, median, noise, neighbours, smoothing, outlier, dt, mask_limit;
   weir_list u_limits, v_limits;
