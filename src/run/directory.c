@@ -436,13 +436,13 @@ void weir__run_status_remove(const char *directory) {
 void weir__run_status_read(const char *directory, weir__run_status *s) {
   weir__text  path = {0};
   const char *units, *message;
-  json_int_t  steps, step, from, waiting;
-  int         phase, restored, watching;
+  json_int_t  steps, step, from, waiting = 0;
+  int         phase, restored, watching = 0;
   *s           = (weir__run_status){0};
   json_t *json = weir__run_path(&path, directory, "status") < 0 ? NULL : json_load_file(path.data, 0, NULL);
   weir__text_clear(&path);
   if (json &&
-      !json_unpack(json, "{s:i, s:I, s:I, s:F, s:F, s:F, s:s, s:i, s:s, s:b, s:I, s:b, s:I, s:F}", "phase", &phase,
+      !json_unpack(json, "{s:i, s:I, s:I, s:F, s:F, s:F, s:s, s:i, s:s, s:b, s:I, s?b, s?I, s?F}", "phase", &phase,
                    "steps", &steps, "step", &step, "time", &s->time, "elapsed_s", &s->elapsed_s, "blocked_s",
                    &s->blocked_s, "time_units", &units, "exit", &s->exit, "message", &message, "restored", &restored,
                    "from", &from, "watching", &watching, "waiting", &waiting, "latency_s", &s->latency_s)) {
