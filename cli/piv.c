@@ -14,7 +14,7 @@ static const char help[] =
     "\n"
     "  piv.zarr              u, v, correlation, peak_ratio, uncertainty_u, uncertainty_v, flag, replaced\n"
     "  piv.csv               per couple: part of valid vectors, mean correlation\n"
-    "  vectors_000001.png    vectors over vorticity\n"
+    "  vectors_000001.png    vectors over vorticity (with 3 vectors or more along x and y)\n"
     "\n"
     "  -o DIR             folder of the results (default: the folder or first word of IMAGES, with .piv)\n"
     "  -o FILE.nc         the fields in one NetCDF file instead of piv.zarr; the rest in the folder FILE.piv\n"

@@ -41,10 +41,7 @@ static weir_status settle_pass(weir__piv *p, int pass) {
   double width = nth(&p->window, pass, 32), overlap = nth(&p->overlap, pass, 0.5);
   WEIR_TRY(whole("window", nth(&p->window_y, pass, width), &window[0]));
   WEIR_TRY(whole("window", width, &window[1]));
-  for (int k = 0; k < 2; k++) {
-    step[k] = llround((double)window[k] * (1 - overlap));
-    if (step[k] < 1) step[k] = 1;
-  }
+  for (int k = 0; k < 2; k++) step[k] = weir__piv_grid_step(window[k], overlap);
   WEIR_TRY(weir__piv_grid_make(p->image, window, step, &s->grid));
   for (int k = 0; k < 2; k++) {
     int64_t most = most_search(s, k);

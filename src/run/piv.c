@@ -1,7 +1,9 @@
 #include "run/piv.h"
 #include "core/error.h"
 #include "io/file.h"
+#include "io/image.h"
 #include "io/series.h"
+#include "operators/piv/piv.h"
 #include "run/piv_trial.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -153,7 +155,8 @@ static void add_fields(const weir__piv_request *r, weir__text *text) {
   static const char *const parts[] = {"u",    "v",       "correlation", "peak_ratio", "uncertainty_u", "uncertainty_v",
                                       "flag", "replaced"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) weir__text_add(text, "  %s: flow.%s\n", parts[i], parts[i]);
-  weir__text_add(text, "  vorticity: ddx(v) - ddy(u)\n");
+  weir__text_add(text,
+                 r->thin ? "  # no vorticity: less than 3 vectors along an axis\n" : "  vorticity: ddx(v) - ddy(u)\n");
   if (r->trial) add_trial(r, text);
   weir__text_add(text, "  valid: mean(flag == 0)\n  correlation_mean: mean(correlation)\n");
 }
@@ -171,7 +174,7 @@ static void add_outputs(const weir__piv_request *r, weir__text *text) {
     add_path(text, r, "trial.csv");
     weir__text_add(text, "\n      fields: [reasons, correlations, pixels_u, pixels_v, uncertain]\n");
   }
-  if (!r->pictures) return;
+  if (!r->pictures || r->thin) return; /* vectors over vorticity */
   weir__text_add(text, "  - plot:\n      path: ");
   add_path(text, r, "vectors_{step:06}.png");
   weir__text_add(text, "\n      field: vorticity\n      vectors: [u, v]\n      clip: 0.005\n      every: %d\n",
@@ -191,11 +194,58 @@ weir_status weir__piv_recipe(const weir__piv_request *request, weir__text *text)
   return weir__text_status(text);
 }
 
+static weir__series_terms terms_of(const weir__piv_request *r) {
+  return (weir__series_terms){
+      .path = r->image, .paths = r->images, .subset = subset_of(r), .start = INT64_MIN, .stop = INT64_MIN};
+}
+
+/* ---- whether there are vectors enough for a gradient ---- */
+
+static double last_of(const char *numbers, double fallback) {
+  const char *comma = numbers ? strrchr(numbers, ',') : NULL;
+  double      value;
+  if (!numbers || !weir__text_to_double(comma ? comma + 1 : numbers, &value)) return fallback;
+  return value;
+}
+
+/* Of the first image that opens; false: there is none (yet), which is the run's affair. */
+static bool find_size(const weir__piv_request *r, int64_t size[2]) {
+  enum { TRIED = 16 };
+  weir__series_terms terms = terms_of(r);
+  weir__series      *series;
+  bool               found = false;
+  if (weir__series_open(&terms, &series) < 0) return false;
+  for (int64_t id = 0; id < weir__series_ids(series) && id < TRIED && !found; id++) {
+    weir__series_image at;
+    weir__image_info   info;
+    weir__image       *image = NULL;
+    weir__series_image_of(series, id, &at);
+    found = weir__image_open(at.path, NULL, &image) >= 0 && weir__image_info_get(image, at.page, &info) >= 0;
+    weir__image_close(&image);
+    if (found) size[0] = info.height, size[1] = info.width;
+  }
+  weir__series_close(&series);
+  return found;
+}
+
+/* Differences at the edges take three vectors. The last pass has the last of each list. What cannot be is not said
+ * here, but by the operator. */
+static bool is_thin(const weir__piv_request *r) {
+  double         width = last_of(r->window, 32), overlap = last_of(r->overlap, 0.5);
+  int64_t        size[2];
+  weir__piv_grid grid;
+  if (!(width >= 1 && width <= INT32_MAX && overlap >= 0 && overlap < 1) || !find_size(r, size)) return false;
+  int64_t window[2] = {(int64_t)width, (int64_t)width}, step = weir__piv_grid_step(window[0], overlap);
+  if (weir__piv_grid_make(size, window, (int64_t[]){step, step}, &grid) < 0) return false;
+  return grid.count[0] < 3 || grid.count[1] < 3;
+}
+
+/* ---- the file ---- */
+
 /* The number of the couple to try: that of --start, or the first one. */
 static weir_status find_couple(const weir__piv_request *r, char start[32], char stop[32]) {
-  weir__series_terms terms = {
-      .path = r->image, .paths = r->images, .subset = subset_of(r), .start = INT64_MIN, .stop = INT64_MIN};
-  weir__series *series;
+  weir__series_terms terms = terms_of(r);
+  weir__series      *series;
   if (r->start && !weir__text_to_int64(r->start, &terms.start))
     return WEIR_FAIL(WEIR_ERR_INPUT, "--start: '%s' is no whole number", r->start);
   WEIR_TRY(weir__series_open(&terms, &series));
@@ -216,6 +266,7 @@ weir_status weir__piv_write(const weir__piv_request *given, char **path) {
     WEIR_TRY(find_couple(&request, start, stop));
     request.start = start, request.stop = stop, request.step = NULL;
   }
+  request.thin = is_thin(&request);
   WEIR_TRY_GOTO(out, weir__piv_recipe(&request, &text));
   weir__text_add(&name, "%s/piv.yaml", request.directory);
   WEIR_TRY_GOTO(out, weir__text_status(&name));

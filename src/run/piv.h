@@ -24,6 +24,7 @@ typedef struct weir__piv_request {
   const char        *until_file;                /* a file of this name, */
   const char        *timeout;                   /* so long without an image, */
   const char        *count;                     /* so many couples; each NULL: not */
+  bool               thin;                      /* too few vectors for vorticity; found by weir__piv_write */
   bool               trial;                     /* one couple, and a table that weir__piv_trial reads */
 } weir__piv_request;
 

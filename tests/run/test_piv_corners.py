@@ -3,7 +3,9 @@
 # Velocimetry where little is as usual: displacements so rough that the images deformed by them reach far, windows too small for the
 # usual search, a height of windows without a width, masks that are no numbers, and parameters beyond what is possible.
 import csv
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -76,6 +78,36 @@ def test_mask_that_is_no_number_masks():
     a = noise(64, 64)
     flag, = values(a, a, "piv(a, b, mask=a / 0, window=32)", "flow.flag")
     assert (flag == 3).all()
+
+
+def test_few_vectors_have_no_vorticity():
+    """Differences take three vectors. The windows of the last pass decide; with three each way all is as usual."""
+    with tempfile.TemporaryDirectory() as folder:
+        for size, options, rows, columns in (
+            ((63, 256), ["--window", "32"], 2, 15),
+            ((96, 40), ["--window", "32"], 5, 1),
+            ((32, 32), ["--window", "32", "--try"], 1, 1),
+            ((80, 80), ["--window", "32", "--overlap", "0"], 2, 2),
+            ((64, 64), ["--window", "64,32"], 3, 3),
+            ((64, 64), ["--window", "32,64"], 1, 1),
+            ((64, 64), [], 3, 3),
+            ((70, 64), ["--overlap", "0.5,0.2"], 2, 2),
+        ):
+            a = noise(*size)
+            os.makedirs(os.path.join(folder, "im"), exist_ok=True)
+            for name, image in (("im1", a), ("im2", np.roll(a, (1, 2), (0, 1)))):
+                Image.fromarray(image).save(os.path.join(folder, "im", name + ".tif"))
+            shutil.rmtree(os.path.join(folder, "out"), ignore_errors=True)
+            done = subprocess.run([WEIR, "piv", "im", "-o", "out", *options], cwd=folder, capture_output=True, text=True)
+            assert done.returncode == 0, (size, options, done.stderr)
+            enough = rows >= 3 and columns >= 3
+            with open(os.path.join(folder, "out", "piv.yaml")) as file:
+                recipe = file.read()
+            assert ("ddx" in recipe) == enough and ("no vorticity" in recipe) == (not enough), (size, options, recipe)
+            pictures = [name for name in os.listdir(os.path.join(folder, "out")) if name.endswith(".png")]
+            assert len(pictures) == enough, (size, options, pictures)
+            with open(os.path.join(folder, "out", "piv.zarr", "u", ".zarray")) as file:
+                assert json.load(file)["shape"][1:] == [rows, columns], (size, options)
 
 
 def test_what_is_impossible_is_said_before_the_run():

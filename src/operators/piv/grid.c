@@ -1,6 +1,12 @@
 /* Where the windows of a pass lie, and what the images must be. */
 #include "operators/common/common.h"
 #include "operators/piv/operators.h"
+#include <math.h>
+
+int64_t weir__piv_grid_step(int64_t window, double overlap) {
+  int64_t step = llround((double)window * (1 - overlap));
+  return step < 1 ? 1 : step;
+}
 
 weir_status weir__piv_grid_make(const int64_t image[2], const int64_t window[2], const int64_t step[2],
                                 weir__piv_grid *grid) {

@@ -36,6 +36,8 @@ static inline double weir__piv_centre(const weir__piv_grid *grid, int axis, int6
  * beginning. WEIR_ERR_INPUT: the window is larger than the image. */
 weir_status weir__piv_grid_make(const int64_t image[2], const int64_t window[2], const int64_t step[2],
                                 weir__piv_grid *grid);
+/* The step of windows that share this part of themselves: a whole one, at least 1. */
+int64_t weir__piv_grid_step(int64_t window, double overlap);
 
 /* ---- correlate.c: displacements from two images ---- */
 
