@@ -82,7 +82,7 @@ def mean_image(form):
           f"{rate / FLUIDIMAGE['mean']:.1f} times Fluidimage's {FLUIDIMAGE['mean']}")
 
 
-PEER = """
+PEER = r"""
 import sys, time, glob
 import numpy as np
 from PIL import Image

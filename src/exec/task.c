@@ -232,19 +232,23 @@ static weir_status read_joined(const weir__worker *w, const weir__step *s, const
   return joined->read(joined->self, node->stream, node->field, s->step, s->time, out);
 }
 
-static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
-  const weir__node *node = &w->graph->node[task->node];
-  const weir__cell *cell = &w->plan->cell[w->plan->bit[task->bit].cell];
-  if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
-  bool has = active(w, s, node, &w->plan->bit[task->bit]);
+static void read_chunk(weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit) {
+  const weir__cell *cell = &w->plan->cell[bit->cell];
+  bool              has  = active(w, s, node, bit);
   if (has) {
     weir_view out = cell->view;
     out.data      = at(s, cell);
     weir_status status =
         node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
-    has = succeeded(w, s, node, &w->plan->bit[task->bit], status);
+    has = succeeded(w, s, node, bit, status);
   }
   *token(s, cell) = has;
+}
+
+static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
+  const weir__node *node = &w->graph->node[task->node];
+  if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
+  for (int i = task->bit; i < task->bit + task->bits; i++) read_chunk(w, s, node, &w->plan->bit[i]);
 }
 
 static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task) {

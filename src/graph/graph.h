@@ -39,15 +39,16 @@ typedef struct weir__node {
   int                    from_axis[WEIR_RANK_MAX]; /* of result 0: the axis of input 0 that it is split like; -1 */
   weir__grid             grid;                     /* the chunks of every result */
   int                    stream, field;            /* of a source: which stream, which of its fields */
-  bool                   is_static;                /* has one value for the whole run, valid from the first step on */
-  int                    depth;    /* longest path from a source; same depth: independent of each other */
-  bool                   wanted;   /* asked for itself, whole; else only what its consumers need is computed */
-  uint64_t               triggers; /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
-  bool                   always;   /* keeps state: computed in every step */
-  bool                   own_pace; /* takes what there is: does not ask its inputs for more than others want of them,
-                                      nor the simulation for steps (that is what rules are decided with) */
-  bool             one_owner;      /* what it writes in one step, it writes again in others: no two workers may */
-  int64_t          history;        /* how many earlier steps of its results are kept for consumers */
+  bool                   at_once;   /* of a source: who reads a part has read all, so one task reads all its chunks */
+  bool                   is_static; /* has one value for the whole run, valid from the first step on */
+  int                    depth;     /* longest path from a source; same depth: independent of each other */
+  bool                   wanted;    /* asked for itself, whole; else only what its consumers need is computed */
+  uint64_t               triggers;  /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
+  bool                   always;    /* keeps state: computed in every step */
+  bool                   own_pace;  /* takes what there is: does not ask its inputs for more than others want of them,
+                                       nor the simulation for steps (that is what rules are decided with) */
+  bool             one_owner;       /* what it writes in one step, it writes again in others: no two workers may */
+  int64_t          history;         /* how many earlier steps of its results are kept for consumers */
   weir__on_failure on_failure;
   bool             check_finite; /* a result that is Inf or NaN is a failure */
   const char      *owner;        /* the field it is a part of, or the path of the output; NULL: none but itself */

@@ -14,19 +14,23 @@ static weir_status keep_order_of_static(weir__compiler *c, int node, int task) {
 /* ---- files ---- */
 
 static weir_status read_tasks(weir__compiler *c, int number) {
-  weir__plan *p = c->plan;
+  weir__plan       *p    = c->plan;
+  const weir__node *node = &p->graph->node[number];
+  int               task = -1;
   for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region   = weir__grid_region(&p->graph->node[number].grid, chunk);
+    weir_region region   = weir__grid_region(&node->grid, chunk);
     int64_t     mine     = chunk - c->first[number];
     uint64_t    triggers = weir__plan_triggers(p, number, &region);
-    int         task;
     if (!triggers) continue;
     weir__bit bit = {.chunk = chunk, .gather = -1, .cell = c->cell[number] + (int)mine, .triggers = triggers};
-    WEIR_TRY(weir__compiler_new_task(
-        c, (weir__task){.kind = WEIR__TASK_READ, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
+    if (task < 0 || !node->at_once) {
+      WEIR_TRY(weir__compiler_new_task(
+          c, (weir__task){.kind = WEIR__TASK_READ, .node = number, .bit = p->bits, .partial = -1}, &task));
+      WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
+      WEIR_TRY(keep_order_of_static(c, number, task));
+    }
     WEIR_TRY(weir__compiler_new_bit(c, bit));
-    WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
-    WEIR_TRY(keep_order_of_static(c, number, task));
+    p->task[task].bits++;
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
   }
   return WEIR_OK;

@@ -34,6 +34,7 @@ static weir_status add_sources(weir__graph *graph, const weir__recipe *recipe, c
     weir__text_add(&name, "%s%s%s", stream->name ? stream->name : "", stream->name ? "." : "", f->name);
     if (status >= 0) status = weir__text_status(&name);
     if (status >= 0) status = weir__graph_add_source(graph, name.data, number, i, &f->type, grid, f->is_static, &node);
+    if (status >= 0) graph->node[node].at_once = stream->images != NULL;
   }
   weir__text_clear(&name);
   return status;

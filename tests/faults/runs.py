@@ -256,6 +256,17 @@ class Run:
             time.sleep(0.005)
         return False
 
+    def until_checkpoint(self):
+        """Wait until there is a checkpoint of every worker. False: the run ended before."""
+        folder = os.path.join(self.directory, "checkpoint")
+        while self.process.poll() is None:
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            made = [name.split(".")[0] for name in names if re.fullmatch(r"\d+\.\d+", name)]
+            if any(made.count(step) == self.workers for step in made):
+                return True
+            time.sleep(0.005)
+        return False
+
     def until_processes(self, which, seconds=10.0, but=()):
         """The processes of that part of the run, waited for; [] when the run ends or they do not come."""
         end = time.monotonic() + seconds

@@ -131,7 +131,7 @@ def one(setting, name, workers, ranks, policy, steps=80, us=5000, ms=20.0, omit=
     run = Missing(setting, f"{name}-{workers}-{ranks}", workers, ranks, policy, steps, us, ms, omit,
                   placement)
     run.start()
-    if harm and run.until(-1.0):
+    if harm and run.until_checkpoint():
         send(run.until_processes("workers")[:1], signal.SIGKILL)
     run.expect(run.wait(), [0])
     counts = check(run, lossy)
