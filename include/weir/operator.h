@@ -112,6 +112,7 @@ typedef struct weir_apply {
   weir_gap         gap;      /**< why all fields of the simulation are missing at this step; the same on all workers */
   int64_t          gap_more; /**< with a gap: the step stands for so many further ones that are missing too ... */
   int64_t          gap_last; /**< ... the last of which has this number */
+  bool unseen; /**< nobody looks at the results of this step: what is called for its state's sake may leave them */
 } weir_apply;
 
 /* ---- operators made of operators ---- */

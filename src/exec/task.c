@@ -109,7 +109,8 @@ static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const
                       .dt       = s->dt,
                       .gap      = s->torn,
                       .gap_more = (int64_t)s->more,
-                      .gap_last = s->last};
+                      .gap_last = s->last,
+                      .unseen   = !fires(s, node->seen) && !node->check_finite};
 }
 
 /* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.

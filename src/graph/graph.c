@@ -448,12 +448,13 @@ weir_status weir__graph_trigger_steered(weir__graph *graph, weir__trigger trigge
 
 void weir__graph_want(weir__graph *graph, int node, int trigger) {
   graph->node[node].triggers |= (uint64_t)1 << trigger;
+  graph->node[node].seen |= (uint64_t)1 << trigger;
   graph->node[node].wanted = true;
 }
 
 void weir__graph_want_published(weir__graph *graph, int node) {
-  graph->node[node].triggers = ~(uint64_t)0;
-  graph->node[node].wanted   = true;
+  graph->node[node].triggers = graph->node[node].seen = ~(uint64_t)0;
+  graph->node[node].wanted                            = true;
 }
 
 bool weir__node_reduces(const weir__node *node) { return node->op && node->op->partial_size; }
@@ -467,15 +468,16 @@ static bool spread(weir__graph *graph, int i, bool *every) {
   for (int k = 0; k < node->inputs; k++) {
     if (node->input[k].node < 0) continue;
     weir__node *from = &graph->node[node->input[k].node];
-    bool        all  = (node->always && node->op->state_size) || node->lag[k] > 0 ||
-               (from->always && from->op && from->op->state_size);
-    uint64_t wanted = from->triggers;
+    bool        each = (node->always && node->op->state_size) || node->lag[k] > 0; /* looks at every step */
+    bool        all  = each || (from->always && from->op && from->op->state_size);
+    uint64_t    seen = from->seen | (each || node->own_pace ? ~(uint64_t)0 : node->triggers), wanted = from->triggers;
     if (!node->own_pace) wanted |= all ? ~(uint64_t)0 : node->triggers;
     else if (node->lag[k]) wanted = ~(uint64_t)0;
     *every |= all && !node->own_pace;
     int64_t kept = from->history > node->lag[k] ? from->history : node->lag[k];
-    changed |= wanted != from->triggers || kept != from->history;
+    changed |= wanted != from->triggers || seen != from->seen || kept != from->history;
     from->triggers = wanted;
+    from->seen     = seen;
     from->history  = kept;
   }
   return changed;

@@ -44,6 +44,7 @@ typedef struct weir__node {
   int                    depth;     /* longest path from a source; same depth: independent of each other */
   bool                   wanted;    /* asked for itself, whole; else only what its consumers need is computed */
   uint64_t               triggers;  /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
+  uint64_t               seen;      /* those of them in which somebody looks at the results; the rest are for state */
   bool                   always;    /* keeps state: computed in every step */
   bool                   own_pace;  /* takes what there is: does not ask its inputs for more than others want of them,
                                        nor the simulation for steps (that is what rules are decided with) */

@@ -15,11 +15,28 @@ static void row(const weir_apply *a, const double *x, double *y, int64_t first, 
   }
 }
 
-static weir_status apply(const weir_apply *a) { return weir__series_apply(a, row); }
+/* Integers are never missing: one count, then their sums, which are exact as long as they are below 2^53. */
+static bool is_integer(const weir_field_type *type) {
+  return type->dtype != WEIR_F32 && type->dtype != WEIR_F64 && !type->has_fill;
+}
+
+static void row_of_integers(const weir_apply *a, const double *x, double *y, int64_t first, int64_t n) {
+  const double *count  = a->state;
+  double *restrict sum = (double *)a->state + 1 + first;
+  for (int64_t i = 0; i < n; i++) sum[i] += x[i];
+  for (int64_t i = 0; i < n && !a->unseen; i++) y[i] = sum[i] / *count;
+}
+
+static weir_status apply(const weir_apply *a) {
+  bool integers = is_integer(a->in_type[0]);
+  if (integers) *(double *)a->state += 1;
+  return weir__series_apply(a, integers ? row_of_integers : row);
+}
 
 static size_t state_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
-  (void)params, (void)in;
-  return (size_t)weir__region_size(out) * 2 * sizeof(double);
+  size_t n = (size_t)weir__region_size(out);
+  (void)params;
+  return (is_integer(in[0]) ? n + 1 : 2 * n) * sizeof(double);
 }
 
 static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 1); }
@@ -32,7 +49,9 @@ const weir_operator weir_operator_time_mean = {
     .summary = "mean over all steps so far",
     .details =
         "Mean of f over all steps up to this one, element by element; missing values are skipped, an element without "
-        "any valid value so far is missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022.",
+        "any valid value so far is missing. Updated as in Welford 1962, doi 10.1080/00401706.1962.10490022; integers "
+        "are "
+        "summed up.",
     .inputs       = 1,
     .input_names  = input_names,
     .work         = 6,

@@ -34,6 +34,7 @@ static void check(const weir_operator *op, int rank, weir_dtype dtype, int windo
   test_engine           *e;
   int64_t                n        = test_field_size(&type);
   double                *expected = calloc((size_t)n, sizeof *expected);
+  type.has_fill &= dtype != WEIR_U16; /* integers with and without missing values */
   for (int t = 0; t < STEPS; t++) {
     test_field_create(&f[t], &type);
     test_field_random(&f[t], t < 5 ? 0.8 : 0.1);
@@ -67,10 +68,10 @@ static void check(const weir_operator *op, int rank, weir_dtype dtype, int windo
 }
 
 static void test_means(void **state) {
-  static const weir_dtype dtype[] = {WEIR_F64, WEIR_F32, WEIR_I16};
+  static const weir_dtype dtype[] = {WEIR_F64, WEIR_F32, WEIR_I16, WEIR_U16};
   (void)state;
   for (int rank = 0; rank <= 4; rank++)
-    for (int d = 0; d < 3; d++) {
+    for (int d = 0; d < 4; d++) {
       check(&weir_operator_time_mean, rank, dtype[d], 0, false);
       check(&weir_operator_time_var, rank, dtype[d], 0, false);
       for (int window = 1; window <= 30; window += window < 4 ? 1 : 9)

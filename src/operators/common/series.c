@@ -14,7 +14,7 @@ weir_status weir__series_apply(const weir_apply *a, weir__series_row row) {
   if (!weir_view_size(out)) return WEIR_OK;
   do {
     row(a, weir_view_load(&a->in[0], index, n, buffer), y, first, n);
-    weir_view_store(out, index, n, y);
+    if (!a->unseen) weir_view_store(out, index, n, y);
     first += n;
   } while (weir_view_next_row(out, index));
   return WEIR_OK;
