@@ -157,6 +157,8 @@ static const weir_param params[] = {
      .help = "how passes after the first correlate: over few lags directly, or by FFT"},
     {"padded", WEIR_PARAM_BOOL, AT(padded),
      .help = "FFT: with as many zeros, so that no particle correlates around the edge"},
+    {"binning", WEIR_PARAM_BOOL, AT(binning), .fallback = 1,
+     .help = "the first of several passes takes 2 x 2 pixels together where its windows have 48 and more"},
     {"weighting", WEIR_PARAM_CHOICE, AT(weighting), .choices = weightings, .help = "of the pixels in a window"},
     {"subpixel", WEIR_PARAM_CHOICE, AT(subpixel), .choices = subpixels,
      .help = "fit to the peak: two 3-point Gaussians, a Gaussian over 3 x 3, or the centroid"},

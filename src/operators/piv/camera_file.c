@@ -159,7 +159,8 @@ static weir_status read_polynomial(const reading *r, const weir__yaml *root) {
 KEEP(model)
 KEEP(centre)
 KEEP(scale)
-KEEP(x) KEEP(y) KEEP(k) KEEP(r) KEEP(t) KEEP(radial) KEEP(matrix) KEEP(points)
+KEEP(x)
+KEEP(y) KEEP(k) KEEP(r) KEEP(t) KEEP(radial) KEEP(matrix) KEEP(points)
 #undef KEEP
 
     static weir_status read_points(const reading *r) {

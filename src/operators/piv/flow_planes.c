@@ -43,24 +43,13 @@ void weir__flow_reduce(const float *in, int64_t rows, int64_t columns, float *ou
 
 /* ---- operators ---- */
 
-/* A row of any type; `odd` stands for what is no number. */
-static void load_row(const weir_view *image, int64_t y, float odd, float *out) {
-  int64_t n = image->count[1], at[2] = {y, 0};
-  double  buffer[256];
-  for (; at[1] < n; at[1] += 256) {
-    int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
-    const double *x    = weir_view_load(image, at, some, buffer);
-    for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : odd;
-  }
-}
-
 static int64_t row_floats(const weir_view *view) { return view->stride[0] / (int64_t)sizeof(float); }
 
 static weir_status apply_coefficients(const weir_apply *a) {
   const weir_view *in     = &a->in[0];
   int64_t          stride = row_floats(&a->out[0]);
   float           *block = a->out[0].data, *pixel = weir__flow_pixels(block, stride);
-  for (int64_t y = 0; y < in->count[0]; y++) load_row(in, y, 0, pixel + y * stride);
+  for (int64_t y = 0; y < in->count[0]; y++) weir__piv_load_row(in, y, 0, pixel + y * stride);
   weir__flow_coefficients(block, stride, in->count[0], in->count[1], a->scratch);
   return WEIR_OK;
 }
@@ -69,7 +58,7 @@ static weir_status apply_reduce(const weir_apply *a) {
   const weir_view *in    = &a->in[0];
   size_t           line  = (weir__flow_reduce_scratch(in->count[1]) + 63) & ~(size_t)63;
   float           *image = (float *)(void *)((char *)a->scratch + line);
-  for (int64_t y = 0; y < in->count[0]; y++) load_row(in, y, 0, image + y * in->count[1]);
+  for (int64_t y = 0; y < in->count[0]; y++) weir__piv_load_row(in, y, 0, image + y * in->count[1]);
   weir__flow_reduce(image, in->count[0], in->count[1], a->out[0].data, row_floats(&a->out[0]), a->scratch);
   return WEIR_OK;
 }
@@ -78,7 +67,7 @@ static weir_status apply_valid(const weir_apply *a) {
   const weir_view *in  = &a->in[0];
   float           *out = a->out[0].data;
   for (int64_t y = 0; y < in->count[0]; y++, out += row_floats(&a->out[0])) {
-    load_row(in, y, 1, out);
+    weir__piv_load_row(in, y, 1, out);
     for (int64_t x = 0; x < in->count[1]; x++) out[x] = out[x] == 0;
   }
   return WEIR_OK;

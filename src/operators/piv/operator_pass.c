@@ -10,15 +10,51 @@ typedef struct span {
   int64_t first, count;
 } span;
 
+/* The first of several passes only has to come near enough for the next: where its windows are large, it looks at bins
+ * of 2 x 2 pixels, which takes a quarter of the time. Windows keep their places, so the first bin is where window 0
+ * begins, or a whole number of bins before. */
+static bool is_binned(const weir__piv *p) {
+  enum { LEAST = 48 };
+  const weir__piv_grid *grid = &p->settings[p->pass].grid;
+  bool                  fits = p->binning && !p->pass && p->passes > 1;
+  for (int k = 0; k < 2; k++) fits &= grid->window[k] >= LEAST && !(grid->window[k] & 1) && !(grid->step[k] & 1);
+  return fits;
+}
+
+/* The pass as correlated: in bins, if it is. */
+typedef struct seen {
+  weir__piv_settings settings;
+  int64_t            image[2];   /* pixels, or bins */
+  int64_t            by;         /* pixels per bin: 1 or 2 */
+  int64_t            skipped[2]; /* pixels before the first bin */
+} seen;
+
+static seen seen_by(const weir__piv *p) {
+  seen            v    = {.settings = p->settings[p->pass], .image = {p->image[0], p->image[1]}, .by = 1};
+  weir__piv_grid *grid = &v.settings.grid;
+  if (!is_binned(p)) return v;
+  v.by = 2;
+  for (int k = 0; k < 2; k++) {
+    v.skipped[k]    = grid->first[k] & 1;
+    v.image[k]      = (p->image[k] - v.skipped[k]) / 2;
+    grid->first[k]  = grid->first[k] / 2;
+    grid->window[k] = grid->window[k] / 2;
+    grid->step[k]   = grid->step[k] / 2;
+    int64_t search = (v.settings.search[k] + 1) / 2, most = grid->window[k] / 2 - 1;
+    v.settings.search[k] = search < most ? search : most;
+  }
+  return v;
+}
+
 /* Rows of pixels that the windows of grid rows first .. first + count - 1 look at: with the lags of the direct method,
  * cut to the image. */
-static span rows_of(const weir__piv *p, span block) {
-  const weir__piv_settings *s     = &p->settings[p->pass];
+static span rows_of(const seen *v, span block) {
+  const weir__piv_settings *s     = &v->settings;
   int64_t                   reach = (s->method == WEIR__PIV_DIRECT ? s->search[0] : 0) + 1 /* of the statistics */;
   int64_t                   first = s->grid.first[0] + block.first * s->grid.step[0] - reach;
   int64_t last = s->grid.first[0] + (block.first + block.count - 1) * s->grid.step[0] + s->grid.window[0] + reach;
   if (first < 0) first = 0;
-  if (last > p->image[0]) last = p->image[0];
+  if (last > v->image[0]) last = v->image[0];
   return (span){first, last - first};
 }
 
@@ -62,11 +98,12 @@ static void release(void *context) {
 static weir_status prepare(const void *params, const weir_field_type *const *in, void **context) {
   const weir__piv   *p      = params;
   weir_status        status = WEIR_OK;
+  seen               v      = seen_by(p);
   weir__piv_settings again;
   correlators       *c;
   (void)in;
   WEIR_TRY(weir__alloc_zeroed(sizeof *c, 0, &c));
-  WEIR_TRY_GOTO(out, weir__piv_correlator_create(&p->settings[p->pass], &c->usual));
+  WEIR_TRY_GOTO(out, weir__piv_correlator_create(&v.settings, &c->usual));
   if (weir__piv_looks_again(p, p->pass, &again)) WEIR_TRY_GOTO(out, weir__piv_correlator_create(&again, &c->again));
   *context = c;
   c        = NULL;
@@ -82,6 +119,7 @@ typedef struct memory {
   uint8_t          *mask;        /* of no use in either image as moved */
   uint8_t          *placed;      /* after the first pass: as given */
   uint8_t          *raw_mask;    /* the rows of `raw` */
+  float            *pair;        /* two rows, for bins */
   float            *predicted;   /* two components of the block's vectors */
   int32_t          *hidden;      /* of each window's pixels: how many are masked */
   weir__piv_vector *vector, *row;
@@ -94,15 +132,16 @@ typedef struct memory {
 static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Lay out the scratch of a block of `rows` rows of vectors, at `base` (NULL: only its size). */
-static memory lay_out(const weir__piv *p, const correlators *c, span block, char *base) {
-  const weir__piv_grid *grid    = &p->settings[p->pass].grid;
-  int64_t               columns = p->image[1], rows = rows_of(p, block).count, vectors = block.count * grid->count[1];
+static memory lay_out(const weir__piv *p, const seen *v, const correlators *c, span block, char *base) {
+  const weir__piv_grid *grid    = &v->settings.grid;
+  int64_t               columns = v->image[1], rows = rows_of(v, block).count, vectors = block.count * grid->count[1];
   size_t                plane = (size_t)(rows * columns) * sizeof(float), used = 0, rest = 0;
   memory                m = {0};
   m.a                     = weir__piv_take(base, &used, plane);
   m.b                     = weir__piv_take(base, &used, plane);
   m.vector                = weir__piv_take(base, &used, (size_t)vectors * sizeof *m.vector);
   if (p->has_mask) m.mask = weir__piv_take(base, &used, (size_t)(rows * columns));
+  if (v->by > 1) m.pair = weir__piv_take(base, &used, 2 * (size_t)p->image[1] * sizeof *m.pair);
   if (p->pass) {
     int64_t most = rows_at_most(p, rows);
     m.raw        = weir__piv_take(base, &used, (size_t)(most * columns) * sizeof(float));
@@ -131,33 +170,16 @@ static memory lay_out(const weir__piv *p, const correlators *c, span block, char
 
 /* ---- images ---- */
 
-/* `odd` stands for what is no number. */
-static void load_numbers(const weir_view *image, int64_t y, float odd, float *out) {
-  int64_t n = image->count[1], at[2] = {y - image->start[0], 0};
-  double  buffer[256];
-  for (; at[1] < n; at[1] += 256) {
-    int64_t       some = n - at[1] < 256 ? n - at[1] : 256;
-    const double *x    = weir_view_load(image, at, some, buffer);
-    for (int64_t i = 0; i < some; i++) out[at[1] + i] = isfinite(x[i]) ? (float)x[i] : odd;
-  }
+/* A row of pixels or bins; the view holds the whole image. */
+static void load_row(const seen *v, const weir_view *image, int64_t y, float odd, float *pair, float *out) {
+  if (v->by > 1) weir__piv_load_binned(image, v->skipped, y, odd, out, pair);
+  else weir__piv_load_row(image, y, odd, out);
 }
 
-/* What cameras give takes no way round over double. */
-static void load_row(const weir_view *image, int64_t y, float odd, float *restrict out) {
-  const void     *row   = (const char *)image->data + (y - image->start[0]) * image->stride[0];
-  const uint8_t  *bytes = row;
-  const uint16_t *words = row;
-  int64_t         n     = image->count[1];
-  if (image->dtype == WEIR_U8 && image->stride[1] == sizeof *bytes)
-    for (int64_t x = 0; x < n; x++) out[x] = bytes[x];
-  else if (image->dtype == WEIR_U16 && image->stride[1] == sizeof *words)
-    for (int64_t x = 0; x < n; x++) out[x] = words[x];
-  else load_numbers(image, y, odd, out);
-}
-
-static weir__piv_strip load(const weir_view *image, span rows, float *out) {
-  for (int64_t y = 0; y < rows.count; y++) load_row(image, rows.first + y, 0, out + y * image->count[1]);
-  return (weir__piv_strip){out, rows.first, rows.count, image->count[1]};
+static weir__piv_strip load(const seen *v, const weir_view *image, span rows, float *pair, float *out) {
+  int64_t columns = v->image[1];
+  for (int64_t y = 0; y < rows.count; y++) load_row(v, image, rows.first + y, 0, pair, out + y * columns);
+  return (weir__piv_strip){out, rows.first, rows.count, columns};
 }
 
 /* `most` rows of the image around `rows`, as many on either side as there are. */
@@ -168,17 +190,17 @@ static span middle_of(span all, span rows, int64_t most) {
   return (span){first, most};
 }
 
-/* `row`: room for one. */
-static void load_mask(const weir_view *mask, span rows, float *row, uint8_t *out) {
-  int64_t columns = mask->count[1];
+/* A bin is masked with any of its pixels. `row`: room for one. */
+static void load_mask(const seen *v, const weir_view *mask, span rows, float *pair, float *row, uint8_t *out) {
+  int64_t columns = v->image[1];
   for (int64_t y = 0; y < rows.count; y++) {
-    load_row(mask, rows.first + y, 1, row);
+    load_row(v, mask, rows.first + y, 1, pair, row);
     for (int64_t x = 0; x < columns; x++) out[y * columns + x] = row[x] != 0;
   }
 }
 
 /* `mask` may be NULL. What it hides must not come over its edge by interpolation. */
-static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image, const weir_view *mask,
+static weir__piv_strip load_deformed(const weir__piv *p, const seen *v, const weir_view *image, const weir_view *mask,
                                      const weir__piv_predictor *predictor, double share, span rows, const memory *m,
                                      float *out) {
   span    need = rows;
@@ -186,8 +208,8 @@ static weir__piv_strip load_deformed(const weir__piv *p, const weir_view *image,
   weir__piv_deform_need(predictor, p->image[0], &need.first, &need.count);
   if (need.count > most) need = middle_of(need, rows, most); /* the bound is higher than what a pass can find */
   weir__piv_mask masked = {m->raw_mask, need.first, need.count, p->image[1]};
-  if (mask) load_mask(mask, need, m->raw, m->raw_mask);
-  weir__piv_strip raw = load(image, need, m->raw);
+  if (mask) load_mask(v, mask, need, m->pair, m->raw, m->raw_mask);
+  weir__piv_strip raw = load(v, image, need, m->pair, m->raw);
   if (mask) {
     weir__piv_fill_masked(&masked, m->raw);
     weir__piv_deform_mask(&masked, p->image[0], predictor, share, rows.first, rows.count, m->mask, m->rest);
@@ -227,7 +249,7 @@ static void reject_masked(const weir__piv *p, int64_t vectors, const memory *m) 
 
 typedef struct planes {
   const weir_view *out;
-  int64_t          columns;
+  float            by; /* pixels per bin that displacements are in */
 } planes;
 
 static void put(const planes *to, int plane, int64_t row, int64_t column, float value) {
@@ -238,8 +260,8 @@ static void put(const planes *to, int plane, int64_t row, int64_t column, float 
 
 static void put_vector(const planes *to, int64_t row, int64_t column, const weir__piv_vector *vector) {
   for (int k = 0; k < WEIR__PIV_PEAKS; k++) {
-    put(to, WEIR__PIV_DY + k, row, column, vector->dy[k]);
-    put(to, WEIR__PIV_DX + k, row, column, vector->dx[k]);
+    put(to, WEIR__PIV_DY + k, row, column, to->by * vector->dy[k]);
+    put(to, WEIR__PIV_DX + k, row, column, to->by * vector->dx[k]);
     put(to, WEIR__PIV_VALUE + k, row, column, vector->value[k]);
   }
   put(to, WEIR__PIV_RATIO_PLANE, row, column, vector->ratio);
@@ -283,20 +305,21 @@ static weir_view couple_of(const weir__piv *p, const weir_view *group, int64_t n
 }
 
 /* Both images, and the mask if there is one, into the memory; after the first pass as moved. */
-static void load_couple(const weir_apply *a, int64_t number, const weir__piv_predictor *predictor, span rows,
-                        const memory *m, weir__piv_strip strip[2]) {
+static void load_couple(const weir_apply *a, const seen *v, int64_t number, const weir__piv_predictor *predictor,
+                        span rows, const memory *m, weir__piv_strip strip[2]) {
   const weir__piv *p = a->params;
   weir_view        mask;
   if (p->has_mask) {
     mask = couple_of(p, &a->in[WEIR__PIV_IN_MASK], number);
-    load_mask(&mask, rows, m->a, p->pass ? m->placed : m->mask);
+    load_mask(v, &mask, rows, m->pair, m->a, p->pass ? m->placed : m->mask);
     if (p->pass) memset(m->mask, 0, (size_t)(rows.count * p->image[1]));
   }
   for (int k = 0; k < 2; k++) {
     weir_view image = couple_of(p, &a->in[k ? WEIR__PIV_IN_B : WEIR__PIV_IN_A], number);
     float    *into  = k ? m->b : m->a;
-    strip[k] = p->pass ? load_deformed(p, &image, p->has_mask ? &mask : NULL, predictor, k ? 0.5 : -0.5, rows, m, into)
-                       : load(&image, rows, into);
+    strip[k]        = p->pass
+                          ? load_deformed(p, v, &image, p->has_mask ? &mask : NULL, predictor, k ? 0.5 : -0.5, rows, m, into)
+                          : load(v, &image, rows, m->pair, into);
   }
 }
 
@@ -318,13 +341,14 @@ static void look_again(const weir__piv_correlator *again, const weir__piv_strip 
 
 static weir_status apply(const weir_apply *a) {
   const weir__piv            *p          = a->params;
-  const weir__piv_settings   *s          = &p->settings[p->pass];
+  seen                        v          = seen_by(p);
+  const weir__piv_settings   *s          = &v.settings;
   const correlators          *c          = a->context;
   const weir__piv_correlator *correlator = c->usual;
   const weir_view            *out        = &a->out[0];
-  span                        block = {out->start[1], out->count[1]}, rows = rows_of(p, block);
-  memory                      m      = lay_out(p, c, block, a->scratch);
-  planes                      to     = {out, s->grid.count[1]};
+  span                        block = {out->start[1], out->count[1]}, rows = rows_of(&v, block);
+  memory                      m      = lay_out(p, &v, c, block, a->scratch);
+  planes                      to     = {out, (float)v.by};
   int64_t                     across = s->grid.count[1];
   weir__piv_strip             strip[2];
   weir__piv_predictor         predictor = {0};
@@ -332,7 +356,7 @@ static weir_status apply(const weir_apply *a) {
   if (p->pass) predictor = predictor_of(p, a);
   if (p->ensemble > 1) weir__piv_ensemble_begin(correlator, block.count * across, m.ensemble, &ensemble);
   for (int64_t n = 0; n < p->ensemble || !n; n++) {
-    load_couple(a, n, &predictor, rows, &m, strip);
+    load_couple(a, &v, n, &predictor, rows, &m, strip);
     if (p->has_mask && p->pass) count_masked(p, block, rows, &m, !n);
     if (p->ensemble > 1)
       weir__piv_ensemble_add(correlator, &strip[0], &strip[1], m.mask, block.first, block.count, &ensemble, m.rest);
@@ -372,8 +396,9 @@ static weir_status infer(weir_infer *infer) {
 
 static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   void *c = NULL;
+  seen  v = seen_by(params);
   if (prepare(params, in, &c)) return 0;
-  size_t bytes = lay_out(params, c, (span){out->start[1], out->count[1]}, NULL).bytes;
+  size_t bytes = lay_out(params, &v, c, (span){out->start[1], out->count[1]}, NULL).bytes;
   release(c);
   return bytes;
 }

@@ -37,7 +37,7 @@ typedef struct weir__piv {
   /* as given; lists have an element per pass, the last one stands for those that follow */
   weir_list window, window_y, overlap, search;
   int       refine, weighting, subpixel, smooth, interpolation; /* enums of piv.h and above */
-  bool      padded, second, fill, uncertainty;
+  bool      padded, binning, second, fill, uncertainty;
   double    correlation, ratio, longest, median, noise, neighbours, smoothing, outlier, dt, mask_limit;
   weir_list u_limits, v_limits;
   int64_t   domain, ensemble;

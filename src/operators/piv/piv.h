@@ -39,6 +39,15 @@ weir_status weir__piv_grid_make(const int64_t image[2], const int64_t window[2],
 /* The step of windows that share this part of themselves: a whole one, at least 1. */
 int64_t weir__piv_grid_step(int64_t window, double overlap);
 
+/* ---- load.c: pixels of any type ---- */
+
+/* Row y of an image, counted from the view's first; `odd` stands for what is no number. */
+void weir__piv_load_row(const weir_view *image, int64_t y, float odd, float *out);
+/* Row y of the image of half the resolution, whose pixels are the sums of 2 x 2 from pixel first[0], first[1] on.
+ * `pair`: room for two rows. */
+void weir__piv_load_binned(const weir_view *image, const int64_t first[2], int64_t y, float odd, float *out,
+                           float *pair);
+
 /* ---- correlate.c: displacements from two images ---- */
 
 typedef enum weir__piv_method { WEIR__PIV_FFT, WEIR__PIV_DIRECT } weir__piv_method;
