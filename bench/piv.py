@@ -5,6 +5,7 @@
 # The images are made by weir synth-piv, of the size that the peers' figures were measured with (1362 x 1560 pixels, 8 bits). Peers
 # run in the same place when they can be imported by the Python in $WEIR_PEERS (pip install openpiv fluidimage in a virtual environment);
 # otherwise one line says so. Lines `bench,case,system,metric,value,unit`.
+import glob
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import time
 
 WEIR = os.path.abspath(sys.argv[1])
 REPEATS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-PAIRS, SIZE = 24, "1362x1560"
+PAIRS, SIZE, VECTORS = 24, "1362x1560", 96 * 84  # of a pass with windows of 32, a peer's own may be a few more
 # Fluidimage 0.5.3 on 2 shared cores of this kind, one process per core: what weir is asked to be ten times as fast as.
 FLUIDIMAGE = {"single": 21.8e3, "multi": 18.9e3, "mean": 31, "pair_ms": 8}
 
@@ -75,59 +76,79 @@ def mean_image(form):
         file.write(f"run: mean\nstream:\n  images: series\n  chunks: {{y: 256}}\nfields:\n  m: time_mean(image)\n"
                    f"outputs:\n  - zarr:\n      path: mean.zarr\n      fields: [m]\n      every: {count}\n")
     median, least, most = timed(lambda: weir("run", "mean.yaml", "--dir", "mean.run"), "mean.run")
-    shutil.rmtree("series")
     rate = count / median
     line(f"mean of {form}", "weir", "images per second", rate, "1/s")
     print(f"# mean image over {count} {form}: {rate:.0f} images/s ({count / most:.0f} to {count / least:.0f}), "
           f"{rate / FLUIDIMAGE['mean']:.1f} times Fluidimage's {FLUIDIMAGE['mean']}")
+    peer(f"mean of {form}", "Fluidimage 2 processes", "images per second", "1/s", "fluidimage", "mean", "series")
+    for name in glob.glob("series*"):
+        (shutil.rmtree if os.path.isdir(name) else os.remove)(name)
 
 
 PEER = r"""
-import sys, time, glob
+import sys, time, glob, os
 import numpy as np
 from PIL import Image
-files = sorted(glob.glob("tif/*.tif"))[:8]
-system = sys.argv[1]
+case, images = sys.argv[1], sys.argv[2]
 def image(path): return np.asarray(Image.open(path))
-if system == "openpiv":
+def one_process(one):
+    files = sorted(glob.glob(images + "/*"))[:8]
+    one(image(files[0]), image(files[1]))
+    begin, n = time.perf_counter(), 0
+    for k in range(0, len(files), 2): n += one(image(files[k]), image(files[k + 1]))
+    return n / (time.perf_counter() - begin)
+def topology(Topology, params, series, amount):
+    series.path = os.path.abspath(images)
+    params.saving.how = "recompute"
+    params.saving.path = os.path.abspath("peer")
+    work = Topology(params)
+    begin = time.perf_counter()
+    work.compute("multi_exec_sync", nb_max_workers=2)
+    return amount / (time.perf_counter() - begin)
+if case == "openpiv":
     from openpiv import pyprocess
-    import openpiv
     def one(a, b):
         u, v, s = pyprocess.extended_search_area_piv(a.astype("int32"), b.astype("int32"), window_size=32, overlap=16,
                                                      search_area_size=32, sig2noise_method="peak2peak", use_vectorized=True)
         return u.size
-    name = "\nOpenPIV " + getattr(openpiv, "__version__", "?")
-else:
-    import fluidimage
+    rate = one_process(one)
+elif case == "single":
     from fluidimage.piv import Work
+    from fluidimage.data_objects.piv import ArrayCouple
     params = Work.create_default_params()
     params.piv0.shape_crop_im0 = 32
     params.multipass.use_tps = False
     work = Work(params)
-    from fluidimage.data_objects.piv import ArrayCouple
-    def one(a, b):
-        result = work.calcul(ArrayCouple(names=("a", "b"), arrays=(a, b)))
-        return result.piv0.deltaxs.size
-    name = "\nFluidimage " + fluidimage.__version__
-one(image(files[0]), image(files[1]))
-begin, n = time.perf_counter(), 0
-for k in range(0, len(files), 2): n += one(image(files[k]), image(files[k + 1]))
-print(name, n / (time.perf_counter() - begin))
+    rate = one_process(lambda a, b: work.calcul(ArrayCouple(names=("a", "b"), arrays=(a, b))).piv0.deltaxs.size)
+elif case == "mean":
+    from fluidimage.topologies.mean import TopologyMeanImage as Topology
+    params = Topology.create_default_params()
+    rate = topology(Topology, params, params.images, len(os.listdir(images)))
+else:
+    from fluidimage.piv import Topology
+    params = Topology.create_default_params()
+    params.series.str_subset = "pairs"
+    params.piv0.shape_crop_im0 = 64
+    params.multipass.number = 2
+    params.multipass.use_tps = case == "splines"
+    rate = topology(Topology, params, params.series, float(sys.argv[3]))
+print("\nRATE", rate)
 """
 
 
-def peers():
+def peer(case, system, metric, unit, package, *arguments):
+    """A peer's rate; None, and a line that says so, when it is not there."""
     python = os.environ.get("WEIR_PEERS")
-    for system in ("openpiv", "fluidimage"):
-        done = python and subprocess.run([python, "-c", PEER, system], capture_output=True, text=True,
-                                         env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if not done or done.returncode:
-            print(f"# {system}: skipped" + (": " + done.stderr.strip().splitlines()[-1] if done else
-                                             "; set WEIR_PEERS to the Python of a virtual environment that has it"))
-            continue
-        *name, rate = done.stdout.splitlines()[-1].split()
-        line("single pass", " ".join(name) + " 1 process", "vectors per second", float(rate), "1/s")
-        print(f"# single pass, {' '.join(name)}, 1 process: {float(rate) / 1e3:.1f} k vectors/s")
+    done = python and subprocess.run([python, "-c", PEER, *arguments], capture_output=True, text=True,
+                                     env={**os.environ, "OMP_NUM_THREADS": "1"})
+    shutil.rmtree("peer", ignore_errors=True)
+    if not done or done.returncode:
+        print(f"# {case}, {package}: skipped" + (": " + done.stderr.strip().splitlines()[-1] if done else
+                                                 "; set WEIR_PEERS to the Python of a virtual environment that has it"))
+        return
+    rate = float(done.stdout.split("RATE")[-1])
+    line(case, system, metric, rate, unit)
+    print(f"# {case}, {system}: {rate:.0f} {metric.replace('per second', '/s')}")
 
 
 folder = tempfile.mkdtemp(prefix="weir-bench-")
@@ -146,7 +167,11 @@ try:
     small_pairs()
     for form in ("tif", "png"):
         mean_image(form)
-    peers()
+    rate = "vectors per second"
+    peer("single pass", "OpenPIV 1 process", rate, "1/s", "openpiv", "openpiv", "tif")
+    peer("single pass", "Fluidimage 1 process", rate, "1/s", "fluidimage", "single", "tif")
+    for case, passes in (("multi", "64 and 32, deformed"), ("splines", "64 and 32, deformed, splines")):
+        peer(passes, "Fluidimage 2 processes", rate, "1/s", "fluidimage", case, "tif", str(PAIRS * VECTORS))
 finally:
     os.chdir("/")
     shutil.rmtree(folder, ignore_errors=True)

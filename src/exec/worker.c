@@ -173,10 +173,10 @@ static weir_status turn(weir__worker *w, bool *some) {
   WEIR_TRY(weir__steps_begin(w, some));
   WEIR_TRY(send_packed(w, some));
   WEIR_TRY(receive_some(w, some));
-  WEIR_TRY(pass_notices(w, some));
   WEIR_TRY(weir__claims_work(w, some));
   if (weir__pool_help(w->pool)) *some = true;
   weir__steps_retire(w, some);
+  WEIR_TRY(pass_notices(w, some)); /* a step that retires makes room for another, unless something in it ends the run */
   WEIR_TRY(weir__keeper_work(w, some));
   WEIR_TRY(weir__worker_steer_settle(w));
   return weir__steps_end(w, some);

@@ -3,6 +3,7 @@ set -u
 unset ASAN_OPTIONS # leaks are looked for here
 weir="$WEIR_BUILD/bin/weir"
 [ -x "$weir" ] || { echo "the command is not built"; exit 77; }
+grep -q __asan_init "$weir" && sanitized=yes || sanitized= # tests may do less then, where it is time that counts
 folder=$(mktemp -d "${TMPDIR:-/tmp}/weir-cli-XXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
