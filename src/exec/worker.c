@@ -449,10 +449,11 @@ void weir__worker_destroy(weir__worker **worker) {
   *worker = NULL;
 }
 
-weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders,
+weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders, int flight,
                                 weir__plan_summary *summary) {
-  weir__plan *p = NULL;
-  WEIR_TRY(weir__plan_create_alone(graph, rank, size, forwarders, &p));
+  weir__plan_options options = {.flight = flight > 0 ? flight : WEIR__STEPS_IN_FLIGHT, .forwarders = forwarders};
+  weir__plan        *p       = NULL;
+  WEIR_TRY(weir__plan_create_alone(graph, rank, size, &options, &p));
   *summary = (weir__plan_summary){.tasks = p->tasks, .messages = p->messages_in};
   for (int i = 0; i < p->cells; i++)
     if (p->cell[i].message < 0 && p->cell[i].slot_piece < 0)

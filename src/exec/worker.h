@@ -226,10 +226,11 @@ int  weir__worker_lost(const weir__worker *worker, const weir__lost **list);
 int  weir__worker_failures(const weir__worker *worker, const weir__failure **list);
 void weir__worker_destroy(weir__worker **worker);
 
-/* Share of a plan, for `weir check`: compiled as if there were `size` workers, without communication or buffers. */
+/* Share of a plan, for `weir check`: compiled as if there were `size` workers, without communication or buffers.
+ * `flight`: steps in flight, 0: the default. */
 typedef struct weir__plan_summary {
   int64_t tasks, bytes, messages, message_bytes; /* of one worker, per step */
 } weir__plan_summary;
-weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders,
+weir_status weir__plan_estimate(const weir__graph *graph, int rank, int size, int forwarders, int flight,
                                 weir__plan_summary *summary);
 #endif

@@ -279,8 +279,9 @@ weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, const 
   return create(graph, comm, weir__comm_rank(comm), weir__comm_size(comm), options, plan);
 }
 
-weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, int forwarders, weir__plan **plan) {
-  return create(graph, NULL, rank, size, &(weir__plan_options){.flight = 2, .forwarders = forwarders}, plan);
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, const weir__plan_options *options,
+                                    weir__plan **plan) {
+  return create(graph, NULL, rank, size, options, plan);
 }
 
 void weir__plan_destroy(weir__plan **plan) {

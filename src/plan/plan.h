@@ -224,7 +224,8 @@ weir_status weir__plan_create(const weir__graph *graph, weir__comm *comm, const 
 void        weir__plan_destroy(weir__plan **plan);
 
 /* One worker's share without its partners: counts of weir__plan_create for `weir check`. */
-weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, int forwarders, weir__plan **plan);
+weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, const weir__plan_options *options,
+                                    weir__plan **plan);
 
 /* ---- what is wanted, and when ---- */
 /* The triggers for which anybody looks at any of `region` of a node; 0: nobody does. */

@@ -194,7 +194,7 @@ static void add_outputs(weir__text *text, const weir__recipe *recipe) {
 
 enum { WORKERS_SHOWN = 8 };
 
-static weir_status add_plan(weir__text *text, const weir__graph *graph, int workers) {
+static weir_status add_plan(weir__text *text, const weir__graph *graph, int workers, int flight) {
   static const char *const heads[COLUMNS] = {"worker", "tasks", "messages", "sent", "memory", ""};
   table                    t              = {0};
   char(*head)[160]                        = new_row(&t);
@@ -206,7 +206,7 @@ static weir_status add_plan(weir__text *text, const weir__graph *graph, int work
     char               a[16], b[16];
     int                rank = shown == workers ? i : (int)((int64_t)i * (workers - 1) / (shown - 1));
     char(*cell)[160]        = new_row(&t);
-    status                  = cell ? weir__plan_estimate(graph, rank, workers, 0, &s) : WEIR_ERR_MEMORY;
+    status                  = cell ? weir__plan_estimate(graph, rank, workers, 0, flight, &s) : WEIR_ERR_MEMORY;
     if (status < 0) break;
     snprintf(cell[0], 160, "%d", rank);
     snprintf(cell[1], 160, "%lld", (long long)s.tasks);
@@ -289,7 +289,8 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   if (l->steer) weir__recipe_steering_text(recipe, &l->schema, text);
   weir__recipe_feedback_text(recipe, text);
   WEIR_TRY(weir__check_placements(text, recipe, l->graph, workers, step_bytes(l->graph)));
-  return add_plan(text, l->graph, workers);
+  int flight = recipe->steps_in_flight;
+  return add_plan(text, l->graph, workers, l->files ? weir__files_in_flight(l->files, flight) : flight);
 }
 
 weir_status weir__check_text(const weir__recipe *recipe, const char *directory, int workers, weir__text *text) {

@@ -11,12 +11,13 @@ typedef struct costs {
   double plan;   /* of the worker that needs most */
 } costs;
 
-static weir_status estimate(const weir__graph *graph, int workers, int forwarders, costs *c) {
+static weir_status estimate(const weir__recipe *recipe, const weir__graph *graph, int workers, int forwarders,
+                            costs *c) {
   weir__plan_summary s;
   int                size = workers + forwarders, tried = size <= 8 ? size : 8;
   for (int i = 0; i < tried; i++) {
     int rank = tried == size ? i : (int)((int64_t)i * (size - 1) / (tried - 1));
-    WEIR_TRY(weir__plan_estimate(graph, rank, size, forwarders, &s));
+    WEIR_TRY(weir__plan_estimate(graph, rank, size, forwarders, recipe->steps_in_flight, &s));
     c->sent += (double)s.message_bytes * size / tried;
     if ((double)s.bytes > c->plan) c->plan = (double)s.bytes;
   }
@@ -36,8 +37,8 @@ weir_status weir__check_placements(weir__text *text, const weir__recipe *recipe,
   int                        slots = s->slots ? s->slots : WEIR__CHANNEL_SLOTS_DEFAULT;
   costs                      node = {.copied = step_bytes, .slots = step_bytes * slots}, transit = node, hosted = {0};
   if (s->is_files) return WEIR_OK;
-  WEIR_TRY(estimate(graph, workers, 0, &node));
-  WEIR_TRY(estimate(graph, workers, 1, &transit));
+  WEIR_TRY(estimate(recipe, graph, workers, 0, &node));
+  WEIR_TRY(estimate(recipe, graph, workers, 1, &transit));
   transit.sent += step_bytes;
   hosted.sent = node.sent;
   hosted.plan = node.plan;

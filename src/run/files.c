@@ -60,6 +60,10 @@ void weir__files_origin(const weir__files *files, weir__text *json) {
   if (files->kind->origin) files->kind->origin(files->self, json);
 }
 
+int weir__files_in_flight(const weir__files *files, int given) {
+  return given || !files->kind->in_flight ? given : files->kind->in_flight(files->self);
+}
+
 int weir__files_labels(const weir__files *files, int *width) {
   return files->kind->labels ? files->kind->labels(files->self, width) : 0;
 }

@@ -32,7 +32,8 @@ typedef struct weir__files_kind {
   int64_t (*steps)(const void *self);
   weir_status (*level)(const void *self, int64_t level, int64_t *step, double *time);
   weir_status (*read)(void *self, int field, int64_t level, const weir_view *out); /* thread-safe */
-  void (*expect)(void *self, int steps);                                   /* so many are in flight; NULL: no matter */
+  int (*in_flight)(const void *self);    /* steps at once, where the recipe does not say; NULL: as everywhere */
+  void (*expect)(void *self, int steps); /* so many are in flight; NULL: no matter */
   void (*describe)(const void *self, weir__text *text);                    /* lines for people; NULL: none */
   void (*explain)(void *self, int field, int64_t level, weir__text *text); /* why it cannot be read; NULL: nothing
                                                                               more than the failure says */
@@ -71,6 +72,8 @@ bool weir__files_come(const weir__files *files);
 void weir__files_pulse(weir__files *files, int64_t ordinal, int64_t *steps, int64_t *came_ns);
 /* After the run, on worker 0: did they come as a stream does? The message says what was otherwise. */
 weir_status weir__files_verdict(weir__files *files);
+/* Steps in flight: as `given`, or what is usual for such files where that is 0; 0: nothing special. */
+int weir__files_in_flight(const weir__files *files, int given);
 /* What was read, as members of a JSON object. */
 void weir__files_origin(const weir__files *files, weir__text *json);
 /* Texts that belong to each step, as many as returned, each of at most `width` characters: names of images. */

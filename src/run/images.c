@@ -376,6 +376,17 @@ static weir_status level_info(const void *images_, int64_t level, int64_t *step,
   return WEIR_OK;
 }
 
+/* More than elsewhere: an image is decoded by one thread, each thread another one. The number must not depend on that
+ * of the threads, as failures that disable a field do so from some steps in flight on. */
+static int in_flight(const void *images_) {
+  enum { MOST = 8 };
+  static const double room = 256 << 20; /* bytes */
+  const images       *self = images_;
+  double image             = (double)(self->info.height * self->info.width) * (double)weir_dtype_size(self->info.dtype);
+  double steps             = room / (image * weir__series_images(self->series));
+  return steps > MOST ? MOST : steps > WEIR__STEPS_IN_FLIGHT ? (int)steps : WEIR__STEPS_IN_FLIGHT;
+}
+
 /* Without memory for them there are fewer: images may be decoded more than once. */
 static void expect(void *self, int in_flight) {
   if (make_slots(self, in_flight ? in_flight : WEIR__STEPS_IN_FLIGHT) < 0) weir__error_clear();
@@ -524,18 +535,19 @@ static void label(const void *images_, int64_t step, int k, char *out, size_t ro
   (void)name_of(&at, self->paged, out, room);
 }
 
-const weir__files_kind weir__images_kind = {.open     = open_images,
-                                            .close    = close_images,
-                                            .schema   = schema,
-                                            .steps    = steps,
-                                            .level    = level_info,
-                                            .read     = read_image,
-                                            .expect   = expect,
-                                            .describe = describe,
-                                            .explain  = explain,
-                                            .origin   = origin,
-                                            .labels   = labels,
-                                            .label    = label,
-                                            .live     = live};
+const weir__files_kind weir__images_kind = {.open      = open_images,
+                                            .close     = close_images,
+                                            .schema    = schema,
+                                            .steps     = steps,
+                                            .level     = level_info,
+                                            .read      = read_image,
+                                            .in_flight = in_flight,
+                                            .expect    = expect,
+                                            .describe  = describe,
+                                            .explain   = explain,
+                                            .origin    = origin,
+                                            .labels    = labels,
+                                            .label     = label,
+                                            .live      = live};
 
 int64_t weir__images_decoded(const void *self) { return ((const images *)self)->decoded; }

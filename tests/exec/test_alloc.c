@@ -159,7 +159,7 @@ static weir_status run(int threads) {
   WEIR_TRY(weir__comm_self(&comm));
   WEIR_TRY_GOTO(out, weir__graph_create(NULL, &g));
   WEIR_TRY_GOTO(out, build(g));
-  WEIR_TRY_GOTO(out, weir__plan_estimate(g, 0, 3, 0, &summary));
+  WEIR_TRY_GOTO(out, weir__plan_estimate(g, 0, 3, 0, 0, &summary));
   WEIR_TRY_GOTO(out, weir__worker_create(g, comm, &source, NULL, &options, &w));
   uint64_t before = weir__alloc_calls();
   status          = weir__worker_run(w);

@@ -142,9 +142,10 @@ static void owners(void **state) {
     for (int forwarders = 0; forwarders < size; forwarders++) {
       int64_t next = 0, chunks = weir__grid_count(&s.graph->node[s.source].grid);
       for (int rank = 0; rank < size; rank++) {
-        weir__plan *p;
-        int         unused;
-        if (weir__plan_create_alone(s.graph, rank, size, forwarders, &p) < 0) fail_msg("%s", weir_error_last());
+        weir__plan_options options = {.flight = 2, .forwarders = forwarders};
+        weir__plan        *p;
+        int                unused;
+        if (weir__plan_create_alone(s.graph, rank, size, &options, &p) < 0) fail_msg("%s", weir_error_last());
         assert_int_equal(weir__owned_first(p, chunks, rank), next);
         next = weir__owned_first(p, chunks, rank + 1);
         for (int64_t c = weir__owned_first(p, chunks, rank); c < next; c++)
@@ -158,8 +159,9 @@ static void owners(void **state) {
       }
       assert_int_equal(next, chunks);
     }
-  weir__plan *p;
-  assert_int_equal(weir__plan_create_alone(s.graph, 0, 3, 3, &p), WEIR_ERR_ARGUMENT);
+  weir__plan        *p;
+  weir__plan_options options = {.flight = 2, .forwarders = 3};
+  assert_int_equal(weir__plan_create_alone(s.graph, 0, 3, &options, &p), WEIR_ERR_ARGUMENT);
   weir__graph_destroy(&s.graph);
 }
 
