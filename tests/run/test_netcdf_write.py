@@ -126,7 +126,8 @@ def missing_images(folder):
         gone = np.isnan(dataset.u.values).all(axis=(1, 2))
         assert gone.tolist() == [False, False, True, False, True], gone
         assert dataset.image_1.values[2] == "pair_0003b.tif"
-    write(folder, "zarr: {path: t.zarr, fields: [u]}", "netcdf: {path: t.nc, fields: [u]}", more="on_failure: stop\n")
+    write(folder, "zarr: {path: t.zarr, fields: [u]}", "netcdf: {path: t.nc, fields: [u]}", 
+          more="on_failure: stop\nexecution: {steps_in_flight: 2}\n")
     run(folder, "--threads", 1, status=1) # ends early: with what there is
     assert 2 <= same(folder) < 5
     assert os.path.isdir(os.path.join(folder, "t.nc.part")) # to be gone on with
