@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +45,19 @@ static weir_status write_json(const char *directory, const char *name, json_t *j
   if (!text) return WEIR_FAIL(WEIR_ERR_MEMORY, "out of memory");
   weir_status status = weir__run_write(directory, name, text, strlen(text));
   free(text); /* jansson's, not ours */
+  return status;
+}
+
+/* Over what the file holds, which is as long: that needs no room. */
+static weir_status overwrite(const char *directory, const char *name, const char *bytes, size_t size) {
+  weir__text  path   = {0};
+  weir_status status = weir__run_path(&path, directory, name);
+  struct stat s;
+  int         file = status < 0 ? -1 : open(path.data, O_WRONLY | O_CLOEXEC);
+  if (file < 0 || fstat(file, &s) || s.st_size != (off_t)size || pwrite(file, bytes, size, 0) != (ssize_t)size)
+    status = WEIR_FAIL(WEIR_ERR_IO, "%s: %s", path.data, strerror(errno));
+  if (file >= 0) close(file);
+  weir__text_clear(&path);
   return status;
 }
 
@@ -419,28 +433,56 @@ out:
 
 /* ---- status ---- */
 
+/* Always so long: where there is no room for another one, it is written over. That the workers have done with the run
+ * is known by it alone, and a full disk must not have them started again. */
+enum { STATUS_BYTES = 8192 }; /* a message of 1023 bytes may take 6 for each */
+
+static weir_status write_status(const char *directory, json_t *json) {
+  char text[STATUS_BYTES];
+  if (!json) return WEIR_FAIL(WEIR_ERR_MEMORY, "out of memory");
+  memset(text, ' ', sizeof text);
+  size_t used = json_dumpb(json, text, sizeof text - 1, JSON_INDENT(2));
+  json_decref(json);
+  if (used >= sizeof text) return WEIR_FAIL(WEIR_ERR_INTERNAL, "a status of %zu bytes", used);
+  text[sizeof text - 1] = '\n';
+  weir_status status    = weir__run_write(directory, "status", text, sizeof text);
+  return status < 0 ? overwrite(directory, "status", text, sizeof text) : status;
+}
+
 weir_status weir__run_status_write(const char *directory, const weir__run_status *s) {
-  return write_json(directory, "status",
-                    json_pack("{s:i, s:I, s:I, s:f, s:f, s:f, s:s, s:i, s:s, s:b, s:I, s:b, s:I, s:f}", "phase",
-                              (int)s->phase, "steps", (json_int_t)s->steps, "step", (json_int_t)s->step, "time",
-                              s->time == s->time ? s->time : 0.0, "elapsed_s", s->elapsed_s, "blocked_s", s->blocked_s,
-                              "time_units", s->time_units, "exit", s->exit, "message", s->message, "restored",
-                              s->restored, "from", (json_int_t)s->from, "watching", s->watching, "waiting",
-                              (json_int_t)s->waiting, "latency_s", s->latency_s));
+  return write_status(directory,
+                      json_pack("{s:i, s:I, s:I, s:f, s:f, s:f, s:s, s:i, s:s, s:b, s:I, s:b, s:I, s:f}", "phase",
+                                (int)s->phase, "steps", (json_int_t)s->steps, "step", (json_int_t)s->step, "time",
+                                s->time == s->time ? s->time : 0.0, "elapsed_s", s->elapsed_s, "blocked_s",
+                                s->blocked_s, "time_units", s->time_units, "exit", s->exit, "message", s->message,
+                                "restored", s->restored, "from", (json_int_t)s->from, "watching", s->watching,
+                                "waiting", (json_int_t)s->waiting, "latency_s", s->latency_s));
 }
 
 void weir__run_status_remove(const char *directory) {
   if (remove_own(directory, "status") < 0) (void)0; /* then it is replaced by the next */
 }
 
+/* Again where it is just being written over. */
+static json_t *read_status(const char *directory) {
+  enum { TRIES = 20, BETWEEN_NS = 500000 };
+  weir__text path = {0};
+  json_t    *json = NULL;
+  if (weir__run_path(&path, directory, "status") >= 0)
+    for (int k = 0; k < TRIES && !access(path.data, R_OK); k++) {
+      if (k) nanosleep(&(struct timespec){.tv_nsec = BETWEEN_NS}, NULL);
+      if ((json = json_load_file(path.data, 0, NULL))) break;
+    }
+  weir__text_clear(&path);
+  return json;
+}
+
 void weir__run_status_read(const char *directory, weir__run_status *s) {
-  weir__text  path = {0};
   const char *units, *message;
   json_int_t  steps, step, from, waiting = 0;
   int         phase, restored, watching = 0;
   *s           = (weir__run_status){0};
-  json_t *json = weir__run_path(&path, directory, "status") < 0 ? NULL : json_load_file(path.data, 0, NULL);
-  weir__text_clear(&path);
+  json_t *json = read_status(directory);
   if (json &&
       !json_unpack(json, "{s:i, s:I, s:I, s:F, s:F, s:F, s:s, s:i, s:s, s:b, s:I, s?b, s?I, s?F}", "phase", &phase,
                    "steps", &steps, "step", &step, "time", &s->time, "elapsed_s", &s->elapsed_s, "blocked_s",

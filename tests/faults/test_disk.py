@@ -25,12 +25,15 @@ class Disk:
                                        stderr=subprocess.DEVNULL, check=False).returncode
 
     def fill(self):
-        with open(os.path.join(self.path, "filler"), "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
+        """More than once: files that are replaced by others make room, enough for the next ones of their kind."""
+        for _ in range(20):
+            with open(os.path.join(self.path, "filler"), "ab", buffering=0) as file:
+                try:
+                    while file.write(bytes(4096)):
+                        pass
+                except OSError:
                     pass
-            except OSError:
-                pass
+            time.sleep(0.01)
 
     def read_only(self):
         """As far as it lets itself be while files are written; then all is as it was."""

@@ -177,6 +177,10 @@ static void status_says_where_it_went_on(void **state) {
   assert_int_equal(weir__run_status_write(directory.path, &status), WEIR_OK);
   weir__run_status_read(directory.path, &got);
   assert_true(got.phase == WEIR__PHASE_RUNNING && got.step == 70 && got.restored && got.from == 50);
+  memset(status.message, 1, sizeof status.message - 1); /* what takes most room as JSON */
+  assert_int_equal(weir__run_status_write(directory.path, &status), WEIR_OK);
+  weir__run_status_read(directory.path, &got);
+  assert_string_equal(got.message, status.message);
   write_text("a.run/channel", "");
   assert_int_equal(weir__run_directory_again(&directory), WEIR_OK);
   weir__run_status_read(directory.path, &got);
