@@ -26,8 +26,9 @@ test: test-release test-dev test-tsan
 test-release: all
 	$(CTEST) --test-dir build -j $(JOBS) -LE long
 
-# Those that measure a model or a machine for minutes tell the sanitizers nothing that others do not: test-long has them.
-MINUTES = ^(gyre\.(twin|circulation)|faults\.overload)$$
+# Those that measure a model or a machine, or try many runs from end to end, for long, tell the sanitizers little that others do
+# not: test-long has them.
+MINUTES = ^(gyre\.(twin|circulation|conservation|identity|input|restart)|faults\.(disk|missing|overload)|steer\.(set|twenty)|run\.(piv_accuracy|placements|same_bytes))$$
 test-dev:
 	$(CONFIGURE) dev
 	$(BUILD) dev -j $(JOBS)
@@ -36,7 +37,7 @@ test-dev:
 # Threads and shared memory only: the rest has none. On one rank, as the sanitizer does not know how MPI libraries synchronise.
 test-tsan:
 	$(CONFIGURE) tsan
-	$(BUILD) tsan -j $(JOBS)
+	$(BUILD) tsan -j $(JOBS) --target tests_channel tests_exec tests_core
 	$(CTEST) --test-dir build-tsan -j $(JOBS) -LE long -R '^(channel|exec|core)\.' -E '\.[2-9]$$'
 
 test-long: all
