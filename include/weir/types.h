@@ -31,6 +31,13 @@ WEIR_API size_t      weir_dtype_size(weir_dtype dtype);                     /**<
 WEIR_API const char *weir_dtype_name(weir_dtype dtype);                     /**< "float32"; "?" for an unknown type */
 WEIR_API bool        weir_dtype_parse(const char *name, weir_dtype *dtype); /**< false: no such name */
 
+/** Is it a floating-point type, which NaN and Inf belong to? */
+static inline bool weir_dtype_is_floating(weir_dtype dtype) { return dtype == WEIR_F32 || dtype == WEIR_F64; }
+/** Can a value of a field be missing: NaN, or its fill value? */
+static inline bool weir_dtype_may_miss(weir_dtype dtype, bool has_fill) {
+  return has_fill || weir_dtype_is_floating(dtype);
+}
+
 enum { WEIR_RANK_MAX = 6 };
 
 /** Extents in elements, slowest axis first; rank 0 is a scalar. */

@@ -61,7 +61,7 @@ void weir_view_store(const weir_view *view, const int64_t *index, int64_t n, con
   char   *p      = element(view, index);
   int64_t stride = view->rank ? view->stride[view->rank - 1] : 0;
   double  least, most, missing = view->has_fill ? view->fill : 0;
-  bool    floating = view->dtype == WEIR_F32 || view->dtype == WEIR_F64;
+  bool    floating = weir_dtype_is_floating(view->dtype);
   if (floating && !view->has_fill) {
     if (view->dtype == WEIR_F64 && stride == (int64_t)sizeof(double)) {
       memmove(p, values, (size_t)n * sizeof(double));

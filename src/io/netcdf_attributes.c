@@ -55,8 +55,6 @@ static weir_dtype dtype_of(nc_type type) {
   }
 }
 
-static bool is_floating(weir_dtype dtype) { return dtype == WEIR_F32 || dtype == WEIR_F64; }
-
 /* The classic formats have no unsigned types: files say so in an attribute. */
 static weir_dtype follow_unsigned(int id, int variable, weir_dtype dtype, double *wrap) {
   char   text[8] = "";
@@ -114,10 +112,10 @@ void weir__netcdf_decide(int id, int variable, nc_type stored, weir__netcdf_deco
     dtype     = !wide && scale_type == NC_FLOAT && offset_type == NC_FLOAT ? WEIR_F32 : WEIR_F64;
   }
   type->dtype = dtype;
-  if (!is_floating(dtype) && d.missing_count) {
+  if (!weir_dtype_is_floating(dtype) && d.missing_count) {
     type->has_fill = true;
     type->fill     = d.missing[0];
-  } else if (!is_floating(dtype) &&
+  } else if (!weir_dtype_is_floating(dtype) &&
              (isfinite(d.least) || isfinite(d.most))) { /* a fill is needed: one outside the range */
     type->has_fill = true;
     type->fill     = isfinite(d.least) ? d.least - 1 : d.most + 1;

@@ -140,8 +140,6 @@ static nc_type type_of(const weir__zarr_array *array) {
   return NC_NAT;
 }
 
-static bool is_floating(const weir__zarr_array *array) { return array->dtype == WEIR_F32 || array->dtype == WEIR_F64; }
-
 /* Coordinates have no missing values (CF 1.8, section 2.5.1). */
 static bool is_coordinate(const writing *w, const weir__zarr_array *array) {
   if (array == w->zarr->time) return true;
@@ -149,7 +147,7 @@ static bool is_coordinate(const writing *w, const weir__zarr_array *array) {
 }
 
 static bool may_miss(const writing *w, const weir__zarr_array *array) {
-  return (array->has_fill || is_floating(array)) && !is_coordinate(w, array);
+  return weir_dtype_may_miss(array->dtype, array->has_fill) && !is_coordinate(w, array);
 }
 
 static weir_status define_fill(const writing *w, int variable, const weir__zarr_array *array) {

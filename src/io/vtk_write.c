@@ -119,9 +119,8 @@ static void load_row(const weir_view *view, const int64_t *index, const weir__vt
 static void missing_row(const weir_field_type *type, int64_t points, char *to, int64_t apart) {
   double    value = NAN;
   weir_view one   = {.dtype = type->dtype, .has_fill = type->has_fill, .fill = type->fill};
-  bool      real  = type->dtype == WEIR_F32 || type->dtype == WEIR_F64;
   size_t    size  = weir_dtype_size(type->dtype);
-  if (real) one.has_fill = false;
+  if (weir_dtype_is_floating(type->dtype)) one.has_fill = false;
   for (int64_t i = 0; i < points; i++) {
     one.data = to + (size_t)(i * apart) * size;
     weir_view_store(&one, NULL, 1, &value);

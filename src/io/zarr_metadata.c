@@ -110,7 +110,7 @@ static void add_compressor(weir__text *text, const weir__zarr_array *array) {
 /* null for an integer field without a missing value: with any number there, xarray would take that number for missing.
  */
 static void add_fill(weir__text *text, const weir__zarr_array *array) {
-  bool floating = array->dtype == WEIR_F32 || array->dtype == WEIR_F64;
+  bool floating = weir_dtype_is_floating(array->dtype);
   if (!floating && !array->has_fill) {
     weir__text_add(text, "null");
     return;

@@ -18,11 +18,6 @@ enum {
   SHARE        = 20
 };
 
-/* Does the element type have a value that means missing? */
-static bool has_missing(const weir__zarr_array *array) {
-  return array->has_fill || array->dtype == WEIR_F32 || array->dtype == WEIR_F64;
-}
-
 static void chunk_name(const weir__zarr_array *array, int64_t time, const int64_t *index, char out[CHUNK_NAME]) {
   int n  = 0;
   out[0] = 0;
@@ -169,7 +164,7 @@ weir_status weir__zarr_write(weir__zarr_array *array, int64_t index, const weir_
   if (!array->time_chunk) index = 0;
   if (written) *written = 0;
   WEIR_TRY(check_view(array, index, view, first, end));
-  if (view->missing && has_missing(array)) return WEIR_OK;
+  if (view->missing && weir_dtype_may_miss(array->dtype, array->has_fill)) return WEIR_OK;
   for (int a = 0; a < array->rank; a++)
     if (first[a] == end[a]) return WEIR_OK;
   if (!scratch) WEIR_TRY(weir__alloc_zeroed(weir__zarr_scratch_size(array), 64, &own));
@@ -266,7 +261,8 @@ out:
 static weir_status write_times(weir__zarr *zarr, const weir__zarr_level *level, size_t count) {
   for (size_t k = 0; k < count; k++)
     for (size_t i = 0; level[k].gaps && i < zarr->arrays; i++)
-      if (zarr->array[i]->time_chunk && !zarr->array[i]->width && !has_missing(zarr->array[i]))
+      if (zarr->array[i]->time_chunk && !zarr->array[i]->width &&
+          !weir_dtype_may_miss(zarr->array[i]->dtype, zarr->array[i]->has_fill))
         WEIR_TRY(fill_gaps(zarr->array[i], level[k].index));
   WEIR_TRY(write_levels(zarr->time, level, count));
   WEIR_TRY(write_levels(zarr->step, level, count));

@@ -75,16 +75,12 @@ typedef struct block {
   size_t         bytes;
 } block;
 
-static bool may_miss(const weir_field_type *in) {
-  return in->has_fill || in->dtype == WEIR_F32 || in->dtype == WEIR_F64;
-}
-
 static block lay_out(const weir_field_type *in, int64_t rows, int64_t columns, char *base) {
   enum { MORE = WEIR__SPLINE_BEFORE + WEIR__SPLINE_AFTER };
   block  b     = {.rows = rows, .columns = columns, .stride = columns + MORE};
   size_t plane = (size_t)((rows + MORE) * b.stride) * sizeof(float), used = (plane + 63) & ~(size_t)63;
   b.at = base ? (float *)(void *)base + WEIR__SPLINE_BEFORE * b.stride + WEIR__SPLINE_BEFORE : NULL;
-  if (may_miss(in)) {
+  if (weir_dtype_may_miss(in->dtype, in->has_fill)) {
     b.missing = base ? (unsigned char *)base + used : NULL;
     used += ((size_t)(rows * columns) + 63) & ~(size_t)63;
   }

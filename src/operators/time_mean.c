@@ -16,10 +16,6 @@ static void row(const weir_apply *a, const double *x, double *y, int64_t first, 
 }
 
 /* Integers are never missing: one count, then their sums, which are exact as long as they are below 2^53. */
-static bool is_integer(const weir_field_type *type) {
-  return type->dtype != WEIR_F32 && type->dtype != WEIR_F64 && !type->has_fill;
-}
-
 static void row_of_integers(const weir_apply *a, const double *x, double *y, int64_t first, int64_t n) {
   const double *count  = a->state;
   double *restrict sum = (double *)a->state + 1 + first;
@@ -28,7 +24,7 @@ static void row_of_integers(const weir_apply *a, const double *x, double *y, int
 }
 
 static weir_status apply(const weir_apply *a) {
-  bool integers = is_integer(a->in_type[0]);
+  bool integers = !weir_dtype_may_miss(a->in_type[0]->dtype, a->in_type[0]->has_fill);
   if (integers) *(double *)a->state += 1;
   return weir__series_apply(a, integers ? row_of_integers : row);
 }
@@ -36,7 +32,7 @@ static weir_status apply(const weir_apply *a) {
 static size_t state_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   size_t n = (size_t)weir__region_size(out);
   (void)params;
-  return (is_integer(in[0]) ? n + 1 : 2 * n) * sizeof(double);
+  return (!weir_dtype_may_miss(in[0]->dtype, in[0]->has_fill) ? n + 1 : 2 * n) * sizeof(double);
 }
 
 static weir_status infer(weir_infer *infer) { return weir__series_infer(infer, 1); }

@@ -289,8 +289,7 @@ static weir_status add_known(weir__text *text, const weir__recipe *recipe, const
   if (l->steer) weir__recipe_steering_text(recipe, &l->schema, text);
   weir__recipe_feedback_text(recipe, text);
   WEIR_TRY(weir__check_placements(text, recipe, l->graph, workers, step_bytes(l->graph)));
-  int flight = recipe->steps_in_flight;
-  return add_plan(text, l->graph, workers, l->files ? weir__files_in_flight(l->files, flight) : flight);
+  return add_plan(text, l->graph, workers, weir__files_in_flight(l->files, recipe->steps_in_flight));
 }
 
 weir_status weir__check_text(const weir__recipe *recipe, const char *directory, int workers, weir__text *text) {

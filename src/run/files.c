@@ -61,7 +61,7 @@ void weir__files_origin(const weir__files *files, weir__text *json) {
 }
 
 int weir__files_in_flight(const weir__files *files, int given) {
-  return given || !files->kind->in_flight ? given : files->kind->in_flight(files->self);
+  return given || !files || !files->kind->in_flight ? given : files->kind->in_flight(files->self);
 }
 
 int weir__files_labels(const weir__files *files, int *width) {

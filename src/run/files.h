@@ -72,7 +72,7 @@ bool weir__files_come(const weir__files *files);
 void weir__files_pulse(weir__files *files, int64_t ordinal, int64_t *steps, int64_t *came_ns);
 /* After the run, on worker 0: did they come as a stream does? The message says what was otherwise. */
 weir_status weir__files_verdict(weir__files *files);
-/* Steps in flight: as `given`, or what is usual for such files where that is 0; 0: nothing special. */
+/* Steps in flight: as `given`, or what is usual for such files (NULL: none) where that is 0; 0: nothing special. */
 int weir__files_in_flight(const weir__files *files, int given);
 /* What was read, as members of a JSON object. */
 void weir__files_origin(const weir__files *files, weir__text *json);

@@ -123,9 +123,12 @@ static void tell(images *self) {
   weir__futex_wake(&self->changes, INT32_MAX, false);
 }
 
+static size_t image_bytes(const images *self) {
+  return (size_t)(self->info.height * self->info.width) * weir_dtype_size(self->info.dtype);
+}
+
 static void fill(images *self, const weir__series_image *at, slot *s) {
-  size_t      size   = (size_t)(self->info.height * self->info.width) * weir_dtype_size(self->info.dtype);
-  weir_status status = s->pixels ? WEIR_OK : weir__alloc_zeroed(size, 64, &s->pixels);
+  weir_status status = s->pixels ? WEIR_OK : weir__alloc_zeroed(image_bytes(self), 64, &s->pixels);
   weir__error_clear();
   if (status >= 0) status = decode(self, at, s->pixels);
   const char *said = weir_error_last();
@@ -380,10 +383,9 @@ static weir_status level_info(const void *images_, int64_t level, int64_t *step,
  * of the threads, as failures that disable a field do so from some steps in flight on. */
 static int in_flight(const void *images_) {
   enum { MOST = 8 };
-  static const double room = 256 << 20; /* bytes */
-  const images       *self = images_;
-  double image             = (double)(self->info.height * self->info.width) * (double)weir_dtype_size(self->info.dtype);
-  double steps             = room / (image * weir__series_images(self->series));
+  static const double room  = 256 << 20; /* bytes */
+  const images       *self  = images_;
+  double              steps = room / ((double)image_bytes(self) * weir__series_images(self->series));
   return steps > MOST ? MOST : steps > WEIR__STEPS_IN_FLIGHT ? (int)steps : WEIR__STEPS_IN_FLIGHT;
 }
 

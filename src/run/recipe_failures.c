@@ -92,7 +92,7 @@ weir_status weir__recipe_failures_check(const weir__recipe *recipe, weir__graph 
                        "such as max(%s)",
                        name->place.file, name->place.line, name->place.column, name->text, name->text);
     weir_dtype dtype = node->type[edge.output].dtype;
-    if (dtype != WEIR_F32 && dtype != WEIR_F64)
+    if (!weir_dtype_is_floating(dtype))
       return WEIR_FAIL(WEIR_ERR_INPUT, "%s:%d:%d: check_finite: %s is %s, which is always finite", name->place.file,
                        name->place.line, name->place.column, name->text, weir_dtype_name(dtype));
   }
@@ -139,8 +139,7 @@ static weir_status own_aliases(const weir__recipe *recipe, weir__graph *graph) {
 
 static void check_node(weir__graph *graph, int number) {
   weir__node *node = &graph->node[number];
-  for (int k = 0; k < node->outputs; k++)
-    node->check_finite |= node->op && (node->type[k].dtype == WEIR_F32 || node->type[k].dtype == WEIR_F64);
+  for (int k = 0; k < node->outputs; k++) node->check_finite |= node->op && weir_dtype_is_floating(node->type[k].dtype);
 }
 
 weir_status weir__recipe_failures_fields(const weir__recipe *recipe, weir__graph *graph) {

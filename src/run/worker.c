@@ -141,9 +141,8 @@ static weir_status settle_options(process *p) {
   bool                       drops  = s->policy == WEIR__POLICY_DROP_NEWEST || s->policy == WEIR__POLICY_DROP_OLDEST ||
                s->fallback == WEIR__FALLBACK_DROP;
   p->options = (weir__worker_options){
-      .threads = p->recipe->threads,
-      .steps_in_flight =
-          p->files ? weir__files_in_flight(p->files, p->recipe->steps_in_flight) : p->recipe->steps_in_flight,
+      .threads         = p->recipe->threads,
+      .steps_in_flight = weir__files_in_flight(p->files, p->recipe->steps_in_flight),
       .claims =
           p->files && (p->recipe->share == WEIR__SHARE_STEPS || (p->recipe->share == WEIR__SHARE_USUAL && s->images)),
       .slots            = s->slots,

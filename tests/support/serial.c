@@ -381,12 +381,12 @@ weir_field_type test_type(weir_dtype dtype, int rank, const int64_t *extent, dou
   for (int a = 0; a < rank; a++)
     type.dim[a] = (weir_dimension){
         .name = names[4 - rank + a], .size = extent[a], .units = "m", .origin = 10, .spacing = spacing};
-  if (dtype != WEIR_F32 && dtype != WEIR_F64) type.has_fill = true, type.fill = -999;
+  if (!weir_dtype_is_floating(dtype)) type.has_fill = true, type.fill = -999;
   return type;
 }
 
 void test_field_random(test_field *field, double missing) {
-  bool   floating = field->type.dtype == WEIR_F32 || field->type.dtype == WEIR_F64;
+  bool   floating = weir_dtype_is_floating(field->type.dtype);
   double scale    = floating ? 1 : 1000;
   for (int64_t i = 0; i < test_field_size(&field->type); i++)
     test_field_set(field, i, test_uniform() < missing ? (double)NAN : scale * (test_uniform() - 0.25));
