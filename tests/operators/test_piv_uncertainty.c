@@ -84,7 +84,8 @@ static const struct {
     {0.05, 2.5, 5, 0, 0.3, 0.5, false},   {0.05, 2.5, 15, 0, 0, 0, false},        {0.05, 2.5, 0, 0.1, 0.3, 0.5, false},
     {0.05, 2.5, 0, 0.3, 0.3, 0.5, false}, {0.05, 2.5, 5, 0.1, 1.75, 3.25, false}, {0.02, 2.5, 5, 0.1, 0.3, 0.5, false},
     {0.1, 2.5, 5, 0.1, 0.3, 0.5, false},  {0.05, 1.5, 5, 0.05, 0.3, 0.5, false},  {0.05, 4, 5, 0.1, 0.3, 0.5, false},
-    {0.03, 6, 5, 0.1, 0.3, 0.5, false},   {0.05, 2.5, 5, 0.1, 1.75, 3.25, true},  {0.05, 2.5, 15, 0, 0, 0, true}};
+    {0.03, 6, 5, 0.1, 0.3, 0.5, false},   {0.05, 2.5, 5, 0.1, 1.75, 3.25, true},  {0.05, 2.5, 15, 0, 0, 0, true},
+    {0.05, 2.5, 0, 0, 0.3, 0.5, false},   {0.05, 4, 0, 0, 0.3, 0.5, false}};
 
 static void test_ratio(void **unused) {
   static float         u[2][COUNT];
@@ -130,13 +131,15 @@ static void test_ratio(void **unused) {
 
 /* ---- the formula, term by term ---- */
 
+static double triangle(int lag, int width) { return lag < width ? 1 - (double)lag / width : 0; }
+
 static double by_definition(const float *a, const float *b, const uint8_t *mask, int64_t columns, int ny, int nx,
                             int axis) {
   static double d[64 * 64], q[64 * 64];
-  double        ma = 0, mb = 0, n = 0, sum = 0, both = 0, middle = 0, s2 = 0;
-  int           rows = ny - !axis, wide = nx - axis, block = 6;
+  double        ma = 0, mb = 0, n = 0, sum = 0, both = 0, middle = 0, s2 = 0, least = 0;
+  int           rows = ny - !axis, wide = nx - axis, half = 3;
   int64_t       next = axis ? 1 : columns;
-  while (3 * block > ny || 3 * block > nx) block--;
+  while (half > 1 && (6 * half > ny || 6 * half > nx)) half--;
   for (int y = 0; y < ny; y++)
     for (int x = 0; x < nx; x++)
       if (!mask || !mask[y * columns + x]) ma += (double)a[y * columns + x], mb += (double)b[y * columns + x], n++;
@@ -153,9 +156,12 @@ static double by_definition(const float *a, const float *b, const uint8_t *mask,
   for (int i = 0; i < rows * wide; i++) d[i] -= sum / both * q[i];
   for (int i = 0; i < rows * wide; i++)
     for (int j = 0; j < rows * wide; j++) {
-      int dy = abs(i / wide - j / wide), dx = abs(i % wide - j % wide);
-      if (dy < block && dx < block) s2 += (1 - (double)dy / block) * (1 - (double)dx / block) * d[i] * d[j];
+      int    dy = abs(i / wide - j / wide), dx = abs(i % wide - j % wide);
+      double weight = 2 * triangle(dy, 2 * half) * triangle(dx, 2 * half) - triangle(dy, half) * triangle(dx, half);
+      s2 += weight * d[i] * d[j];
+      least += 0.1 * triangle(dy, 2 * half) * triangle(dx, 2 * half) * d[i] * d[j];
     }
+  if (s2 < least) s2 = least;
   double c = both / 2, s = sqrt(s2);
   return (log(c + s / 2) - log(c - s / 2)) / (4 * log(middle / 2) - 2 * log(c + s / 2) - 2 * log(c - s / 2));
 }

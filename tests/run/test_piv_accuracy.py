@@ -20,26 +20,25 @@ def row(name, *values):
 
 
 def uniform(folder):
-    """Bounds of each interpolation: total error, bias of any shift; and uncertainty over random error. Clean images of 2.5 pixels have
-    hardly a random error, so that what quantising adds to the uncertainty shows."""
+    """Bounds of each interpolation: total error, bias of any shift. Uncertainty over random error is 0.7 to 1.4."""
     shifts = np.arange(3.0, 4.01, 0.1)
     table("uniform, 3.0 to 4.0 pixels", "bias", "random", "total", "most bias", "sigma/random", "valid")
-    for diameter, noise, cubic, quintic, most_ratio in ((2.5, 0, (0.017, 0.022), (0.0055, 0.008), 2),
-                                                        (2.5, 5, (0.021, 0.022), (0.015, 0.008), 1.4),
-                                                        (1.5, 0, (0.03, 0.045), (0.023, 0.027), 1.4),
-                                                        (1.5, 5, (0.035, 0.045), (0.03, 0.027), 1.4)):
+    for diameter, noise, cubic, quintic in ((2.5, 0, (0.017, 0.022), (0.0055, 0.008)),
+                                            (2.5, 5, (0.021, 0.022), (0.015, 0.008)),
+                                            (1.5, 0, (0.03, 0.045), (0.023, 0.027)),
+                                            (1.5, 5, (0.035, 0.045), (0.03, 0.027))):
         name = f"d{diameter}n{noise}"
         os.mkdir(os.path.join(folder, name))
         for k, shift in enumerate(shifts):
             synth(folder, "one", size=f"{SIZE}x{SIZE}", shift=f"0,{shift:.1f}", diameter=diameter, noise=noise, seed=k + 1)
             for which in "ab":
                 os.replace(os.path.join(folder, "one", f"pair_0001{which}.tif"), os.path.join(folder, name, f"p{k:02}{which}.tif"))
-        least = uniform_errors(folder, name, shifts, cubic, most_ratio)
-        better = uniform_errors(folder, name, shifts, quintic, most_ratio, "--interpolation", "quintic")
+        least = uniform_errors(folder, name, shifts, cubic)
+        better = uniform_errors(folder, name, shifts, quintic, "--interpolation", "quintic")
         assert better < (0.45 if diameter == 2.5 else 0.7) * least, (name, least, better)
 
 
-def uniform_errors(folder, name, shifts, bounds, most_ratio, *options):
+def uniform_errors(folder, name, shifts, bounds, *options):
     most_total, most_bias = bounds
     found = piv(folder, name, *options)
     inner = (slice(None), *INNER)
@@ -52,7 +51,7 @@ def uniform_errors(folder, name, shifts, bounds, most_ratio, *options):
         float(abs(bias).max()), ratio, float(np.mean(found["flag"] == 0)))
     print("    bias by shift", " ".join(f"{b:+.3f}" for b in bias))
     assert total <= most_total, (name, options, total, most_total)
-    assert 0.7 <= ratio <= most_ratio, (name, options, ratio)
+    assert 0.7 <= ratio <= 1.4, (name, options, ratio)
     assert np.mean(found["flag"] == 0) > 0.995, (name, options)
     assert abs(across.mean()) < 0.002 and across.std() < 1.5 * bounds[0], (name, options, across.mean(), across.std())
     # Splines through few pixels per particle have an error of phase, in both images the opposite one as these are moved opposite
