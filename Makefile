@@ -5,7 +5,7 @@
 #   make demo       an ocean gyre and its analysis, from nothing: installs what is missing, builds, runs
 #   make demo-piv  particle images made and measured: pictures of a vortex
 #   make twin       a twin experiment: observations draw a model to the truth through weir
-#   make bench      measurements
+#   make bench      measurements, less than half an hour (bench-full: hours); bench-report writes docs/performance.md from them
 #   make install    PREFIX=/usr/local
 #   make clean
 JOBS   ?= $(shell nproc)
@@ -16,7 +16,7 @@ CONFIGURE = $(CMAKE) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) --preset
 BUILD     = $(CMAKE) --build --preset
 CTEST     = ctest --output-on-failure --no-tests=error
 
-.PHONY: all test test-release test-dev test-tsan test-long demo demo-piv twin bench install clean packages
+.PHONY: all test test-release test-dev test-tsan test-long demo demo-piv twin bench bench-full bench-report install clean packages
 all:
 	$(CONFIGURE) release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	$(BUILD) release -j $(JOBS)
@@ -71,7 +71,13 @@ twin: packages
 	/usr/bin/python3 examples/twin/twin.py twin --workers 2 --ranks 2
 
 bench: all
-	$(CMAKE) --build build --target bench
+	bench/run all
+
+bench-full: all
+	bench/run all full
+
+bench-report: bench
+	bench/run report --from build/bench/results
 
 install: all
 	$(CMAKE) --install build

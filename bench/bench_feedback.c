@@ -200,7 +200,7 @@ static void trips(const char *folder, board *b, int size, const bare_trip *bare)
     for (int n = WARM; n < STEPS; n++) bench_add(&s, b->trip_ns[r][n]);
   snprintf(what, sizeof what, "step-to-decision-%d", size);
   double median = bench_summary(what, "weir", &s, 1e-3, "us");
-  against_bare(what, size > 1 ? NULL : "from a step to its decision, times a futex round trip", median, bare);
+  against_bare(what, size > 1 ? NULL : "from a step to its decision: times a futex round trip", median, bare);
   bench_clear(&s);
 }
 
@@ -208,8 +208,8 @@ static void trips(const char *folder, board *b, int size, const bare_trip *bare)
 
 typedef enum kind { FIELD, RULE, KINDS } kind;
 static const char *const kinds[KINDS] = {"field", "rule"};
-static const char *const texts[KINDS] = {"a field through the engine, times a futex round trip",
-                                         "a rule's parameter through the engine, times a futex round trip"};
+static const char *const texts[KINDS] = {"a field through the engine: times a futex round trip",
+                                         "a rule's parameter through the engine: times a futex round trip"};
 
 #define OUTPUT "outputs: [{csv: {path: level.csv, fields: [level], every: 1000000}}]\n" /* a run has one */
 

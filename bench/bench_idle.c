@@ -100,7 +100,7 @@ static void wake(const char *folder, feed_board *board, weir__comm *comm, int id
   snprintf(what, sizeof what, "idle-%d-ms", idle);
   double median = bench_summary(what, "weir-first-task", &s, 1e-3, "us");
   bench_value(what, "weir-first-task", "cpu", 100 * share, "% of a core");
-  snprintf(what, sizeof what, "first task after %d ms, times a bare futex", idle);
+  snprintf(what, sizeof what, "idle for %d ms, first task times a bare futex", idle);
   bench_at_most(what, median / bare, 2.5, "");
   bench_clear(&s);
 }

@@ -101,7 +101,7 @@ int main(int argc, char **argv) {
   for (int c = 0; c < CASES; c++) {
     double median = bench_summary(what, cases[c], &time[c], 1e6, "us/step");
     double more   = bench_quantile(&ratio[c], 0.5);
-    bench_value(what, cases[c], "ratio_to_alone", more, "1");
+    bench_value(what, cases[c], "ratio_to_alone", more, "");
     bench_note("%-8s %8.1f us per step, %.3f times alone", cases[c], median, more);
     bench_clear(&time[c]);
     bench_clear(&ratio[c]);

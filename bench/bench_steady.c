@@ -89,6 +89,12 @@ static weir__graph *build(const weir__chunk_size *chunks) {
   return g;
 }
 
+static void most_none(const char *what, int64_t found, const char *system) {
+  char text[96];
+  snprintf(text, sizeof text, "%s, %s", system, what);
+  bench_at_most(text, (double)found, 0, "in all steps");
+}
+
 int main(void) {
   weir__chunk_size     chunks  = {"y", 32};
   probe                p       = {0};
@@ -117,10 +123,10 @@ int main(void) {
     bench_value("step", system, "messages-planned", (double)sums[3], "per step");
     bench_value("step", system, "tasks", (double)sums[4] / STEPS, "per step");
     bench_value("step", system, "graph-operations", (double)sums[6] / steps, "per step");
-    bench_at_most("allocations by the engine", (double)sums[0], 0, "in all steps");
-    if (weir__comm_size(comm) == 1) bench_at_most("allocations by anybody", (double)sums[1], 0, "in all steps");
-    bench_at_most("messages beyond the plan", (double)(sums[2] - sums[3] * STEPS), 0, "in all steps");
-    bench_at_most("graph operations", (double)sums[6], 0, "in all steps");
+    most_none("allocations by the engine", sums[0], system);
+    if (weir__comm_size(comm) == 1) most_none("allocations by anybody", sums[1], system);
+    most_none("messages beyond the plan", sums[2] - sums[3] * STEPS, system);
+    most_none("graph operations", sums[6], system);
   }
   weir__worker_destroy(&worker);
   weir__graph_destroy(&graph);

@@ -199,7 +199,7 @@ static void cost_of_engine(const bench_dag *dag, const char *suffix, variant kin
     replay_engine(dag, kind, 0, threads, REPLAYS, &s);
     double median = bench_summary(what, system, &s, 1e-3 / dag->tasks, "us/task");
     if (threads == 1 && kind == PLAIN) {
-      snprintf(what, sizeof what, "an empty task of %s, 2 threads", dag->name);
+      snprintf(what, sizeof what, "%s, an empty task on 2 threads", dag->name);
       bench_at_most(what, median, 0.1, "us");
     }
   }
@@ -291,7 +291,7 @@ static void metg_of(const bench_dag *dag, const bench_peer *peer) {
   if (peer) peer->close();
   double median = bench_quantile(&found, 0.5);
   bench_value("stencil", system, "METG(50%)", median, "us");
-  if (!peer) bench_at_most("METG(50 %) of the stencil, 2 threads", median, 0.5, "us");
+  if (!peer) bench_at_most("METG(50 %) of the stencil on 2 threads", median, 0.5, "us");
   bench_clear(&s);
   bench_clear(&found);
 }

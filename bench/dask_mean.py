@@ -1,9 +1,11 @@
 """B1 on Dask distributed, in the way of Deisa: each step, N chunks of 10 x 10 float64 are scattered to two workers
-(processes of one thread), an array is made of them, and its mean is computed. Prints the lines of the C benchmarks."""
+(processes of one thread), an array is made of them, and its mean is computed. Its time includes the scatter of the chunks."""
 import sys
 import time
 
 import numpy as np
+
+from harness import Bench
 
 STEPS, WARM = 12, 3
 
@@ -21,21 +23,24 @@ def step(client, dask, da, count, number):
 
 
 def main():
+    bench = Bench("mean")
     try:
         import dask
         import dask.array as da
         from distributed import Client, LocalCluster
     except ImportError as missing:
-        print(f"# mean: Dask is left out: {missing}")
+        bench.note(f"Dask is left out: {missing} (bench/install-peers)")
         return
-    print(f"# mean: Dask {dask.__version__}, 2 workers of 1 thread, median of {STEPS} steps after {WARM}")
+    bench.note(f"Dask {dask.__version__}, 2 workers of 1 thread, {STEPS} steps (6 of 1280 chunks) after {WARM}")
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         with Client(cluster) as client:
             for count in (40, 160, 640, 1280):
                 steps = STEPS if count < 1280 else 6
-                times = sorted(step(client, dask, da, count, n) for n in range(WARM + steps))[:-1]
-                print(f"mean,{count}-chunks,dask,min,{times[0]:.6g},us")
-                print(f"mean,{count}-chunks,dask,median,{times[len(times) // 2]:.6g},us", flush=True)
+                times = [step(client, dask, da, count, n) for n in range(WARM + steps)][WARM:]
+                median = bench.summary(f"{count}-chunks", "dask", times, "us")
+                weir = len(sys.argv) > 1 and bench.measured(sys.argv[1], f"{count}-chunks", "weir", "median")
+                if weir:
+                    bench.at_least(f"{count}-chunks, Dask's time over weir's", median / weir, 500)
 
 
 if __name__ == "__main__":

@@ -81,8 +81,15 @@ void bench_clear(bench_samples *s) {
 
 /* ---- output ---- */
 
+/* A field of CSV: in quotes where it has a comma. No name here has quotes. */
+static void print_field(const char *text) { printf(strchr(text, ',') ? "\"%s\"," : "%s,", text); }
+
 void bench_value(const char *what, const char *system, const char *metric, double value, const char *unit) {
-  printf("%s,%s,%s,%s,%.6g,%s\n", bench_name, what, system, metric, value, unit);
+  print_field(bench_name);
+  print_field(what);
+  print_field(system);
+  print_field(metric);
+  printf("%.6g,%s\n", value, unit);
   fflush(stdout);
 }
 
@@ -105,12 +112,18 @@ void bench_note(const char *format, ...) {
   fflush(stdout);
 }
 
+static void target(const char *what, double value, const char *metric, double limit, const char *unit, bool met) {
+  bench_value(what, "weir", "figure", value, unit);
+  bench_value(what, "target", metric, limit, unit);
+  bench_note("%s: %.4g %s, target %s %.4g: %s", what, value, unit, metric, limit, met ? "met" : "MISSED");
+}
+
 void bench_at_most(const char *what, double value, double most, const char *unit) {
-  bench_note("%s: %.4g %s, target at most %.4g: %s", what, value, unit, most, value <= most ? "met" : "MISSED");
+  target(what, value, "at_most", most, unit, value <= most);
 }
 
 void bench_at_least(const char *what, double value, double least, const char *unit) {
-  bench_note("%s: %.4g %s, target at least %.4g: %s", what, value, unit, least, value >= least ? "met" : "MISSED");
+  target(what, value, "at_least", least, unit, value >= least);
 }
 
 /* ---- time ---- */
@@ -120,6 +133,33 @@ static double cpu_seconds(int who) {
   getrusage(who, &u);
   return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
+/* Of getrusage(2), whose largest resident set is in KiB. */
+static bench_usage usage(int who) {
+  struct rusage u;
+  getrusage(who, &u);
+  return (bench_usage){.cpu_s = cpu_seconds(who), .peak_bytes = (int64_t)u.ru_maxrss * 1024};
+}
+bench_usage bench_usage_self(void) { return usage(RUSAGE_SELF); }
+bench_usage bench_usage_children(void) { return usage(RUSAGE_CHILDREN); }
+
+bench_usage bench_usage_since(bench_usage before, bench_usage now) {
+  now.cpu_s -= before.cpu_s;
+  now.moved_bytes -= before.moved_bytes;
+  return now;
+}
+
+void bench_usage_add(bench_usage *sum, bench_usage of) {
+  sum->cpu_s += of.cpu_s;
+  sum->moved_bytes += of.moved_bytes;
+  if (of.peak_bytes > sum->peak_bytes) sum->peak_bytes = of.peak_bytes;
+}
+
+void bench_usage_print(const char *what, const char *role, const bench_usage *u, double steps) {
+  bench_value(what, role, "cpu", 1e3 * u->cpu_s / steps, "ms/step");
+  bench_value(what, role, "peak_memory", (double)u->peak_bytes / (1 << 20), "MiB");
+  if (u->moved_bytes > 0) bench_value(what, role, "moved", (double)u->moved_bytes / (1 << 20) / steps, "MiB/step");
+}
+
 double bench_cpu_seconds(void) { return cpu_seconds(RUSAGE_SELF); }
 double bench_children_cpu_seconds(void) { return cpu_seconds(RUSAGE_CHILDREN); }
 

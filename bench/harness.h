@@ -29,7 +29,9 @@ void bench_value(const char *what, const char *system, const char *metric, doubl
 /* Minimum, median, p90, p99 and maximum, each times `scale`. Returns the median. */
 double bench_summary(const char *what, const char *system, bench_samples *s, double scale, const char *unit);
 void   bench_note(const char *format, ...) WEIR_PRINTF(1, 2);
-/* A comment: figure, target, and whether it is met (value <= most, or >= least when `least` is said). */
+/* A figure beside its target, as lines `what,weir,figure,value` and `what,target,at_most|at_least,limit` that the report
+ * makes its table of, and a comment whether it is met. `what` must tell a reader of that table enough. Figures that are
+ * one for many cases are named "CASE, FIGURE": the report says them together. */
 void bench_at_most(const char *what, double value, double most, const char *unit);
 void bench_at_least(const char *what, double value, double least, const char *unit);
 
@@ -39,6 +41,20 @@ double             bench_children_cpu_seconds(void);
 static inline void bench_use(double value) { __asm__ volatile("" : : "g"(value) : "memory"); } /* keep the result */
 /* Median over `repeats` (after one warm-up) of the nanoseconds that body(self) takes. */
 double bench_time_ns(void (*body)(void *), void *self, int repeats);
+
+/* ---- what a role takes: simulation, worker, scheduler ... ---- */
+typedef struct bench_usage {
+  double  cpu_s;
+  int64_t peak_bytes;  /* largest resident set of one of its processes */
+  int64_t moved_bytes; /* counted by whoever moves them; 0: not printed */
+} bench_usage;
+bench_usage bench_usage_self(void); /* so far */
+/* Of children that were waited for. A child's resident set begins with that of who forked it. */
+bench_usage bench_usage_children(void);
+bench_usage bench_usage_since(bench_usage before, bench_usage now); /* the largest resident set remains that of now */
+void        bench_usage_add(bench_usage *sum, bench_usage of);
+/* CPU ms and MiB moved per step, and the peak in MiB. */
+void bench_usage_print(const char *what, const char *role, const bench_usage *u, double steps);
 
 /* ---- memory shared by the processes of a benchmark; a folder of its own ---- */
 void       *bench_shared(size_t bytes); /* zeros, shared with children forked later */

@@ -16,6 +16,10 @@ import sys
 import tempfile
 import time
 
+from harness import Bench
+
+bench = Bench("piv")
+rates = {}  # of (case, system)
 WEIR = os.path.abspath(sys.argv[1])
 REPEATS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 PAIRS, SIZE, VECTORS = 24, "1362x1560", 96 * 84  # of a pass with windows of 32, a peer's own may be a few more
@@ -50,17 +54,14 @@ def vectors(store):
     return steps * rows * columns
 
 
-def line(case, system, metric, value, unit):
-    print(f"piv,{case},{system},{metric},{value:.6g},{unit}", flush=True)
-
-
 def velocimetry(case, images, threads, options, peer):
     out = "out"
     median, least, most = timed(
         lambda: weir("piv", images, "-o", out, "--pictures", "0", "--threads", str(threads - 1), *options), out
     )
     n = vectors(os.path.join(out, "piv.zarr"))
-    line(case, f"weir {threads} thread{'s' * (threads > 1)}", "vectors per second", n / median, "1/s")
+    rates[case, threads] = n / median
+    bench.value(case, f"weir {threads} thread{'s' * (threads > 1)}", "vectors per second", n / median, "1/s")
     print(f"# {case}, {threads} thread(s): {n / median / 1e3:.0f} k vectors/s ({n / most / 1e3:.0f} to {n / least / 1e3:.0f}), "
           f"{median / PAIRS * 1e3:.1f} ms per pair" + (f", {n / median / peer:.1f} times Fluidimage's {peer / 1e3:.1f} k" if peer else ""))
 
@@ -78,7 +79,8 @@ def without_uncertainty(threads, options, peer):
         lambda: weir("run", "less.yaml", "--dir", "less.run", "--threads", str(threads - 1)), "less.run")
     n = vectors("less/piv.zarr")
     case = "64 and 32, deformed, no uncertainty"
-    line(case, f"weir {threads} threads", "vectors per second", n / median, "1/s")
+    rates[case, threads] = n / median
+    bench.value(case, f"weir {threads} threads", "vectors per second", n / median, "1/s")
     print(f"# {case}, {threads} thread(s): {n / median / 1e3:.0f} k vectors/s ({n / most / 1e3:.0f} to {n / least / 1e3:.0f}), "
           f"{median / PAIRS * 1e3:.1f} ms per pair, {n / median / peer:.1f} times Fluidimage's {peer / 1e3:.1f} k")
 
@@ -86,7 +88,7 @@ def without_uncertainty(threads, options, peer):
 def small_pairs():
     weir("synth-piv", "-o", "small", "--size", "64x64", "--pairs", "2000")
     median, least, most = timed(lambda: weir("piv", "small", "-o", "out", "--pictures", "0", "--window", "32"), "out")
-    line("small pairs", "weir", "time per pair", median / 2000 * 1e3, "ms")
+    bench.value("small pairs", "weir", "time per pair", median / 2000 * 1e3, "ms")
     print(f"# pairs of 64 x 64: {median / 2000 * 1e3:.3f} ms each ({least / 2:.3f} to {most / 2:.3f}); Fluidimage 8 ms")
 
 
@@ -101,7 +103,7 @@ def mean_image(form):
                    f"outputs:\n  - zarr:\n      path: mean.zarr\n      fields: [m]\n      every: {count}\n")
     median, least, most = timed(lambda: weir("run", "mean.yaml", "--dir", "mean.run"), "mean.run")
     rate = count / median
-    line(f"mean of {form}", "weir", "images per second", rate, "1/s")
+    bench.value(f"mean of {form}", "weir", "images per second", rate, "1/s")
     print(f"# mean image over {count} {form}: {rate:.0f} images/s ({count / most:.0f} to {count / least:.0f}), "
           f"{rate / FLUIDIMAGE['mean']:.1f} times Fluidimage's {FLUIDIMAGE['mean']}")
     peer(f"mean of {form}", "Fluidimage 2 processes", "images per second", "1/s", "fluidimage", "mean", "series")
@@ -161,18 +163,24 @@ print("\nRATE", rate)
 
 
 def peer(case, system, metric, unit, package, *arguments):
-    """A peer's rate; None, and a line that says so, when it is not there."""
+    """A peer's rate, which is also returned; None, and a line that says so, when it is not there."""
     python = os.environ.get("WEIR_PEERS")
     done = python and subprocess.run([python, "-c", PEER, *arguments], capture_output=True, text=True,
                                      env={**os.environ, "OMP_NUM_THREADS": "1"})
     shutil.rmtree("peer", ignore_errors=True)
     if not done or done.returncode:
         print(f"# {case}, {package}: skipped" + (": " + done.stderr.strip().splitlines()[-1] if done else
-                                                 "; set WEIR_PEERS to the Python of a virtual environment that has it"))
+                                                 "; bench/install-peers gets it"))
         return
     rate = float(done.stdout.split("RATE")[-1])
-    line(case, system, metric, rate, unit)
+    bench.value(case, system, metric, rate, unit)
     print(f"# {case}, {system}: {rate:.0f} {metric.replace('per second', '/s')}")
+    return rate
+
+
+def against(case, threads, rate, least):
+    if rate:
+        bench.at_least(f"{case}: vectors, times those of Fluidimage on as many cores", rates[case, threads] / rate, least)
 
 
 folder = tempfile.mkdtemp(prefix="weir-bench-")
@@ -192,11 +200,14 @@ try:
     small_pairs()
     for form in ("tif", "png"):
         mean_image(form)
-    rate = "vectors per second"
+    rate, two = "vectors per second", "Fluidimage 2 processes"
     peer("single pass", "OpenPIV 1 process", rate, "1/s", "openpiv", "openpiv", "tif")
-    peer("single pass", "Fluidimage 1 process", rate, "1/s", "fluidimage", "single", "tif")
-    for case, passes in (("multi", "64 and 32, deformed"), ("splines", "64 and 32, deformed, splines")):
-        peer(passes, "Fluidimage 2 processes", rate, "1/s", "fluidimage", case, "tif", str(PAIRS * VECTORS))
+    against("single pass", 1, peer("single pass", "Fluidimage 1 process", rate, "1/s", "fluidimage", "single", "tif"), 10)
+    amount = str(PAIRS * VECTORS)
+    against("64 and 32, deformed, no uncertainty", 2,
+            peer("64 and 32, deformed, no uncertainty", two, rate, "1/s", "fluidimage", "multi", "tif", amount), 10)
+    against("64 and 32, deformed, splines", 2,
+            peer("64 and 32, deformed, splines", two, rate, "1/s", "fluidimage", "splines", "tif", amount), 5)
 finally:
     os.chdir("/")
     shutil.rmtree(folder, ignore_errors=True)
