@@ -1,17 +1,17 @@
 /* The same graphs as tasks of OpenMP with `depend`, made again in each replay as the model wants it. */
-#include "dag.h"
+#include "task_graph.h"
 
-static const bench_dag *graph;
-static int              team;
-static char             token[1 << 16];
+static const bench_graph *graph;
+static int                team;
+static char               token[1 << 16];
 
-static int open_graph(const bench_dag *dag, int threads) {
-  graph = dag;
+static int open_graph(const bench_graph *g, int threads) {
+  graph = g;
   team  = threads;
-  return dag->tasks > (int)sizeof token;
+  return g->tasks > (int)sizeof token;
 }
 
-static int           replay(int64_t work) {
+static int           replay(bench_replay *r) {
 #pragma omp parallel num_threads(team)
 #pragma omp          single
   for (int t = 0; t < graph->tasks; t++) {
@@ -19,10 +19,10 @@ static int           replay(int64_t work) {
              int        n    = graph->first[t + 1] - graph->first[t];
              if (n == 0) {
 #pragma omp task depend(out : token[t])
-      (void)*(volatile double[]){bench_kernel(work)};
+      bench_task_run(r, t);
     } else {
 #pragma omp task depend(iterator(int i = 0 : n), in : token[pred[i]]) depend(out : token[t])
-      (void)*(volatile double[]){bench_kernel(work)};
+      bench_task_run(r, t);
     }
   }
   return 0;

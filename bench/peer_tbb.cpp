@@ -1,6 +1,6 @@
 /* The same graphs as a flow graph of oneTBB, built once and triggered again. */
 extern "C" {
-#include "dag.h"
+#include "task_graph.h"
 }
 #include <memory>
 #include <tbb/flow_graph.h>
@@ -16,21 +16,19 @@ struct state {
   std::unique_ptr<tbb::flow::graph>    graph;
   std::vector<std::unique_ptr<node>>   nodes;
   std::vector<node *>                  roots;
-  int64_t                              work = 0;
+  bench_replay                        *running = nullptr;
 };
 state *s = nullptr;
 
-int open_graph(const bench_dag *dag, int threads) {
+int open_graph(const bench_graph *dag, int threads) {
   s          = new state;
   s->control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, threads);
   s->arena   = std::make_unique<tbb::task_arena>(threads);
   s->arena->execute([&] {
     s->graph = std::make_unique<tbb::flow::graph>();
     for (int t = 0; t < dag->tasks; t++) {
-      s->nodes.push_back(std::make_unique<node>(*s->graph, [](const tbb::flow::continue_msg &) {
-        volatile double keep = bench_kernel(s->work);
-        (void)keep;
-      }));
+      s->nodes.push_back(
+          std::make_unique<node>(*s->graph, [t](const tbb::flow::continue_msg &) { bench_task_run(s->running, t); }));
       for (int i = dag->first[t]; i < dag->first[t + 1]; i++)
         tbb::flow::make_edge(*s->nodes[dag->pred[i]], *s->nodes[t]);
       if (dag->first[t] == dag->first[t + 1]) s->roots.push_back(s->nodes[t].get());
@@ -39,8 +37,8 @@ int open_graph(const bench_dag *dag, int threads) {
   return 0;
 }
 
-int replay(int64_t work) {
-  s->work = work;
+int replay(bench_replay *r) {
+  s->running = r;
   s->arena->execute([] {
     for (node *root : s->roots) root->try_put(tbb::flow::continue_msg());
     s->graph->wait_for_all();
