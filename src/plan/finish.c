@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct link {
+typedef struct arc {
   uint32_t from, to;
-} link;
+} arc;
 
-static int by_link(const void *a, const void *b) {
-  const link *x = a, *y = b;
+static int by_arc(const void *a, const void *b) {
+  const arc *x = a, *y = b;
   return x->from != y->from ? (x->from < y->from ? -1 : 1) : x->to < y->to ? -1 : x->to > y->to;
 }
 
@@ -22,17 +22,17 @@ static int message_of(const weir__plan *p, int packet) {
   return low;
 }
 
-static weir_status make_list(weir__plan *p, link *links, size_t count, weir__edge_list *list) {
+static weir_status make_list(weir__plan *p, arc *arcs, size_t count, weir__edge_list *list) {
   size_t kept = 0;
-  qsort(links, count, sizeof *links, by_link);
+  qsort(arcs, count, sizeof *arcs, by_arc);
   for (size_t i = 0; i < count; i++)
-    if (!i || by_link(&links[i], &links[i - 1])) links[kept++] = links[i];
+    if (!i || by_arc(&arcs[i], &arcs[i - 1])) arcs[kept++] = arcs[i];
   WEIR_TRY(weir__arena_alloc(&p->arena, (size_t)(p->emitters + 1) * sizeof *list->first, &list->first));
   WEIR_TRY(weir__arena_alloc(&p->arena, kept * sizeof *list->target, &list->target));
   for (size_t i = 0; i < kept; i++) {
-    list->first[links[i].from + 1]++;
-    list->target[i] = links[i].to;
-    p->degree[links[i].to]++;
+    list->first[arcs[i].from + 1]++;
+    list->target[i] = arcs[i].to;
+    p->degree[arcs[i].to]++;
   }
   for (int e = 0; e < p->emitters; e++) list->first[e + 1] += list->first[e];
   return WEIR_OK;
@@ -41,7 +41,7 @@ static weir_status make_list(weir__plan *p, link *links, size_t count, weir__edg
 weir_status weir__compile_dependencies(weir__compiler *c) {
   weir__plan *p      = c->plan;
   weir_status status = WEIR_OK;
-  link       *now = NULL, *next = NULL;
+  arc        *now = NULL, *next = NULL;
   size_t      count[2] = {0, 0};
   bool       *started  = NULL;
   uint32_t    begin    = (uint32_t)p->tasks;
@@ -57,11 +57,11 @@ weir_status weir__compile_dependencies(weir__compiler *c) {
                                    : d->from.kind == WEIR__EMIT_BEGIN ? begin
                                                                       : (uint32_t)p->in[message_of(p, d->from.number)].emitter;
     if (d->next && d->from.kind == WEIR__EMIT_BEGIN) continue; /* a step begins after the one before */
-    if (d->next) next[count[1]++] = (link){from, (uint32_t)d->task};
-    else now[count[0]++] = (link){from, (uint32_t)d->task}, started[d->task] = true;
+    if (d->next) next[count[1]++] = (arc){from, (uint32_t)d->task};
+    else now[count[0]++] = (arc){from, (uint32_t)d->task}, started[d->task] = true;
   }
   for (int t = 0; t < p->tasks; t++) /* what waits for nothing in this step waits for its beginning */
-    if (!started[t]) now[count[0]++] = (link){begin, (uint32_t)t};
+    if (!started[t]) now[count[0]++] = (arc){begin, (uint32_t)t};
   WEIR_TRY_GOTO(out, make_list(p, now, count[0], &p->now));
   WEIR_TRY_GOTO(out, make_list(p, next, count[1], &p->next));
   for (int t = 0; t < p->tasks; t++) p->claimed_tasks += p->task[t].claimed;
