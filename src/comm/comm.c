@@ -347,10 +347,10 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
 
 /* Take one letter if one is waiting. */
 static weir_status take_letter(weir__comm *comm, weir__letter **list, size_t *capacity, int *count) {
-  int         waiting, size;
-  MPI_Message message;
-  MPI_Status  about;
-  MPI_TRY(MPI_Improbe(MPI_ANY_SOURCE, TAG_LETTER + comm->exchanges % 2, comm->handle, &waiting, &message, &about));
+  int        waiting, size, tag = TAG_LETTER + comm->exchanges % 2;
+  MPI_Status about;
+  MPI_TRY(
+      MPI_Iprobe(MPI_ANY_SOURCE, tag, comm->handle, &waiting, &about)); /* one thread receives: none takes it first */
   if (!waiting) return WEIR_OK;
   MPI_TRY(MPI_Get_count(&about, MPI_BYTE, &size));
   WEIR_TRY(weir__grow(list, (size_t)*count + 1, capacity, sizeof(weir__letter)));
@@ -358,7 +358,7 @@ static weir_status take_letter(weir__comm *comm, weir__letter **list, size_t *ca
   *letter              = (weir__letter){about.MPI_SOURCE, (size_t)size, NULL};
   WEIR_TRY(weir__alloc_zeroed((size_t)size + 1, 0, &letter->bytes));
   ++*count;
-  MPI_TRY(MPI_Mrecv(letter->bytes, size, MPI_BYTE, &message, MPI_STATUS_IGNORE));
+  MPI_TRY(MPI_Recv(letter->bytes, size, MPI_BYTE, about.MPI_SOURCE, tag, comm->handle, MPI_STATUS_IGNORE));
   return WEIR_OK;
 }
 
