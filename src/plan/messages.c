@@ -51,13 +51,15 @@ static int by_peer(const void *a, const void *b) {
 static weir_status write_subscriptions(weir__compiler *c, weir__letter **letters, int *count) {
   weir__plan    *p = c->plan;
   weir__packet **asked;
-  size_t         n = 0;
+  size_t         n = 0, most = 0;
   WEIR_TRY(weir__alloc_array((size_t)p->packets_in + 1, sizeof *asked, &asked));
   for (int i = 0; i < p->packets_in; i++)
     if (p->packet_in[i].purpose == WEIR__REGIONS || p->packet_in[i].purpose == WEIR__CLAIMED)
       asked[n++] = &p->packet_in[i];
+  for (size_t i = 0; i < n; i++) most += asked[i]->peer == WEIR__ANYBODY ? 0 : 1;
+  if (most < n) most += (size_t)p->size; /* one to everybody */
   if (n) qsort(asked, n, sizeof *asked, by_peer);
-  weir_status status = weir__alloc_array(n + (size_t)p->size + 1, sizeof **letters, letters);
+  weir_status status = weir__alloc_array(most + 1, sizeof **letters, letters);
   for (size_t i = 0, end; i < n && status >= 0; i = end) {
     for (end = i; end < n && asked[end]->peer == asked[i]->peer; end++) {}
     bool all = asked[i]->peer == WEIR__ANYBODY; /* any worker may claim a step, this one too */

@@ -27,60 +27,113 @@ static int64_t project(const weir__compiler *c, const weir__node *node, int64_t 
   return weir__grid_ravel(&node->grid, to);
 }
 
-/* ---- who contributes to a chunk of the result: a list of workers, the root first ---- */
+/* ---- who contributes to a chunk of the result ----
+ *
+ * Contributions are numbered so that their workers never go down: for a result of one chunk they are the workers that
+ * own any of the input, else the chunks of the input that go into the result. The tree is over places: those of the
+ * contributions, beginning with the root's and going round; the root's own when it contributes nothing. A worker has
+ * several places, side by side. It stands for them at the one with most zero bits at its end, and its parent is the
+ * worker at that place without its lowest bit; so there are as many levels as bits, each worker sends once, and finds
+ * its partners by bisection: nothing here is a list of workers or of chunks. */
 
 typedef struct tree {
-  int    *worker;
-  size_t  capacity;
-  int     count, mine; /* mine: this worker's place; -1: none */
-  int64_t name;        /* equal for trees of the same shape */
+  int     root, source; /* worker; node of the input */
+  bool    by_worker;    /* contributions are workers; else the chunks of a box: */
+  int64_t first[WEIR_RANK_MAX], last[WEIR_RANK_MAX];
+  int64_t contributions, shift; /* the root's first one; -1: it has none */
+  int64_t places, from, end;    /* of this worker */
+  int64_t name;                 /* equal for trees of the same shape */
 } tree;
 
-static weir_status tree_add(tree *t, int worker) {
-  if (t->count && t->worker[t->count - 1] == worker) return WEIR_OK; /* chunks come in order, and so do their owners */
-  WEIR_TRY(weir__grow(&t->worker, (size_t)t->count + 1, &t->capacity, sizeof *t->worker));
-  t->worker[t->count++] = worker;
-  return WEIR_OK;
+static int contributor(const weir__compiler *c, const tree *t, int64_t k) {
+  const weir__plan *p    = c->plan;
+  const weir__grid *grid = &p->graph->node[t->source].grid;
+  int64_t           size = p->size - p->forwarders, index[WEIR_RANK_MAX];
+  if (t->by_worker && t->contributions > 1)
+    return p->forwarders + (int)(t->contributions < size ? (__int128)k * size / t->contributions : k);
+  for (int a = grid->rank - 1; a >= 0; a--) {
+    int64_t n = t->last[a] - t->first[a] + 1;
+    index[a]  = t->first[a] + k % n;
+    k /= n;
+  }
+  return weir__owner(p, t->source, weir__grid_ravel(grid, index));
 }
 
-static weir_status tree_of(weir__compiler *c, int number, int64_t r, tree *t) {
-  const weir__node *node   = &c->plan->graph->node[number];
+/* How many contributions are those of workers before this one. */
+static int64_t contributions_before(const weir__compiler *c, const tree *t, int worker) {
+  int64_t low = 0, high = t->contributions;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (contributor(c, t, middle) < worker) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+static int worker_at(const weir__compiler *c, const tree *t, int64_t place) {
+  if (t->shift < 0) return place ? contributor(c, t, place - 1) : t->root;
+  return contributor(c, t, (t->shift + place) % t->contributions);
+}
+
+/* The places of a worker; false: it has none. */
+static bool places_of(const weir__compiler *c, const tree *t, int worker, int64_t *from, int64_t *end) {
+  int64_t first = contributions_before(c, t, worker), count = contributions_before(c, t, worker + 1) - first;
+  if (t->shift < 0) *from = worker == t->root ? 0 : first + 1;
+  else *from = first < t->shift ? first - t->shift + t->contributions : first - t->shift;
+  if (t->shift < 0 && worker == t->root) count = 1;
+  *end = *from + count;
+  return count > 0;
+}
+
+/* Of the places [from, end), the one with most zero bits at its end. */
+static int64_t highest(int64_t from, int64_t end) {
+  int64_t place = end - 1;
+  while (place && (place & (place - 1)) >= from) place &= place - 1;
+  return place;
+}
+
+/* False: this worker has no part in it. */
+static bool tree_of(const weir__compiler *c, int number, int64_t r, tree *t) {
+  const weir__plan *p      = c->plan;
+  const weir__node *node   = &p->graph->node[number];
   const weir__grid *grid   = input_grid(c, node);
-  int64_t           chunks = weir__grid_count(grid), results = weir__grid_count(&node->grid);
-  int64_t           first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX], to[WEIR_RANK_MAX];
-  int               root = weir__owner(c->plan, number, r), base = c->plan->forwarders, size = c->plan->size - base;
-  t->count = 0;
-  t->mine  = -1;
-  if (c->where[number] != WEIR__OWNED) { /* all of it here */
-    t->mine = 0;
-    return tree_add(t, c->plan->rank);
-  }
-  WEIR_TRY(tree_add(t, root));
-  if (results == 1) { /* everyone who owns a chunk, by arithmetic */
-    int64_t owners = chunks < size ? chunks : size;
-    t->name        = -1 - owners;
-    for (int64_t i = 0; i < owners; i++) {
-      int worker = chunks == 1     ? weir__owner(c->plan, node->input[0].node, 0)
-                   : chunks < size ? base + (int)(i * size / chunks)
-                                   : base + (int)i;
-      if (worker != root) WEIR_TRY(tree_add(t, worker));
+  int64_t           chunks = weir__grid_count(grid), size = p->size - p->forwarders, to[WEIR_RANK_MAX], end;
+  *t = (tree){.root = c->plan->rank, .source = node->input[0].node, .shift = -1, .places = 1, .end = 1};
+  if (c->where[number] != WEIR__OWNED) return true; /* all of it here */
+  t->root          = weir__owner(p, number, r);
+  t->by_worker     = weir__grid_count(&node->grid) == 1;
+  t->contributions = 1;
+  weir__grid_unravel(&node->grid, r, to);
+  for (int a = 0; a < grid->rank; a++) t->last[a] = grid->chunks[a] - 1;
+  for (int k = 0; k < node->grid.rank; k++)
+    if (node->from_axis[k] >= 0) t->first[node->from_axis[k]] = t->last[node->from_axis[k]] = to[k];
+  for (int a = 0; a < grid->rank; a++) t->contributions *= t->last[a] - t->first[a] + 1;
+  if (t->by_worker) t->contributions = chunks < size ? chunks : size;
+  t->name = (int64_t)number << 32 | r;
+  if (t->by_worker) t->name = -1 - t->contributions - (chunks == 1 ? size * (1 + contributor(c, t, 0)) : 0);
+  int64_t own = contributions_before(c, t, t->root);
+  if (own < t->contributions && contributor(c, t, own) == t->root) t->shift = own;
+  t->places = t->contributions + (t->shift < 0);
+  bool has  = places_of(c, t, p->rank, &t->from, &end);
+  t->end    = end;
+  return has;
+}
+
+/* The workers that send their partial results to this one: those whose place is one of its own and one lower bit. Only
+ * places from which that leads out of its own are looked at. */
+enum { CHILDREN_MOST = 64 };
+static int children_of(const weir__compiler *c, const tree *t, int child[CHILDREN_MOST]) {
+  int     children = 0;
+  int64_t place    = t->end - 1, from, end;
+  for (;;) {
+    for (int64_t step = 1; place + step < t->places && (!place || step < (place & -place)); step *= 2) {
+      if (place + step < t->end) continue;
+      int worker = worker_at(c, t, place + step);
+      if (places_of(c, t, worker, &from, &end) && highest(from, end) == place + step) child[children++] = worker;
     }
-    if (chunks == 1) t->name -= (int64_t)size * (1 + t->worker[t->count - 1]);
-  } else {
-    t->name = (int64_t)number << 32 | r;
-    weir__grid_unravel(&node->grid, r, to);
-    for (int a = 0; a < grid->rank; a++) first[a] = 0, last[a] = grid->chunks[a] - 1;
-    for (int k = 0; k < node->grid.rank; k++)
-      if (node->from_axis[k] >= 0) first[node->from_axis[k]] = last[node->from_axis[k]] = to[k];
-    memcpy(index, first, sizeof index);
-    do {
-      int worker = weir__owner(c->plan, node->input[0].node, weir__grid_ravel(grid, index));
-      if (worker != root) WEIR_TRY(tree_add(t, worker));
-    } while (weir__grid_next(grid, first, last, index));
+    if (!place || (place & (place - 1)) < t->from) return children;
+    place &= place - 1;
   }
-  for (int i = 0; i < t->count; i++)
-    if (t->worker[i] == c->plan->rank) t->mine = i;
-  return WEIR_OK;
 }
 
 /* ---- tasks ---- */
@@ -166,24 +219,22 @@ static weir__packet partial_packet(const weir__compiler *c, int number, int64_t 
                         .task    = -1};
 }
 
-static int parent_of(int place) { return place & (place - 1); }
-
-static weir_status one_result(weir__compiler *c, int number, int64_t r, const pair *pairs, size_t count, tree *t) {
+static weir_status one_result(weir__compiler *c, int number, int64_t r, const pair *pairs, size_t count) {
   weir__plan       *p          = c->plan;
   const weir__node *node       = &p->graph->node[number];
   weir_region       out        = weir__grid_region(&node->grid, r);
   int               first_task = p->tasks, tasks, ignored;
   weir__task        join = {.kind = WEIR__TASK_JOIN, .node = number, .join = p->joins, .bit = p->bits, .message = -1};
-  WEIR_TRY(tree_of(c, number, r, t));
-  if (t->mine < 0) return WEIR_OK;
+  tree              t;
+  int               child[CHILDREN_MOST], packets[CHILDREN_MOST];
+  if (!tree_of(c, number, r, &t)) return WEIR_OK;
   WEIR_TRY(local_partials(c, number, &out, pairs, count, &tasks));
-  int  child[32], children = 0, packets[32];
-  bool root = t->mine == 0;
-  for (int step = 1; t->mine + step < t->count && (root || step < (t->mine & -t->mine)); step *= 2)
-    child[children++] = t->mine + step;
-  int source = tasks ? p->join[join.join] : -1, maker = first_task; /* all of it, when nothing is to be joined */
+  int     children = children_of(c, &t, child);
+  int64_t place    = highest(t.from, t.end);
+  bool    root     = place == 0;
+  int     source = tasks ? p->join[join.join] : -1, maker = first_task; /* all of it, when nothing is to be joined */
   for (int i = 0; i < children; i++) {
-    weir__packet packet = partial_packet(c, number, r, t, t->worker[child[i]], &out);
+    weir__packet packet = partial_packet(c, number, r, &t, child[i], &out);
     WEIR_TRY(weir__compiler_new_packet(c, true, &packet, &packets[i]));
     WEIR_TRY(add_join(c, p->packet_in[packets[i]].cell));
   }
@@ -211,7 +262,7 @@ static weir_status one_result(weir__compiler *c, int number, int64_t r, const pa
     c->task_of[c->task_at[number] + (r - c->first[number])] = (weir__emitter){WEIR__EMIT_TASK, maker};
     return WEIR_OK;
   }
-  weir__packet up = partial_packet(c, number, r, t, t->worker[parent_of(t->mine)], &out);
+  weir__packet up = partial_packet(c, number, r, &t, worker_at(c, &t, place & (place - 1)), &out);
   up.cell         = source;
   up.task         = maker;
   return weir__compiler_new_packet(c, false, &up, &ignored);
@@ -223,7 +274,6 @@ weir_status weir__compile_reduction(weir__compiler *c, int number) {
   int               source = node->input[0].node;
   weir_status       status = WEIR_OK;
   pair             *pairs  = NULL;
-  tree              t      = {0};
   int64_t           first, end_of_share;
   weir__compiler_share(c, number, source, &first, &end_of_share);
   size_t count = 0, contributions = (size_t)(end_of_share - first), own = (size_t)(c->end[number] - c->first[number]);
@@ -238,10 +288,9 @@ weir_status weir__compile_reduction(weir__compiler *c, int number) {
     weir_region out  = weir__grid_region(&node->grid, pairs[i].r);
     if (!weir__plan_triggers(p, number, &out)) continue; /* nobody looks at this result */
     if (pairs[end - 1].c == INT64_MAX) mine--;
-    WEIR_TRY_GOTO(out, one_result(c, number, pairs[i].r, pairs + i, mine, &t));
+    WEIR_TRY_GOTO(out, one_result(c, number, pairs[i].r, pairs + i, mine));
   }
 out:
-  weir__free(t.worker);
   weir__free(pairs);
   return status;
 }
