@@ -104,7 +104,7 @@ static double report_time(const scale_case *c, const char *what, const char *sys
   int64_t      *all;
   double        median;
   if (!c->period_ns) {
-    bench_value(what, system, "step-time", 1e-3 * run_ns / c->steps, "us");
+    if (!c->rank) bench_value(what, system, "step-time", 1e-3 * run_ns / c->steps, "us");
     return 1e-3 * run_ns / c->steps;
   }
   bench_check(weir__alloc_array((size_t)c->steps, sizeof *all, &all), "latencies");
