@@ -256,12 +256,12 @@ static void check(weir__comm *comm) {
     for (int kernel = 0; kernel < BENCH_KERNELS; kernel++) {
       bench_graph graph;
       sweep       s;
-      make_graph(&graph, (bench_pattern)p, kernel % 2 ? 13 : 16, 23);
+      make_graph(&graph, (bench_pattern)p, kernel % 2 ? 13 : 16, 11);
       open_sweep(&s, comm, &graph);
       s.replay.work.kernel = (bench_kernel)kernel;
       for (int i = 0; i < SYSTEMS; i++) {
         s.system = &systems[i];
-        (void)wall_ns(&s, 3, 3);
+        (void)wall_ns(&s, 3, 1);
       }
       close_sweep(&s);
       bench_graph_clear(&graph);
@@ -276,7 +276,7 @@ static void profile(weir__comm *comm, const system_of *system) {
   make_graph(&graph, BENCH_STENCIL_1D, 64, 100);
   open_sweep(&s, comm, &graph);
   s.system  = system;
-  double ns = wall_ns(&s, 16, 5000);
+  double ns = wall_ns(&s, 16, 2000);
   if (!rank) bench_note("%s: %.4g us per task of 16 rounds", system->name, 1e-3 * ns / graph.tasks);
   close_sweep(&s);
   bench_graph_clear(&graph);

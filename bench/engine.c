@@ -178,7 +178,7 @@ static void check_plan(const bench_engine *engine, const weir__worker *worker, c
 
 void bench_engine_replay(const bench_engine *engine, bench_replay *replay, int warm, int replays,
                          bench_samples *samples) {
-  weir__comm          *comm = engine->comm;
+  weir__comm          *comm;
   weir__worker        *worker;
   clock_source         clock   = {.steps = warm + replays};
   weir__source         source  = {.self = &clock, .next = next, .read = read_nothing};
@@ -187,7 +187,8 @@ void bench_engine_replay(const bench_engine *engine, bench_replay *replay, int w
                                   .pin             = true,
                                   .trace_events    = engine->traced ? WEIR__TRACE_EVENTS : 0};
   bench_check(weir__alloc_array((size_t)clock.steps + 1, sizeof *clock.at, &clock.at), "clock");
-  if (!comm) bench_check(weir__comm_self(&comm), "communicator");
+  /* a worker's last words to the others may come when they have ended: not to the next ones */
+  bench_check(engine->comm ? weir__comm_duplicate(engine->comm, &comm) : weir__comm_self(&comm), "communicator");
   weir__graph *graph = build(engine, replay, warm + replays - 1);
   bench_check(weir__worker_create(graph, comm, &source, NULL, &options, &worker), "worker");
   check_plan(engine, worker, replay);
@@ -197,7 +198,7 @@ void bench_engine_replay(const bench_engine *engine, bench_replay *replay, int w
   replay->number = warm + replays - 1;
   weir__worker_destroy(&worker);
   weir__graph_destroy(&graph);
-  if (!engine->comm) weir__comm_destroy(&comm);
+  weir__comm_destroy(&comm);
   weir__free(clock.at);
   bench_unpin();
 }
