@@ -12,14 +12,14 @@
  *
  *   bench_task_bench [full]
  *   bench_task_bench check      small graphs: all patterns, kernels and systems, and that wrong graphs are found out
- *   bench_task_bench engine [PATTERN]      the engine's cost alone, for a profiler */
+ *   bench_task_bench engine [PATTERN [COLUMNS ROWS]]      the engine's cost alone, for a profiler */
 #include "engine.h"
 #include "metg.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 64, ROWS = 100, SWEEPS = 5, ROUNDS = 2048, SYSTEMS_MAX = 8 };
+enum { COLUMNS = 64, ROWS = 100, SWEEPS = 5 /* of the stencil; of other patterns 3 */, ROUNDS = 2048, SYSTEMS_MAX = 8 };
 
 /* ---- systems ---- */
 
@@ -148,8 +148,9 @@ static void sweep_once(const system_of *system, const bench_graph *graph, bench_
 static void metg_of(const system_of *list, int systems, const bench_graph *graph, bench_kernel kernel) {
   bench_samples found[SYSTEMS_MAX] = {0};
   char          what[64];
+  int           sweeps = graph->pattern == BENCH_STENCIL_1D ? SWEEPS : 3;
   for (int i = 0; i < systems; i++) bench_reserve(&found[i], SWEEPS);
-  for (int k = 0; k < SWEEPS; k++)
+  for (int k = 0; k < sweeps; k++)
     for (int i = 0; i < systems; i++) sweep_once(&list[i], graph, kernel, &found[i]);
   if (kernel == BENCH_COMPUTE) snprintf(what, sizeof what, "%s", graph->name);
   else snprintf(what, sizeof what, "%s-%s", graph->name, bench_kernel_name((int)kernel));
@@ -224,21 +225,27 @@ static void check(const system_of *list, int systems) {
   bench_note("all patterns and kernels are right in %d systems", systems);
 }
 
+static void costs_of_engine(const system_of *engine, const char *pattern, int columns, int rows) {
+  for (int p = 0; p <= BENCH_REDUCE; p++) {
+    bench_graph graph;
+    if (pattern && strcmp(pattern, bench_pattern_name(p))) continue;
+    make_graph(&graph, (bench_pattern)p, columns, rows);
+    for (int threads = 1; threads <= 2; threads++) cost_of(engine, &graph, threads);
+    bench_graph_clear(&graph);
+  }
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   system_of   list[SYSTEMS_MAX];
   int         systems = all_systems(list);
-  bench_graph graph;
   bench_open("task_bench");
   bench_peers_missing();
-  if (!strcmp(what, "check")) check(list, systems);
-  else if (!strcmp(what, "engine")) {
-    for (int p = 0; p < BENCH_PATTERNS; p++) {
-      if (argc > 2 && strcmp(argv[2], bench_pattern_name(p))) continue;
-      make_graph(&graph, (bench_pattern)p, COLUMNS, ROWS);
-      for (int threads = 1; threads <= 2; threads++) cost_of(&list[0], &graph, threads);
-      bench_graph_clear(&graph);
-    }
+  if (!strcmp(what, "check")) {
+    check(list, systems);
+  } else if (!strcmp(what, "engine")) {
+    costs_of_engine(&list[0], argc > 2 ? argv[2] : NULL, argc > 4 ? atoi(argv[3]) : COLUMNS,
+                    argc > 4 ? atoi(argv[4]) : ROWS);
   } else {
     costs(list, systems);
     metgs(list, systems, !strcmp(what, "full"));

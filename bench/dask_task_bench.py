@@ -10,7 +10,7 @@ import time
 import warnings
 
 REDUCE, KERNELS, EMPTY, COMPUTE, STENCIL_1D = 11, 4, 0, 1, 2  # of bench/task_graph.h
-COLUMNS, ROWS, ROUNDS, REPEATS, SWEEPS, CORES = 16, 10, 1 << 20, 3, 3, 2
+COLUMNS, ROWS, ROUNDS, MOST_ROUNDS, REPEATS, SWEEPS, CORES = 16, 10, 1 << 18, 1 << 22, 3, 3, 2
 
 
 class Graph(ctypes.Structure):
@@ -91,20 +91,28 @@ def peak(path, tasks, rounds):
     return (time.perf_counter() - begin) / some * tasks / CORES
 
 
-def metg(tasks, get):
-    """As in bench/metg.h, us; NaN: no point was efficient enough."""
-    rounds, before = ROUNDS, None
+def measure(tasks, get, rounds):
+    """Efficiency, and granularity in us."""
     count = tasks.graph.tasks
-    while rounds >= 1:
-        best = [peak(tasks.path, count, rounds)]
-        wall = statistics.median(tasks.replay(get, COMPUTE, rounds) for _ in range(REPEATS))
-        best.append(peak(tasks.path, count, rounds))
-        e, g = statistics.mean(best) / wall, 1e6 * wall * CORES / count
-        if e < 0.5:
-            return float("nan") if before is None else g + (before[1] - g) * (0.5 - e) / (before[0] - e)
-        before = e, g
+    before = peak(tasks.path, count, rounds)
+    wall = statistics.median(tasks.replay(get, COMPUTE, rounds) for _ in range(REPEATS))
+    return (before + peak(tasks.path, count, rounds)) / 2 / wall, 1e6 * wall * CORES / count
+
+
+def metg(tasks, get):
+    """As in bench/metg.c; NaN: no point was efficient enough."""
+    rounds = ROUNDS
+    before = measure(tasks, get, rounds)
+    while before[0] < 0.75 and rounds < MOST_ROUNDS:
+        rounds *= 4
+        before = measure(tasks, get, rounds)
+    while before[0] >= 0.5 and rounds > 1:
         rounds //= 2
-    return before[1]
+        e, g = measure(tasks, get, rounds)
+        if e < 0.5:
+            return g + (before[1] - g) * (0.5 - e) / (before[0] - e)
+        before = e, g
+    return before[1] if before[0] >= 0.5 else float("nan")
 
 
 def systems(dask, distributed):
@@ -124,7 +132,7 @@ def check(path, name, get):
     print(f"# task_bench: all patterns and kernels are right in {name}")
 
 
-def measure(path, name, get):
+def report(path, name, get):
     tasks = Tasks(path, STENCIL_1D, COLUMNS, ROWS)
     times = sorted(tasks.replay(get, EMPTY, 0) for _ in range(12))[:-2]
     found = sorted(metg(tasks, get) for _ in range(SWEEPS))
@@ -144,7 +152,7 @@ def main():
     warnings.simplefilter("ignore")
     print(f"# task_bench: Dask {dask.__version__}, {CORES} threads, or {CORES} workers of one thread")
     for name, get in systems(dask, distributed):
-        (check if checks else measure)(path, name, get)
+        (check if checks else report)(path, name, get)
 
 
 if __name__ == "__main__":
