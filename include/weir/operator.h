@@ -171,6 +171,8 @@ typedef struct weir_operator {
   double work;   /**< cost of an element relative to an addition; 0 means 1. Chunks are put together into one task until
                       it is worth about 16000 additions */
   bool in_order; /**< steps must be seen in order even without state (writers) */
+  bool identity; /**< the result is in[0] itself, of as many steps ago as `infer` says: who looks at it may be given
+                    that instead */
   bool accepts_missing; /**< call apply though an input is missing at this step (`missing` in its view); otherwise
                              the result is missing too and apply is not called */
 

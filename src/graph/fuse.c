@@ -1,6 +1,9 @@
-/* Arithmetic that only a reduction looks at is computed where it is reduced, tile by tile in the cache, and never
- * stored: mean(sin(sqrt(x + 1))) reads x once and writes nothing. A reduction may be fed in any grouping (see
- * operator.h), so its result is the same to the bit; values are rounded to the type they would have been stored in. */
+/* What need not be stored. Who looks at lag(u, k) is given what is kept of u anyway; a reduction looks through it only
+ * beside its first field, whose chunks of this step it follows.
+ *
+ * Arithmetic that only a reduction looks at is computed where it is reduced, tile by tile in the cache:
+ * mean(sin(sqrt(x + 1))) reads x once and writes nothing. A reduction may be fed in any grouping (see operator.h), so
+ * its result is the same to the bit; values are rounded to the type they would have been stored in. */
 #include "graph/kernel.h"
 #include <string.h>
 
@@ -143,11 +146,13 @@ static bool may_fuse(const weir__graph *graph, const weir__node *r) {
          consumers(graph, r->input[0].node) == 1 && a->inputs + r->inputs - 1 <= WEIR_INPUTS_MAX;
 }
 
-/* The input of the arithmetic that has all its dimensions and is cut as it is: -1 when there is none. */
+/* The input of the arithmetic that is of this step, has all its dimensions and is cut as it is: -1 when there is none.
+ */
 static int leading_input(const weir__graph *graph, const weir__node *a) {
   for (int i = 0; i < a->inputs; i++) {
     const weir_field_type *type = a->in_type[i];
-    if (type->rank == a->type[0].rank && weir__grid_equal(&graph->node[a->input[i].node].grid, &a->grid)) return i;
+    if (!a->lag[i] && type->rank == a->type[0].rank && weir__grid_equal(&graph->node[a->input[i].node].grid, &a->grid))
+      return i;
   }
   return -1;
 }
@@ -178,7 +183,23 @@ static weir_status fuse(weir__graph *graph, weir__node *r) {
   return WEIR_OK;
 }
 
+static void look_through(const weir__graph *graph, weir__node *user, int input) {
+  for (;;) {
+    int from = user->input[input].node;
+    if (from < 0) return;
+    const weir__node *same = &graph->node[from];
+    if (!same->op || !same->op->identity || same->check_finite || same->own_pace != user->own_pace ||
+        same->input[0].node < 0)
+      return;
+    user->lag[input] += same->lag[0];
+    user->input[input] = same->input[0];
+  }
+}
+
 weir_status weir__graph_fuse(weir__graph *graph) {
+  for (int i = 0; i < graph->nodes; i++)
+    for (int k = weir__node_reduces(&graph->node[i]); k < graph->node[i].inputs; k++)
+      look_through(graph, &graph->node[i], k);
   for (int i = 0; i < graph->nodes; i++)
     if (may_fuse(graph, &graph->node[i])) WEIR_TRY(fuse(graph, &graph->node[i]));
   return WEIR_OK;

@@ -33,6 +33,7 @@ const weir_operator weir_operator_lag = {
     .input_names = input_names,
     .params      = params,
     .params_size = sizeof(lag),
+    .identity    = true,
     .infer       = infer,
     .apply       = apply,
 };
