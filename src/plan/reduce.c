@@ -176,6 +176,61 @@ static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chun
   return WEIR_OK;
 }
 
+/* The axis along which box b follows a; -1: along none. */
+static int axis_between(const weir_region *a, const weir_region *b) {
+  int axis = -1;
+  for (int k = 0; k < a->rank; k++) {
+    if (a->start[k] == b->start[k] && a->count[k] == b->count[k]) continue;
+    if (axis >= 0 || b->start[k] != a->start[k] + a->count[k]) return -1;
+    axis = k;
+  }
+  for (int k = 0; axis >= 0 && k < a->rank; k++)
+    if (k != axis && (a->start[k] != b->start[k] || a->count[k] != b->count[k])) return -1;
+  return axis;
+}
+
+/* Does what b sees lie in memory where one view of both would have it? */
+static bool continues(const weir__plan *p, const weir__gather *a, const weir__gather *b, int axis) {
+  const weir__part *pa = &p->part[a->first], *pb = &p->part[b->first];
+  const weir__cell *ca = &p->cell[pa->cell], *cb = &p->cell[pb->cell];
+  if (!a->in_place || !b->in_place || pa->lag != pb->lag || pa->triggers != pb->triggers) return false;
+  if (pa->cell != pb->cell &&
+      (ca->slot_piece < 0 || ca->slot_piece != cb->slot_piece || !weir__region_equal(&ca->region, &cb->region)))
+    return false;
+  if (axis < 0) return a->at == b->at;
+  return b->at == a->at + (size_t)(a->view.count[axis] * a->view.stride[axis]);
+}
+
+/* Chunks that follow each other in memory, as those that are cut from a piece in its slot, are one box for a reduction:
+ * the last bit is put to the one before it. */
+static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *task) {
+  weir__plan      *p = c->plan;
+  const weir__bit *b = &p->bit[p->bits - 1], *a = b - 1;
+  int              axis[WEIR_INPUTS_MAX];
+  if (task->bits < 2 || a->triggers != b->triggers) return;
+  for (int i = 0; i < node->inputs; i++) {
+    const weir__gather *ga = &p->gather[a->gather + i], *gb = &p->gather[b->gather + i];
+    if (node->input[i].node < 0) continue;
+    axis[i] = axis_between(&ga->region, &gb->region);
+    if (axis[i] < 0 && (!i || !weir__region_equal(&ga->region, &gb->region))) return;
+    if (i && axis[i] >= 0 && weir__axis_find(node->in_type[0], node->in_type[i]->dim[axis[i]].name) != axis[0]) return;
+    if (!continues(p, ga, gb, axis[i])) return;
+  }
+  for (int i = 0; i < node->inputs; i++) {
+    weir__gather *g = &p->gather[a->gather + i];
+    if (node->input[i].node < 0 || axis[i] < 0) continue;
+    int64_t more = p->gather[b->gather + i].region.count[axis[i]];
+    g->region.count[axis[i]] += more;
+    g->view.count[axis[i]] += more;
+    p->part[g->first].region.count[axis[i]] += more;
+  }
+  for (int i = node->inputs - 1; i >= 0; i--)
+    if (node->input[i].node >= 0) p->parts = p->gather[b->gather + i].first;
+  p->gathers = b->gather;
+  p->bits--;
+  task->bits--;
+}
+
 /* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. */
 static weir_status local_partials(weir__compiler *c, int number, const weir_region *out, const pair *pairs,
                                   size_t count, int *tasks) {
@@ -198,6 +253,7 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
       held = 0;
     }
     WEIR_TRY(add_bit(c, number, task, pairs[i].c, triggers, &scratch));
+    merge_bits(c, node, &p->task[task]);
     weir__compiler_scratch(c, node, out, scratch);
     weir_region region = weir__grid_region(input_grid(c, node), pairs[i].c);
     held += (double)weir__region_size(&region);

@@ -209,8 +209,10 @@ weir_status weir__reduce_apply(const weir_apply *a) {
   const weir_view    *out  = &a->out[0];
   int64_t             size = (int64_t)p->kind->size(p, p->weighted), step = size;
   double             *buffer = a->scratch;
-  walk                k      = {.p = p, .x = a->in[0], .at = a->partial};
-  int                 last = k.x.rank - 1, r = out->rank - 1 - (p->bins > 0);
+  walk                k; /* a view is large, and boxes may be small: weights are not even set to nothing without need */
+  int                 last = a->in[0].rank - 1, r = out->rank - 1 - (p->bins > 0);
+  k.p = p, k.x = a->in[0], k.at = a->partial, k.w.data = NULL, k.row_of_weights = false;
+  memset(k.step, 0, sizeof k.step);
   if (!weir_view_size(&k.x)) return WEIR_OK;
   for (int axis = last; axis >= 0; axis--) {
     if (p->mask >> axis & 1) continue;
