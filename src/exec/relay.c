@@ -1,8 +1,13 @@
 /* Steps for workers that serve no process of the simulation: another worker tells them that a step has begun, or that
- * the streams have ended. So does worker 0 all others when steps come from a source in their time. */
+ * the streams have ended. So does worker 0 all others when steps come from a source in their time.
+ *
+ * Who tells whom is a tree over all workers, its root the first one that knows of steps by itself; its parent tells a
+ * worker that does not, be it that the parent sees steps itself or was told. Fewer levels wait less, since messages are
+ * looked for at intervals; fewer children cost less. */
 #include "exec/state.h"
 
 enum { ANNOUNCED = -1, END_SENT = -2 }; /* requests */
+enum { CHILDREN = 16 };                 /* of a worker in the tree */
 
 /* What a worker with processes tells one that serves none. */
 typedef struct announcement {
@@ -14,7 +19,7 @@ typedef struct announcement {
 } announcement;
 
 struct weir__relay {
-  int           sponsor;  /* >= 0: this worker serves no process, and is told by that one */
+  int           sponsor;  /* >= 0: this worker does not know of steps by itself, and is told by that one */
   int          *follower; /* whom this worker tells */
   int           followers;
   announcement *sent; /* per step in flight, and one for the end */
@@ -35,7 +40,8 @@ weir_status weir__relay_create(weir__worker *w) {
   bool    idle  = w->intake ? weir__intake_channels(w->intake) == 0 : rank != 0;
   int64_t first = idle ? 0 : size - rank;
   WEIR_TRY(weir__comm_max(w->comm, &first, 1));
-  weir__letter hello = {.peer = size - (int)first};
+  int          root = size - (int)first, place = (rank - root + size) % size;
+  weir__letter hello = {.peer = (root + (place - 1) / CHILDREN) % size};
   if (idle) r->sponsor = hello.peer;
   WEIR_TRY_GOTO(out, weir__comm_exchange(w->comm, &hello, idle, &letters, &count));
   WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *r->follower, &r->follower));
@@ -44,6 +50,12 @@ weir_status weir__relay_create(weir__worker *w) {
 out:
   weir__comm_letters_free(&letters, count);
   return status;
+}
+
+/* What the source says of a step, on the worker that it came to, and passed on. */
+static uint64_t about(const weir__worker *w, int64_t ordinal) {
+  if (w->intake) return 0;
+  return weir__relay_follows(w) ? w->relay->received.about : w->source->about(w->source->self, ordinal);
 }
 
 weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const weir__step *s) {
@@ -58,7 +70,7 @@ weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const 
                                  .saved = a->saved,
                                  .torn  = (int32_t)a->torn,
                                  .marks = a->marks,
-                                 .about = w->intake ? 0 : w->source->about(w->source->self, s->ordinal)};
+                                 .about = about(w, s->ordinal)};
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(
         w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
