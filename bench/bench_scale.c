@@ -11,6 +11,12 @@
  * the same machine. Steps are published to all processes at fixed times; what is measured is the time from there until
  * process 0 has the result (mean, lag), or the last process has its own (halo).
  *
+ * Per process (median, p99 and most): messages and bytes sent in a step, tasks, microseconds to make the graph and
+ * compile the share, KiB that the engine holds afterwards ("memory") and held meanwhile ("memory-most").
+ *
+ * The engine has no global state but the count of allocations and the last error's text, which are those of all
+ * processes there: a failure's message may be another one's.
+ *
  * What the simulation covers: numbers and sizes of messages, who waits for whom (the critical path, deadlocks), the
  * engine's polling with its sleeps, and, on this machine's own clock, the time each process takes to compile its share,
  * and its memory. What it does not: computation takes no time; there are no threads, no wake-ups (a sleep lasts as
@@ -94,6 +100,8 @@ static void report_spread(const char *what, const char *system, const char *metr
   char name[64];
   snprintf(name, sizeof name, "%s-median", metric);
   bench_value(what, system, name, bench_quantile(s, 0.5), unit);
+  snprintf(name, sizeof name, "%s-p99", metric);
+  bench_value(what, system, name, bench_quantile(s, 0.99), unit);
   snprintf(name, sizeof name, "%s-max", metric);
   bench_value(what, system, name, bench_quantile(s, 1), unit);
 }

@@ -30,8 +30,9 @@ weir_status weir__arena_alloc(weir__arena *arena, size_t nbytes, void *out); /* 
 weir_status weir__arena_string(weir__arena *arena, const char *text, const char **out);
 void        weir__arena_clear(weir__arena *arena);
 
-/* For tests, process wide: allocations so far; and let the n-th from now (1: the next) and all later ones fail, 0: none.
- * This is the only mutable global state of the library, and it never changes a result. */
+/* For tests, process wide: allocations so far; and let the n-th from now (1: the next) and all later ones fail, 0:
+ * none. But for locks around libraries that are not thread-safe, this is the only mutable global state of the library,
+ * and it never changes a result. */
 uint64_t weir__alloc_calls(void);
 void     weir__alloc_fail_at(uint64_t n);
 #endif
