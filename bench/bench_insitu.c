@@ -48,13 +48,13 @@ typedef struct example {
 
 #define PAUSE 1000000
 /* chunks of 10 x 10 */
-#define B1(n, in_full)                                                                                                  \
-  {"B1",    #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 220, 20, 2,          \
-   in_full, false,        0},                                                                                           \
-      {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 220, 20, 2, in_full, true, 0}, \
-  {                                                                                                                     \
-    "B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 120, 20, 2, in_full, false, PAUSE                \
-  }
+/* clang-format off */
+#define B1(n, in_full)                                                                                               \
+  {"B1", #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 220, 20, 2, in_full, \
+   false, 0},                                                                                                        \
+  {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 220, 20, 2, in_full, true, 0},  \
+  {"B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 120, 20, 2, in_full, false, PAUSE}
+/* clang-format on */
 /* chunks of 1 MiB, 80 MB, 128 MiB */
 #define SMALL(name, n, work, hand, steps, rounds, in_full)                                                             \
   { name, #n "x1MiB", work, {hand}, 128, 1024, n, steps, 5, rounds, in_full, false, 0 }

@@ -109,7 +109,12 @@ const feed_work work_derivative = {.define = {{"rate", "(lag(u, 4) - 8 * lag(u, 
                                    .expected  = derivative_expected,
                                    .tolerance = 1e-12};
 const feed_work work_flip       = {
-          .result = "sum(u + flip(u, y))", .row = moving_row, .turn = TURN, .expected = flip_expected, .tolerance = 1e-12};
+          .result    = "sum(u + flip(u, y))",
+          .row       = moving_row,
+          .turn      = TURN,
+          .expected  = flip_expected,
+          .tolerance = 1e-12,
+};
 const feed_work work_flip_check = {.result    = "sum(u * flip(u, y))",
                                    .row       = moving_row,
                                    .turn      = TURN,
