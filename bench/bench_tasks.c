@@ -25,6 +25,9 @@ static void cost_of_engine(const bench_graph *graph, const char *name, const cha
     bench_engine_replay(&engine, &replay, WARM, REPLAYS, &s);
     double median = bench_summary(what, system, &s, 1e-3 / graph->tasks, "us/task");
     if (threads != 1 || kind != PLAIN) continue;
+    bench_value(what, system, "wakes", replay.wakes, "per replay");
+    snprintf(what, sizeof what, "%s, wake-ups of the other thread in a replay", name);
+    bench_at_most(what, replay.wakes, 1, "");
     snprintf(what, sizeof what, "%s, an empty task on 2 threads", name);
     bench_at_most(what, median, graph->rows > 1 ? 0.05 : 0.1, "us");
   }

@@ -196,6 +196,9 @@ void bench_engine_replay(const bench_engine *engine, bench_replay *replay, int w
   bench_reserve(samples, (size_t)replays);
   for (int i = warm; i < warm + replays; i++) bench_add(samples, (double)(clock.at[i + 1] - clock.at[i]));
   replay->number = warm + replays - 1;
+  weir__worker_stats stats;
+  weir__worker_stats_get(worker, &stats);
+  replay->wakes = (double)stats.wakes / (warm + replays);
   weir__worker_destroy(&worker);
   weir__graph_destroy(&graph);
   weir__comm_destroy(&comm);

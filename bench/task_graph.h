@@ -96,6 +96,7 @@ typedef struct bench_replay {
   const bench_graph *graph;
   bench_work         work;
   int64_t            number; /* of this replay */
+  double             wakes;  /* the engine's, of the last replays: threads woken in each */
   bench_stamp       *stamp;  /* per task; NULL: nothing is left and nothing looked at */
   int64_t            wrong;  /* stamps found wrong so far */
 } bench_replay;

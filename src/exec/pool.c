@@ -129,13 +129,21 @@ bool weir__pool_busy(const weir__pool *pool) {
          atomic_load_explicit(&pool->searching, memory_order_relaxed) == 0;
 }
 
-enum { LOOKS = 32 }; /* about a microsecond */
+enum { LOOKS = 32, MORE_LOOKS = 256 }; /* about a microsecond, and ten: what a wake costs who makes it */
 
-/* Search for about a microsecond, then sleep until something is pushed. False: the pool stops. */
+/* Somebody is at work, so that there may soon be more to do. */
+static bool at_work(const weir__pool *pool) {
+  int idle = atomic_load_explicit(&pool->sleepers, memory_order_relaxed) +
+             atomic_load_explicit(&pool->searching, memory_order_relaxed) +
+             atomic_load_explicit(&pool->owner_away, memory_order_relaxed);
+  return idle <= pool->threads;
+}
+
+/* Search for a moment, then sleep until something is pushed. False: the pool stops. */
 static bool search(weir__pool *pool, int thread, uint32_t *entry) {
   while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
     atomic_fetch_add(&pool->searching, 1);
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < LOOKS || (i < MORE_LOOKS && at_work(pool)); i++) {
       if (find(pool, thread, entry)) {
         /* the last searcher to find work looks for a successor, if there is more to do */
         if (atomic_fetch_sub(&pool->searching, 1) == 1 && anything(pool)) (void)wake_one(pool);

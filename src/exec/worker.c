@@ -262,6 +262,7 @@ weir_status weir__worker_run(weir__worker *w) {
   weir_status status = run_to_end(w);
   /* other threads may still be at the end of a task, or run those of steps that are given up; and the caller closes
    * what they write to */
+  w->stats.wakes = (int64_t)weir__pool_wakes(w->pool);
   weir__pool_destroy(&w->pool);
   if (status < 0 || weir__steps_again(w)) return status;
   if (w->intake) weir__intake_complete(w->intake);
@@ -403,6 +404,7 @@ static int by_value(const void *a, const void *b) {
 void weir__worker_stats_get(const weir__worker *w, weir__worker_stats *stats) {
   *stats         = w->stats;
   stats->claimed = w->claimed;
+  if (w->pool) stats->wakes = (int64_t)weir__pool_wakes(w->pool);
   if (w->intake) {
     stats->blocked_ns   = weir__intake_blocked_ns(w->intake);
     stats->intake_bytes = weir__intake_bytes(w->intake);

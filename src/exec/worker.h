@@ -136,6 +136,7 @@ typedef struct weir__worker_stats {
   int64_t plan_tasks, plan_messages, plan_message_bytes; /* per step, as compiled */
   int64_t compile_ns, run_ns, blocked_ns;
   int64_t intake_bytes;                                      /* copied out of the simulation */
+  int64_t wakes;                                             /* of threads that slept, by others of this worker */
   int64_t latency_median_ns, latency_p99_ns, latency_max_ns; /* of the last 4096 steps */
 } weir__worker_stats;
 
