@@ -61,6 +61,12 @@ static bool assemble(const weir__worker *w, const weir__step *s, const weir__gat
   return true;
 }
 
+/* A view of a region, but for its data. */
+static void form(const weir__plan *p, int number, const weir_region *region, weir_view *view) {
+  *view = p->form[number];
+  for (int a = 0; a < view->rank; a++) view->start[a] = region->start[a], view->count[a] = region->count[a];
+}
+
 /* The view of one input. `missing` is set when it has no value in this step. */
 static void see(const weir__worker *w, const weir__step *s, int thread, const weir__gather *g, weir_view *view) {
   const weir__plan *p = w->plan;
@@ -68,12 +74,11 @@ static void see(const weir__worker *w, const weir__step *s, int thread, const we
     *view = (weir_view){.data = NULL};
     return;
   }
-  *view = g->view;
+  form(p, g->form, &g->region, view);
   if (g->in_place) {
-    const weir__part *part = &p->part[g->first];
-    char             *data = cell_data(s, &p->cell[part->cell], part->lag);
-    view->data             = data ? data + g->at : NULL;
-    view->missing          = !data;
+    char *data    = cell_data(s, &p->cell[g->cell], g->lag);
+    view->data    = data ? data + g->offset : NULL;
+    view->missing = !data;
     return;
   }
   view->data    = g->cell >= 0 ? p->cell[g->cell].base : w->memory[thread].scratch + g->offset;
@@ -124,7 +129,7 @@ static bool open_inputs(call *c, const weir__bit *bit) {
     see(c->w, c->s, c->thread, g, &m->in[i]);
     if (m->in[i].missing) all = false;
     if (g->parts && !g->in_place && g->cell < 0)
-      used = g->offset + (((size_t)weir_view_size(&g->view) * weir_dtype_size(g->view.dtype) + 63) & ~(size_t)63);
+      used = g->offset + (((size_t)weir_view_size(&m->in[i]) * weir_dtype_size(m->in[i].dtype) + 63) & ~(size_t)63);
   }
   c->a.scratch = m->scratch + used;
   return all || c->node->op->accepts_missing;
@@ -134,8 +139,8 @@ static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
   for (int k = 0; k < c->node->outputs; k++) {
     const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
-    m->out[k]              = cell->view;
-    m->out[k].data         = at(c->s, cell);
+    form(c->w->plan, cell->form, &cell->region, &m->out[k]);
+    m->out[k].data = at(c->s, cell);
   }
 }
 
@@ -237,8 +242,9 @@ static void read_chunk(weir__worker *w, const weir__step *s, const weir__node *n
   const weir__cell *cell = &w->plan->cell[bit->cell];
   bool              has  = active(w, s, node, bit);
   if (has) {
-    weir_view out = cell->view;
-    out.data      = at(s, cell);
+    weir_view out;
+    form(w->plan, cell->form, &cell->region, &out);
+    out.data = at(s, cell);
     weir_status status =
         node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
     has = succeeded(w, s, node, bit, status);
@@ -260,8 +266,9 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   if (node->is_static && s->ordinal) return;
   bool has = active(w, s, node, bit);
   if (has) {
-    weir_view out = cell->view;
-    out.data      = at(s, cell);
+    weir_view out;
+    form(w->plan, cell->form, &cell->region, &out);
+    out.data = at(s, cell);
     if (g->holes) weir__view_fill_missing(&out);
     has = assemble(w, s, g, &out);
   }

@@ -124,6 +124,27 @@ size_t weir__type_bytes(const weir_field_type *type, const weir_region *region) 
   return (size_t)weir__region_size(region) * weir_dtype_size(type->dtype);
 }
 
+/* Neighbouring chunks mostly have the same, so that a look at the last ones is enough. */
+weir_status weir__compiler_form(weir__compiler *c, const weir_field_type *type, const weir_region *dense, int *form) {
+  enum { LOOK = 16 };
+  weir__plan *p = c->plan;
+  weir_view   v = weir__view_dense(NULL, type, dense);
+  memset(v.start, 0, sizeof v.start);
+  memset(v.count, 0, sizeof v.count);
+  for (int i = p->forms - 1; i >= 0 && i >= p->forms - LOOK; i--) {
+    const weir_view *f    = &p->form[i];
+    bool             same = f->dtype == v.dtype && f->rank == v.rank && f->has_fill == v.has_fill &&
+                !memcmp(&f->fill, &v.fill, sizeof v.fill) && !memcmp(f->stride, v.stride, sizeof v.stride);
+    if (!same) continue;
+    *form = i;
+    return WEIR_OK;
+  }
+  WEIR_TRY(weir__grow(&p->form, (size_t)p->forms + 1, &p->form_capacity, sizeof v));
+  p->form[p->forms] = v;
+  *form             = p->forms++;
+  return WEIR_OK;
+}
+
 /* ---- cells of a node's own chunks ---- */
 
 static weir_status own_cells(weir__compiler *c, int number) {
@@ -144,7 +165,7 @@ static weir_status own_cells(weir__compiler *c, int number) {
                             .dtype      = node->type[k].dtype,
                             .keep       = needed && (node->is_static || node->history > 0),
                             .claimed    = claimed};
-      cell.view          = weir__view_dense(NULL, &node->type[k], &region);
+      WEIR_TRY(weir__compiler_form(c, &node->type[k], &region, &cell.form));
       if (weir__compiler_new_cell(c, cell) < 0) return WEIR_ERR_MEMORY;
     }
   }
@@ -289,6 +310,7 @@ void weir__plan_destroy(weir__plan **plan) {
   if (!p) return;
   for (int i = 0; p->context && i < p->graph->nodes; i++)
     if (p->context[i] && p->graph->node[i].op->release) p->graph->node[i].op->release(p->context[i]);
+  weir__free(p->form);
   weir__free(p->cell);
   weir__free(p->part);
   weir__free(p->gather);

@@ -57,6 +57,8 @@ weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *num
 weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit);
 weir_status weir__compiler_new_part(weir__compiler *c, weir__part part);
 weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather);
+/* Views of a dense box: its number in plan->form, new or not. */
+weir_status weir__compiler_form(weir__compiler *c, const weir_field_type *type, const weir_region *dense, int *form);
 /* Threads need scratch for a call on `out`: `inputs` bytes gathered before, and the operator's own. */
 void        weir__compiler_scratch(weir__compiler *c, const weir__node *node, const weir_region *out, size_t inputs);
 weir_status weir__compiler_new_packet(weir__compiler *c, bool incoming, const weir__packet *packet, int *number);

@@ -192,14 +192,15 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
   int64_t                shift[WEIR_RANK_MAX] = {0};
   size_t                 bytes                = weir__type_bytes(type, region);
   WEIR_TRY(add_wrapped(c, &r, type, wrap, *region, 0, shift));
-  g.in_place = g.parts == 1 && weir__region_equal(&p->part[g.first].region, region);
-  g.view     = weir__view_dense(NULL, type, g.in_place ? &p->cell[p->part[g.first].cell].region : region);
+  const weir__part *one = &p->part[g.first];
+  g.in_place            = g.parts == 1 && weir__region_equal(&one->region, region);
+  WEIR_TRY(weir__compiler_form(c, type, g.in_place ? &p->cell[one->cell].region : region, &g.form));
   if (g.in_place) {
-    for (int a = 0; a < region->rank; a++) {
-      g.at += (size_t)((p->part[g.first].region.start[a] - g.view.start[a]) * g.view.stride[a]);
-      g.view.start[a] = p->part[g.first].target[a];
-      g.view.count[a] = region->count[a];
-    }
+    const weir_region *held   = &p->cell[one->cell].region;
+    const int64_t     *stride = p->form[g.form].stride;
+    g.cell                    = one->cell;
+    g.lag                     = one->lag;
+    for (int a = 0; a < region->rank; a++) g.offset += (size_t)((region->start[a] - held->start[a]) * stride[a]);
   }
   if (!g.in_place && bytes >= OWN_CELL) {
     g.cell = weir__compiler_new_cell(

@@ -20,20 +20,22 @@
 #include "comm/comm.h"
 #include "graph/graph.h"
 
-/* Where it is at step n: base + (n % ring) * stride. */
+/* Where it is at step n: base + (n % ring) * stride. Here and in the records below what a task looks at comes first:
+ * there are many of them, and they come from memory. */
 typedef struct weir__cell {
   char       *base;  /* set by weir__plan_allocate; NULL for a cell in the simulation's slot */
   uint8_t    *token; /* token[(n % ring) * token_stride]: 1 has a value, 0 missing at that step */
-  size_t      bytes, stride, token_stride;
+  size_t      stride, token_stride;
   int64_t     ring;
   int         slot_piece; /* >= 0: the data are the part of that piece in the channel's slot (no copy) */
-  int         message;    /* >= 0: inside that incoming message, at `offset` */
-  size_t      offset;     /* in the message or in the plan's memory */
-  weir_region region;     /* dense box held */
-  weir_dtype  dtype;      /* 0: plain bytes */
-  bool        keep;       /* holds something from one step to the next: belongs into a checkpoint */
+  int         form;       /* of views of a result's chunk: in plan->form */
   bool        claimed;    /* of a claimed node: there in steps that this worker has claimed, and counted by those */
-  weir_view   view;       /* of a result's chunk, but for `data`: made once */
+  bool        keep;       /* holds something from one step to the next: belongs into a checkpoint */
+  weir_region region;     /* dense box held */
+  size_t      bytes;
+  size_t      offset;  /* in the message or in the plan's memory */
+  int         message; /* >= 0: inside that incoming message, at `offset` */
+  weir_dtype  dtype;   /* 0: plain bytes */
 } weir__cell;
 
 /* Part of a gathered region: copy `region` of a cell to where `target` starts. */
@@ -48,14 +50,15 @@ typedef struct weir__part {
 /* A region wanted by a bit: seen in place when it is one part, else copied together into scratch or a cell of its own.
  */
 typedef struct weir__gather {
-  int         first, parts; /* in plan->part; 0 parts: an input not given */
   bool        in_place;
-  bool        holes; /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
-  int         cell;  /* >= 0: assembled there (large); else in scratch at `offset` */
-  size_t      offset;
+  bool        holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
+  int         parts;  /* 0: an input not given */
+  int         first;  /* in plan->part */
+  int         cell;   /* in place: that of the part; else >= 0: assembled there (large), or in scratch */
+  int         form;   /* of its view: in plan->form */
+  int64_t     lag;    /* in place */
+  size_t      offset; /* in place: bytes from the start of the cell; else in scratch */
   weir_region region;
-  weir_view   view; /* of the region, but for `data` (and `missing`): made once */
-  size_t      at;   /* in place: bytes from the start of the cell */
 } weir__gather;
 
 typedef struct weir__bit {
@@ -173,6 +176,7 @@ typedef struct weir__plan {
   bool               claims;             /* some nodes are claimed */
   int                claimed_flight;     /* then: steps in flight that this worker has claimed */
   int                claimed_tasks;
+  weir_view         *form; /* what many views have in common: all but `data`, `start` and `count` */
   weir__cell        *cell;
   weir__part        *part;
   weir__gather      *gather;
@@ -181,9 +185,9 @@ typedef struct weir__plan {
   int               *join;
   weir__packet      *packet_in, *packet_out;
   weir__message     *in, *out;
-  int                cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
-  size_t cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity, packet_in_capacity,
-      packet_out_capacity;
+  int    forms, cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
+  size_t form_capacity, cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity,
+      packet_in_capacity, packet_out_capacity;
   /* dependencies: emitter t < tasks is task t; `tasks` the beginning of a step; tasks + 1 + m arrival of message m */
   int             emitters;
   weir__edge_list now, next; /* same step; following step */

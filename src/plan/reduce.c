@@ -197,8 +197,8 @@ static bool continues(const weir__plan *p, const weir__gather *a, const weir__ga
   if (pa->cell != pb->cell &&
       (ca->slot_piece < 0 || ca->slot_piece != cb->slot_piece || !weir__region_equal(&ca->region, &cb->region)))
     return false;
-  if (axis < 0) return a->at == b->at;
-  return b->at == a->at + (size_t)(a->view.count[axis] * a->view.stride[axis]);
+  if (axis < 0) return a->offset == b->offset;
+  return a->form == b->form && b->offset == a->offset + (size_t)(a->region.count[axis] * p->form[a->form].stride[axis]);
 }
 
 /* Chunks that follow each other in memory, as those that are cut from a piece in its slot, are one box for a reduction:
@@ -221,7 +221,6 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
     if (node->input[i].node < 0 || axis[i] < 0) continue;
     int64_t more = p->gather[b->gather + i].region.count[axis[i]];
     g->region.count[axis[i]] += more;
-    g->view.count[axis[i]] += more;
     p->part[g->first].region.count[axis[i]] += more;
   }
   for (int i = node->inputs - 1; i >= 0; i--)
