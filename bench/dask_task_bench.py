@@ -1,6 +1,7 @@
-"""Task Bench on Dask: the graphs and kernels of bench/task_graph.h (through bench_task_graph.so), each task checking the
-stamps of its predecessors. `threads`: dask.threaded on 2 threads; `distributed`: a scheduler and 2 workers of one thread
-in processes of their own. Kernels run in C and without the interpreter's lock. Prints the lines of the C benchmarks.
+"""Task Bench on Dask: the graphs and kernels of bench/task_graph.h (through bench_task_graph.so), each task checking
+the stamps of its predecessors. `threads`: dask.threaded on 2 threads; `distributed`: a scheduler and 2 workers of one
+thread in processes of their own. Kernels run in C and without the interpreter's lock. Prints the lines of the C
+benchmarks; a graph is smaller than theirs, and its time is from making the tasks to the results.
 
     dask_task_bench.py bench_task_graph.so [check]"""
 import ctypes
