@@ -10,12 +10,13 @@
  * (x + M) - M with M = 1.5 * 2^(52+b) rounds x to a multiple of 2^b; and the bits of x + M, as an integer, are those of
  * M plus q / 2^b. So the bins of a block of terms are sums of integers, which vector units add in any order. Only
  * blocks where M would leave the range of normal numbers go term by term, scaled. */
+#include "core/simd.h"
 #include <weir/sum.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { STEP = 40, LOWEST = -3234, POSITIONS = 3, BLOCK = 512, LANES = 2 };
+enum { STEP = 40, LOWEST = -3234, POSITIONS = 3, BLOCK = 512, LANES = 4 /* of an AVX register, or of two of SSE */ };
 
 typedef __int128          int128;
 typedef unsigned __int128 uint128;
@@ -27,6 +28,8 @@ typedef _Float128 quad;
 
 typedef double   lanes __attribute__((vector_size(LANES * 8)));
 typedef uint64_t words __attribute__((vector_size(LANES * 8)));
+#define LANES_OF(value)                                                                                                \
+  { value, value, value, value }
 
 static int position_exponent(int index) { return STEP * index + LOWEST; }
 
@@ -100,8 +103,8 @@ static void add_term(weir_sum *sum, double x, int shift) {
 }
 
 /* Largest |x| of n terms; false when there may be a NaN or an infinity among them (then the rest is undefined). */
-static bool scan(const double *x, int64_t n, double *most) {
-  const words absolute = {INT64_MAX, INT64_MAX};
+WEIR__WIDE static bool scan(const double *x, int64_t n, double *most) {
+  const words absolute = LANES_OF(INT64_MAX);
   lanes       m[2] = {{0}}, s[2] = {{0}};
   double      top = 0, total = 0;
   int64_t     i = 0;
@@ -128,7 +131,7 @@ static bool scan(const double *x, int64_t n, double *most) {
   return isfinite(total);
 }
 
-/* One round of two lanes at three positions. */
+/* One round of lanes at three positions. */
 #define ADD_ROUND(x, s)                                                                                                \
   do {                                                                                                                 \
     lanes v_, t_;                                                                                                      \
@@ -146,10 +149,10 @@ static bool scan(const double *x, int64_t n, double *most) {
 
 /* Add at most BLOCK terms at the three positions of the sum, from exponent `b` down; false, and nothing added, when a
  * term starts higher or is not finite. */
-static bool add_lanes(weir_sum *sum, const double *x, int64_t n, int b) {
+WEIR__WIDE static bool add_lanes(weir_sum *sum, const double *x, int64_t n, int b) {
   const double b0 = magic(b), b1 = magic(b - STEP), b2 = magic(b - 2 * STEP), limit = power(b + STEP - 1);
-  const lanes  m0 = {b0, b0}, m1 = {b1, b1}, m2 = {b2, b2}, limits = {limit, limit};
-  const words  absolute = {INT64_MAX, INT64_MAX};
+  const lanes  m0 = LANES_OF(b0), m1 = LANES_OF(b1), m2 = LANES_OF(b2), limits = LANES_OF(limit);
+  const words  absolute = LANES_OF(INT64_MAX);
   words        s0 = {0}, s1 = {0}, s2 = {0}, fine = ~s0;
   int64_t      i = 0;
   for (; i + 2 * LANES <= n; i += 2 * LANES) {
@@ -157,14 +160,15 @@ static bool add_lanes(weir_sum *sum, const double *x, int64_t n, int b) {
     ADD_ROUND(x + i + LANES, s);
   }
   for (; i < n; i += LANES) {
-    double rest[LANES] = {x[i], i + 1 < n ? x[i + 1] : 0};
+    double rest[LANES] = {0};
+    for (int k = 0; k < LANES && i + k < n; k++) rest[k] = x[i + k];
     ADD_ROUND(rest, s);
   }
-  if (!(fine[0] & fine[1])) return false;
+  if (!(fine[0] & fine[1] & fine[2] & fine[3])) return false;
   uint64_t terms = (uint64_t)i; /* a zero that fills the last round gives the bits of M, as all do */
-  bin_add(sum, 0, (int64_t)(s0[0] + s0[1] - terms * bits_of(b0)));
-  bin_add(sum, 1, (int64_t)(s1[0] + s1[1] - terms * bits_of(b1)));
-  bin_add(sum, 2, (int64_t)(s2[0] + s2[1] - terms * bits_of(b2)));
+  bin_add(sum, 0, (int64_t)(s0[0] + s0[1] + s0[2] + s0[3] - terms * bits_of(b0)));
+  bin_add(sum, 1, (int64_t)(s1[0] + s1[1] + s1[2] + s1[3] - terms * bits_of(b1)));
+  bin_add(sum, 2, (int64_t)(s2[0] + s2[1] + s2[2] + s2[3] - terms * bits_of(b2)));
   return true;
 }
 
@@ -268,7 +272,7 @@ static void add_part(weir_sum *sum, const double *x, int64_t n) {
 }
 
 /* Write products as sums of doubles: w * x in two parts, w * x * x in four; the largest comes first. */
-static int expand(const double *w, const double *x, int64_t n, int factors, double part[4][BLOCK]) {
+WEIR__WIDE static int expand(const double *w, const double *x, int64_t n, int factors, double part[4][BLOCK]) {
   if (factors == 2) {
     for (int64_t i = 0; i < n; i++) {
       part[0][i] = w[i] * x[i];

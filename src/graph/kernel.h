@@ -103,7 +103,9 @@ typedef struct weir__uniform {
   int                a, b, c;
 } weir__uniform;
 
-enum { WEIR__KERNEL_BLOCK = 512 }; /* doubles: a few registers of 4 KiB stay in the first-level cache */
+/* Doubles: registers of 2 KiB stay in the first-level cache, and loads of one block overlap with arithmetic of another.
+ */
+enum { WEIR__KERNEL_BLOCK = 256 };
 
 /* The parameters of weir__operator_arithmetic; everything they point to is in the graph's arena. */
 typedef struct weir__kernel_params {

@@ -1,22 +1,44 @@
 #include "operators/common/extreme.h"
+#include "core/simd.h"
 #include <math.h>
+#include <string.h>
 
 size_t weir__extreme_size(const void *params, bool weighted) {
   (void)params, (void)weighted;
   return sizeof(weir__extreme);
 }
 
-void weir__extreme_add(weir__extreme *e, const double *x, int64_t n, double sign) {
-  enum { LANES = 8 };
-  double  best[LANES];
-  int64_t valid = 0, i = 0;
-  for (int k = 0; k < LANES; k++) best[k] = e->count ? e->value : (double)-INFINITY;
-  for (; i + LANES <= n; i += LANES)
-    for (int k = 0; k < LANES; k++) best[k] = sign * x[i + k] > best[k] ? sign * x[i + k] : best[k]; /* false for NaN */
-  for (; i < n; i++) best[0] = sign * x[i] > best[0] ? sign * x[i] : best[0];
-  for (i = 0; i < n; i++) valid += x[i] == x[i];
-  for (int k = 1; k < LANES; k++) best[0] = best[k] > best[0] ? best[k] : best[0];
-  e->value = best[0];
+enum { LANES = 4, CHAINS = 4 };
+typedef double  lanes __attribute__((vector_size(LANES * 8)));
+typedef int64_t words __attribute__((vector_size(LANES * 8)));
+
+/* One pass; comparisons with NaN are false. The largest value is the same in any order. */
+WEIR__WIDE void weir__extreme_add(weir__extreme *e, const double *x, int64_t n, double sign) {
+  double  top   = e->count ? e->value : (double)-INFINITY;
+  lanes   start = {top, top, top, top}, best[CHAINS] = {start, start, start, start};
+  words   invalid[CHAINS] = {{0}}; /* a comparison that is true is -1 */
+  int64_t i = 0, valid = 0;
+  for (; i + LANES * CHAINS <= n; i += LANES * CHAINS)
+    for (int k = 0; k < CHAINS; k++) {
+      lanes v;
+      memcpy(&v, x + i + k * LANES, sizeof v);
+      v *= sign;
+      words greater = v > best[k];
+      best[k]       = (lanes)(((words)v & greater) | ((words)best[k] & ~greater));
+      invalid[k] += v != v;
+    }
+  valid = i;
+  for (int k = 0; k < CHAINS * LANES; k++) {
+    double value = best[k / LANES][k % LANES];
+    top          = value > top ? value : top;
+    valid += invalid[k / LANES][k % LANES];
+  }
+  for (; i < n; i++) {
+    double value = sign * x[i];
+    top          = value > top ? value : top;
+    valid += value == value;
+  }
+  e->value = top;
   e->count += valid;
 }
 

@@ -1,6 +1,7 @@
 /* Coefficients are those of the interpolating polynomial: B. Fornberg 1988, "Generation of finite difference formulas
  * on arbitrarily spaced grids", doi 10.1090/S0025-5718-1988-0935077-0. */
 #include "operators/common/stencil.h"
+#include "core/simd.h"
 #include <math.h>
 #include <string.h>
 
@@ -146,7 +147,7 @@ size_t weir__stencil_scratch(const weir_region *out) {
 }
 
 /* y (+)= sum of taps times neighbours, in the order of the taps. */
-static void combine(const weir__taps *t, const double *const x[], double *y, int64_t n, bool add) {
+WEIR__WIDE static void combine(const weir__taps *t, const double *const x[], double *y, int64_t n, bool add) {
   const double *a = x[0], *b = x[1], *c = x[2], *d = x[3];
   double        p = t->c[0], q = t->c[1], r = t->c[2], s = t->c[3];
 #define COMBINE(expression)                                                                                            \
@@ -206,14 +207,24 @@ static void one_row(const weir_apply *a, const weir__stencil *s, const int64_t *
   combine(&t, x, y, n, add);
 }
 
+/* Where results may be written directly; NULL: nowhere. */
+static double *direct_row(const weir_view *out, const int64_t *index) {
+  char *row = out->data;
+  if (out->dtype != WEIR_F64 || out->has_fill || out->rank < 1 || out->stride[out->rank - 1] != sizeof(double))
+    return NULL;
+  for (int a = 0; a < out->rank; a++) row += index[a] * out->stride[a];
+  return (double *)row;
+}
+
 weir_status weir__stencil_apply(const weir_apply *a, const weir__stencil *s, int count) {
   const weir_view *out                  = &a->out[0];
   int64_t          index[WEIR_RANK_MAX] = {0}, n = weir_view_row(out);
-  double          *y = a->scratch, *buffer = y + n;
+  double          *scratch = a->scratch, *buffer = scratch + n;
   if (!weir_view_size(out)) return WEIR_OK;
   do {
+    double *direct = direct_row(out, index), *y = direct ? direct : scratch;
     for (int k = 0; k < count; k++) one_row(a, &s[k], index, y, buffer, k > 0);
-    weir_view_store(out, index, n, y);
+    if (!direct) weir_view_store(out, index, n, y);
   } while (weir_view_next_row(out, index));
   return WEIR_OK;
 }
