@@ -1,4 +1,5 @@
 /* coarsen: means over blocks of `factor` neighbours along the named axes. */
+#include "core/simd.h"
 #include "operators/common/common.h"
 #include <math.h>
 #include <string.h>
@@ -43,14 +44,31 @@ static weir_status need(const void *params, const weir_field_type *const *in, in
   return WEIR_OK;
 }
 
-/* Add n values to sums and counts, `width` neighbours to each. */
-static void add(const double *x, int64_t n, int64_t width, double *sum, double *count) {
-  for (int64_t i = 0, block = 0, k = 0; i < n; i++) {
-    bool valid = x[i] == x[i];
-    sum[block] += valid ? x[i] : 0;
-    count[block] += valid;
-    if (++k == width) k = 0, block++;
+/* Add the values of blocks of `width` neighbours to sums and counts. */
+WEIR__INLINE void add_blocks(const double *x, int64_t blocks, int64_t width, double *restrict sum,
+                             double *restrict count) {
+  for (int64_t b = 0; b < blocks; b++) {
+    double s = sum[b], c = count[b];
+    for (int64_t k = 0; k < width; k++) {
+      double v = x[b * width + k];
+      s += v == v ? v : 0;
+      c += v == v ? 1 : 0;
+    }
+    sum[b]   = s;
+    count[b] = c;
   }
+}
+
+/* Add n values, `width` neighbours to each sum, fewer to the last. The usual widths are vectorised. */
+WEIR__WIDE static void add(const double *x, int64_t n, int64_t width, double *sum, double *count) {
+  int64_t blocks = n / width, done = blocks * width;
+  switch (width) {
+  case 1: add_blocks(x, blocks, 1, sum, count); break;
+  case 2: add_blocks(x, blocks, 2, sum, count); break;
+  case 4: add_blocks(x, blocks, 4, sum, count); break;
+  default: add_blocks(x, blocks, width, sum, count);
+  }
+  if (done < n) add_blocks(x + done, 1, n - done, sum + blocks, count + blocks);
 }
 
 /* One row of the result: all rows of the input whose blocks it is made of. */

@@ -172,35 +172,38 @@ static bool next(const weir_view *v, unsigned mask, int64_t *index) {
   return false;
 }
 
-/* All values of `columns` neighbours from `index` on, along the reduced axes. */
-static void add_columns(const walk *k, const int64_t *index, int64_t columns, unsigned reduced) {
-  int64_t at[WEIR_RANK_MAX], rows = 0;
+/* The values of `columns` neighbours in the next TILE_ROWS rows along the reduced axes, `at` the first of them and then
+ * the one after the last. False: there are no more. */
+static bool add_tile(const walk *k, int64_t *at, int64_t columns, unsigned reduced) {
+  int64_t rows = 0;
   size_t  size = k->p->kind->size(k->p, k->p->weighted);
-  memcpy(at, index, sizeof at);
-  for (bool more = true; more;) {
+  bool    more = true;
+  char   *to   = accumulator(k, at); /* reduced axes have no part in it */
+  for (; more && rows < TILE_ROWS; rows++) {
     transpose(weir_view_load(&k->x, at, columns, k->x_row), k->x_tile, rows, columns);
     if (k->w.data) transpose(load_weights(k, at, columns, k->w_row), k->w_tile, rows, columns);
-    rows++;
     more = next(&k->x, reduced, at);
-    if (more && rows < TILE_ROWS) continue;
-    char *to = accumulator(k, index);
-    for (int64_t c = 0; c < columns; c++)
-      k->p->kind->add(k->p, to + (size_t)c * size, k->x_tile + c * TILE_ROWS,
-                      k->w.data ? k->w_tile + c * TILE_ROWS : NULL, rows);
-    rows = 0;
   }
+  for (int64_t c = 0; c < columns; c++)
+    k->p->kind->add(k->p, to + (size_t)c * size, k->x_tile + c * TILE_ROWS,
+                    k->w.data ? k->w_tile + c * TILE_ROWS : NULL, rows);
+  return more;
 }
 
+/* Tiles beside each other first: the rows' pages are then read from end to end. */
 static void add_tiles(const walk *k, unsigned reduced) {
   int      last                 = k->x.rank - 1;
   unsigned outer                = ((1u << last) - 1) & ~reduced;
   int64_t  index[WEIR_RANK_MAX] = {0}, row = k->x.count[last];
   do {
-    for (int64_t i = 0; i < row; i += TILE_COLUMNS) {
-      index[last] = i;
-      add_columns(k, index, row - i < TILE_COLUMNS ? row - i : TILE_COLUMNS, reduced);
-    }
-    index[last] = 0;
+    int64_t first[WEIR_RANK_MAX], at[WEIR_RANK_MAX];
+    memcpy(first, index, sizeof first);
+    for (bool more = true; more; memcpy(first, at, sizeof first))
+      for (int64_t i = 0; i < row; i += TILE_COLUMNS) {
+        memcpy(at, first, sizeof at);
+        at[last] = i;
+        more     = add_tile(k, at, row - i < TILE_COLUMNS ? row - i : TILE_COLUMNS, reduced);
+      }
   } while (next(&k->x, outer, index));
 }
 
