@@ -167,17 +167,17 @@ def range_of(values):
 
 
 def targets(every):
-    """Rows that differ in what stands before the first comma only, three or more with one limit, are said together."""
+    """Rows that differ in what stands before the last comma only, three or more with one limit, are said together."""
     body, met_in_all, count = [], 0, 0
     for name, results in every.items():
         groups = {}
         for t in results.targets():
-            groups.setdefault((t[0].partition(", ")[2], t[2], t[3], t[4]), []).append(t)
+            groups.setdefault((t[0].rpartition(", ")[2] if ", " in t[0] else "", t[2], t[3], t[4]), []).append(t)
         for (tail, metric, limit, unit), found in groups.items():
             parts = [found] if tail and len(found) > 2 else [[t] for t in found]
             for part in parts:
-                met = sum(t[5] for t in part)
-                verdict = "met" if met == len(part) else "**missed**" if not met else f"**missed** in {len(part) - met}"
+                met, missed = sum(t[5] for t in part), [t[0].rpartition(", ")[0] for t in part if not t[5]]
+                verdict = "met" if not missed else "**missed**" if not met else "**missed**: " + "; ".join(missed)
                 text = f"{tail} ({len(part)} cases)" if len(part) > 1 else part[0][0]
                 body.append([name, text, f"{range_of([t[1] for t in part])} {unit}".strip(),
                              f"{metric.replace('_', ' ')} {limit:g} {unit}".strip(), verdict])
