@@ -24,6 +24,7 @@ struct weir__comm {
   MPI_Comm           handle; /* a duplicate of our own; MPI_COMM_NULL for one process */
   weir__notice_sent *notice; /* sends of notices not known to be complete */
   size_t             notices, notice_capacity;
+  int64_t            told, heard; /* notices of this process, and of others, since weir__comm_notices_end */
 #endif
 };
 
@@ -327,7 +328,9 @@ static weir_status pass_notice(weir__comm *comm, const int64_t words[WEIR__NOTIC
 }
 
 weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS]) {
-  return comm->size > 1 ? pass_notice(comm, words, comm->rank) : WEIR_OK;
+  if (comm->size == 1) return WEIR_OK;
+  comm->told++;
+  return pass_notice(comm, words, comm->rank);
 }
 
 weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some) {
@@ -342,7 +345,20 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
                    MPI_STATUS_IGNORE));
   memcpy(words, said, WEIR__NOTICE_WORDS * sizeof *words);
   *some = true;
+  comm->heard++;
   return pass_notice(comm, said, (int)said[WEIR__NOTICE_WORDS]);
+}
+
+weir_status weir__comm_notices_end(weir__comm *comm) {
+  int64_t words[WEIR__NOTICE_WORDS], all = comm->told;
+  bool    some;
+  WEIR_TRY(weir__comm_sum(comm, &all, 1));
+  while (comm->told + comm->heard < all) {
+    WEIR_TRY(weir__comm_notice_receive(comm, words, &some));
+    if (!some) sched_yield();
+  }
+  comm->told = comm->heard = 0;
+  return weir__comm_barrier(comm); /* who still waits must not take what is sent next */
 }
 
 /* Take one letter if one is waiting. */
@@ -595,6 +611,10 @@ weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__N
 weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some) {
   (void)comm, (void)words;
   *some = false;
+  return WEIR_OK;
+}
+weir_status weir__comm_notices_end(weir__comm *comm) {
+  (void)comm;
   return WEIR_OK;
 }
 weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **requests) {

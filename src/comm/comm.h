@@ -63,6 +63,9 @@ void        weir__agreement_destroy(weir__agreement **agreement); /* collective,
 enum { WEIR__NOTICE_WORDS = 4 };
 weir_status weir__comm_notice_send(weir__comm *comm, const int64_t words[WEIR__NOTICE_WORDS]);
 weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTICE_WORDS], bool *some);
+/* All have sent their last one: what is still on its way arrives, and is dropped, so that nobody takes it for a notice
+ * of what comes next. Collective. */
+weir_status weir__comm_notices_end(weir__comm *comm);
 
 /* A fixed set of requests, made once. Slots are started again and again without allocation. */
 typedef struct weir__requests weir__requests;

@@ -108,6 +108,7 @@ struct weir__worker {
   int64_t              retired_step; /* number and time of the last one retired */
   double               retired_time;
   unsigned             turns; /* of the owner's loop */
+  unsigned             deaf;  /* those since it looked for notices */
   weir__failures       failures;
 };
 

@@ -99,11 +99,13 @@ void weir__worker_heed(weir__worker *w, const weir__notice *notice) {
   }
 }
 
-/* What workers say out of order: this one to the others, and they to it. */
+/* What workers say out of order: this one to the others at once, and they to it: a look costs as much as a few tasks,
+ * and is made now and then, or when there is nothing else to do. */
 static weir_status pass_notices(weir__worker *w, bool *some) {
+  enum { TURNS = 16 };
   int64_t      words[WEIR__NOTICE_WORDS] = {0};
   weir__notice notice;
-  bool         heard = true, any = false;
+  bool         heard = !*some || ++w->deaf % TURNS == 0, any = false;
   while (weir__failure_next_notice(w, &notice)) {
     memcpy(words, (int64_t[]){notice.kind, notice.a, notice.b}, 3 * sizeof *words);
     WEIR_TRY(weir__comm_notice_send(w->comm, words));
@@ -174,7 +176,7 @@ static weir_status turn(weir__worker *w, bool *some) {
   WEIR_TRY(send_packed(w, some));
   WEIR_TRY(receive_some(w, some));
   WEIR_TRY(weir__claims_work(w, some));
-  if (weir__pool_help(w->pool)) *some = true;
+  if (weir__pool_help(w->pool, &w->outbox)) *some = true;
   weir__steps_retire(w, some);
   WEIR_TRY(pass_notices(w, some)); /* a step that retires makes room for another, unless something in it ends the run */
   WEIR_TRY(weir__keeper_work(w, some));
@@ -255,7 +257,7 @@ static weir_status run_to_end(weir__worker *w) {
     else idle(w, rounds++, &seen, bell);
   }
   w->stats.run_ns += weir__clock_ns() - started;
-  return weir__comm_barrier(w->comm);
+  return weir__comm_notices_end(w->comm);
 }
 
 weir_status weir__worker_run(weir__worker *w) {
