@@ -6,7 +6,7 @@ set -eu
 packages="build-essential gfortran cmake ninja-build pkg-config
   libyaml-dev libjansson-dev libcairo2-dev libfftw3-dev libnetcdf-dev libhdf5-dev libblosc-dev libzstd-dev zlib1g-dev
   libtiff-dev libpng-dev libjpeg-dev liblapack-dev libopenmpi-dev openmpi-bin libcmocka-dev
-  procps python3 python3-numpy python3-zarr python3-xarray python3-netcdf4 python3-pil"
+  procps valgrind python3 python3-numpy python3-zarr python3-xarray python3-netcdf4 python3-pil"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
   echo "weir: not a Debian system; these packages, by the names they have there, are needed:" $packages
