@@ -15,6 +15,7 @@ typedef struct compiler {
   weir__uniform       *uniform;
   weir__instruction   *code;
   bool                *taken; /* registers */
+  int                  last;  /* the value that the last instruction computes */
 } compiler;
 
 /* Declared units change nothing in the numbers. */
@@ -175,6 +176,30 @@ static bool as_uniform(const compiler *c, int value, weir__uniform *u) {
   return false;
 }
 
+/* What the last instruction has just computed for this operation alone is computed together with it: each is rounded as
+ * before, but a block is written and read once less. */
+static bool join(compiler *c, int value, const int o[3], weir__instruction *in) {
+  static const struct {
+    weir__op first, second, both;
+    bool     either; /* of the second's operands may be the first's result */
+  } pairs[] = {
+      {WEIR__OP_MUL, WEIR__OP_ADD, WEIR__OP_MUL_ADD, true},  {WEIR__OP_MUL, WEIR__OP_SUB, WEIR__OP_MUL_SUB, false},
+      {WEIR__OP_ADD, WEIR__OP_MUL, WEIR__OP_ADD_MUL, true},  {WEIR__OP_SUB, WEIR__OP_MUL, WEIR__OP_SUB_MUL, true},
+      {WEIR__OP_ADD, WEIR__OP_DIV, WEIR__OP_ADD_DIV, false}, {WEIR__OP_SUB, WEIR__OP_DIV, WEIR__OP_SUB_DIV, false}};
+  if (!c->kernel->instructions || o[0] == o[1] || c->last_use[c->last] != value) return false;
+  const weir__instruction *last = &c->code[c->kernel->instructions - 1];
+  for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+    if (last->op != pairs[k].first || in->op != pairs[k].second) continue;
+    int which = o[0] == c->last ? 0 : pairs[k].either && o[1] == c->last ? 1 : -1;
+    if (which < 0) return false;
+    c->taken[last->to] = false;
+    *in = (weir__instruction){.op = pairs[k].both, .a = last->a, .b = last->b, .c = which ? in->a : in->b};
+    c->kernel->instructions--;
+    return true;
+  }
+  return false;
+}
+
 static void emit(compiler *c, int value) {
   weir__kernel_params *k     = c->kernel;
   const weir__value   *v     = &c->values->value[value];
@@ -190,6 +215,8 @@ static void emit(compiler *c, int value) {
     in.op    = WEIR__OP_COORDINATE;
     in.index = weir__axis_find(&k->type, v->name);
   }
+  if (n == 2) (void)join(c, value, o, &in);
+  c->last = value;
   while (c->taken[in.to]) in.to++;
   c->taken[in.to] = true;
   if (in.to >= k->registers) k->registers = in.to + 1;

@@ -14,7 +14,8 @@
  *
  * A missing value is NaN. It propagates through arithmetic (also pow and hypot, where C99 lets some NaN vanish);
  * comparisons with it are false, but for != as IEEE 754 has it; it counts as false in and, or, not; and where() is
- * missing where its condition is. round() goes to the nearest, halves to even; mod() has the sign of the divisor. */
+ * missing where its condition is. round() goes to the nearest, halves to even; mod() has the sign of the divisor.
+ * Those of two signs are only in kernels, see compile.c. */
 #define WEIR__OP_LIST(X)                                                                                               \
   X(NEG, 1, "", -a)                                                                                                    \
   X(NOT, 1, "", weir__op_truth(a) ? 0.0 : 1.0)                                                                         \
@@ -56,7 +57,13 @@
   X(MOD, 2, "mod", weir__op_mod(a, b))                                                                                 \
   X(MAXIMUM, 2, "maximum", ((a > b) | (a != a)) ? a : b)                                                               \
   X(MINIMUM, 2, "minimum", ((a < b) | (a != a)) ? a : b)                                                               \
-  X(WHERE, 3, "where", a != a ? a : a != 0 ? b : c)
+  X(WHERE, 3, "where", a != a ? a : a != 0 ? b : c)                                                                    \
+  X(MUL_ADD, 3, "", a *b + c)                                                                                          \
+  X(MUL_SUB, 3, "", a *b - c)                                                                                          \
+  X(ADD_MUL, 3, "", (a + b) * c)                                                                                       \
+  X(SUB_MUL, 3, "", (a - b) * c)                                                                                       \
+  X(ADD_DIV, 3, "", (a + b) / c)                                                                                       \
+  X(SUB_DIV, 3, "", (a - b) / c)
 
 typedef enum weir__op {
 #define WEIR__OP_ENUM(name, operands, text, value) WEIR__OP_##name,
