@@ -85,8 +85,9 @@ void weir__piv_correlator_destroy(weir__piv_correlator **correlator) {
   weir__piv_correlator *self = *correlator;
   if (!self) return;
   weir__planner_lock();
-  if (self->forward) fftwf_destroy_plan(self->forward);
-  if (self->inverse) fftwf_destroy_plan(self->inverse);
+  fftwf_plan plan[] = {self->forward, self->inverse, self->lines, self->columns};
+  for (int k = 0; k < 4; k++)
+    if (plan[k]) fftwf_destroy_plan(plan[k]);
   weir__planner_unlock();
   for (int k = 0; k < 2; k++) weir__free(self->unbias[k]);
   weir__free(self->weight);

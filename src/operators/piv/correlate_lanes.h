@@ -4,14 +4,15 @@
 #define WEIR_OPERATORS_PIV_CORRELATE_LANES_H
 #include "operators/piv/correlate_parts.h"
 
-typedef struct weir__piv_sums { /* of what f and g differ from their levels, and of its squares */
-  double f, ff, g, gg;
-} weir__piv_sums;
+/* Sums along a line: of f, of its squares, of g, of its squares. */
+typedef struct weir__piv_line {
+  float f, ff, g, gg;
+} weir__piv_line;
 
 struct weir__piv_lanes {
-  /* A window of n pixels from rows `columns` apart, less the levels, into the transform: f + i g. */
-  void (*crop)(const float *a, const float *b, int64_t columns, const int64_t n[2], float level_f, float level_g,
-               float *to, weir__piv_sums *total);
+  /* `count` lines of n pixels, `columns` apart in the images, into complex values f + i g, `pitch` apart. */
+  void (*crop)(const float *a, const float *b, int64_t columns, int64_t count, int64_t n, int64_t pitch, float *to,
+               weir__piv_line *line);
   /* Rows ky and -ky of the planes' transform, from those of both windows into the place of the first window's; to_up
    * and to_down do not overlap what is read later. */
   void (*two_rows)(int64_t n, const float *const up[2], const float *const down[2], const float scale[2], float *to_up,
@@ -29,7 +30,16 @@ static inline const struct weir__piv_lanes *weir__piv_lanes_widest(void) {
   return eight ? eight : &weir__piv_lanes_4;
 }
 
-/* ---- columns one by one, for both ---- */
+/* ---- pixels and columns one by one, for both ---- */
+
+static inline __attribute__((always_inline)) void weir__piv_crop1(const float *a, const float *b, int64_t from,
+                                                                  int64_t n, float *to, weir__piv_line *line) {
+  for (int64_t x = from; x < n; x++) {
+    line->f += a[x], line->ff += a[x] * a[x];
+    line->g += b[x], line->gg += b[x] * b[x];
+    to[2 * x] = a[x], to[2 * x + 1] = b[x];
+  }
+}
 
 static inline __attribute__((always_inline)) void weir__piv_product1(const float *up, const float *down, float scale,
                                                                      float p[2]) {

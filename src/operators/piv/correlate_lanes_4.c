@@ -6,29 +6,22 @@ static inline void interleave4(float *z, weir__float4 f, weir__float4 g) {
   weir__store4(z + 4, __builtin_shuffle(f, g, (weir__int4){2, 6, 3, 7}));
 }
 
-static void crop(const float *a, const float *b, int64_t columns, const int64_t n[2], float level_f, float level_g,
-                 float *to, weir__piv_sums *total) {
-  weir__float4 sum_f[2] = {{0}}, sum_g[2] = {{0}}, square_f[2] = {{0}}, square_g[2] = {{0}};
-  double       rest[4] = {0};
-  int64_t      whole   = n[1] / 8 * 8;
-  for (int64_t y = 0; y < n[0]; y++, a += columns, b += columns) {
-    for (int64_t x = 0; x < whole; x += 8, to += 16)
+static void crop(const float *a, const float *b, int64_t columns, int64_t count, int64_t n, int64_t pitch, float *to,
+                 weir__piv_line *line) {
+  int64_t whole = n / 8 * 8;
+  for (int64_t y = 0; y < count; y++, a += columns, b += columns, to += 2 * pitch) {
+    weir__float4 f[2] = {{0}}, ff[2] = {{0}}, g[2] = {{0}}, gg[2] = {{0}};
+    for (int64_t x = 0; x < whole; x += 8)
       for (int k = 0; k < 2; k++) { /* two at once: additions take their time */
-        weir__float4 f = weir__load4(a + x + 4 * k) - level_f, g = weir__load4(b + x + 4 * k) - level_g;
-        sum_f[k] += f, square_f[k] += f * f;
-        sum_g[k] += g, square_g[k] += g * g;
-        interleave4(to + 8 * k, f, g);
+        weir__float4 u = weir__load4(a + x + 4 * k), v = weir__load4(b + x + 4 * k);
+        f[k] += u, ff[k] += u * u;
+        g[k] += v, gg[k] += v * v;
+        interleave4(to + 2 * x + 8 * k, u, v);
       }
-    for (int64_t x = whole; x < n[1]; x++, to += 2) {
-      float f = a[x] - level_f, g = b[x] - level_g;
-      rest[0] += (double)f, rest[1] += (double)(f * f);
-      rest[2] += (double)g, rest[3] += (double)(g * g);
-      to[0] = f, to[1] = g;
-    }
+    line[y] = (weir__piv_line){weir__sum4(f[0]) + weir__sum4(f[1]), weir__sum4(ff[0]) + weir__sum4(ff[1]),
+                               weir__sum4(g[0]) + weir__sum4(g[1]), weir__sum4(gg[0]) + weir__sum4(gg[1])};
+    weir__piv_crop1(a, b, whole, n, to, &line[y]);
   }
-  *total = (weir__piv_sums){
-      (double)weir__sum4(sum_f[0] + sum_f[1]) + rest[0], (double)weir__sum4(square_f[0] + square_f[1]) + rest[1],
-      (double)weir__sum4(sum_g[0] + sum_g[1]) + rest[2], (double)weir__sum4(square_g[0] + square_g[1]) + rest[3]};
 }
 
 typedef struct both { /* 4 P(k) of one window, real and imaginary part */

@@ -15,29 +15,33 @@
     weir__store8((z) + 8, __builtin_shufflevector(low_, high_, 4, 5, 6, 7, 12, 13, 14, 15));                           \
   } while (0)
 
-#define SUM8(v) (double)(((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])))
+/* The sums of four registers, each ((0 + 2) + (1 + 3)) + ((4 + 6) + (5 + 7)) as of two halves of four lanes. */
+WIDE static inline void sum_lines(const weir__float8 *v, weir__piv_line *line) {
+  weir__float8 f = __builtin_shufflevector(v[0], v[1], 0, 8, 1, 9, 4, 12, 5, 13) +
+                   __builtin_shufflevector(v[0], v[1], 2, 10, 3, 11, 6, 14, 7, 15);
+  weir__float8 g = __builtin_shufflevector(v[2], v[3], 0, 8, 1, 9, 4, 12, 5, 13) +
+                   __builtin_shufflevector(v[2], v[3], 2, 10, 3, 11, 6, 14, 7, 15);
+  weir__float8 halves = __builtin_shufflevector(f, g, 0, 1, 8, 9, 4, 5, 12, 13) +
+                        __builtin_shufflevector(f, g, 2, 3, 10, 11, 6, 7, 14, 15);
+  weir__float4 sums =
+      __builtin_shufflevector(halves, halves, 0, 1, 2, 3) + __builtin_shufflevector(halves, halves, 4, 5, 6, 7);
+  memcpy(line, &sums, sizeof *line);
+}
 
-WIDE static void crop(const float *a, const float *b, int64_t columns, const int64_t n[2], float level_f, float level_g,
-                      float *to, weir__piv_sums *total) {
-  weir__float8 sum_f = {0}, sum_g = {0}, square_f = {0}, square_g = {0};
-  double       rest[4] = {0};
-  int64_t      whole   = n[1] / 8 * 8;
-  for (int64_t y = 0; y < n[0]; y++, a += columns, b += columns) {
-    for (int64_t x = 0; x < whole; x += 8, to += 16) {
-      weir__float8 f = weir__load8(a + x) - level_f, g = weir__load8(b + x) - level_g;
-      sum_f += f, square_f += f * f;
-      sum_g += g, square_g += g * g;
-      interleave8(to, f, g);
+WIDE static void crop(const float *a, const float *b, int64_t columns, int64_t count, int64_t n, int64_t pitch,
+                      float *to, weir__piv_line *line) {
+  int64_t whole = n / 8 * 8;
+  for (int64_t y = 0; y < count; y++, a += columns, b += columns, to += 2 * pitch) {
+    weir__float8 sum[4] = {{0}};
+    for (int64_t x = 0; x < whole; x += 8) {
+      weir__float8 f = weir__load8(a + x), g = weir__load8(b + x);
+      sum[0] += f, sum[1] += f * f;
+      sum[2] += g, sum[3] += g * g;
+      interleave8(to + 2 * x, f, g);
     }
-    for (int64_t x = whole; x < n[1]; x++, to += 2) {
-      float f = a[x] - level_f, g = b[x] - level_g;
-      rest[0] += (double)f, rest[1] += (double)(f * f);
-      rest[2] += (double)g, rest[3] += (double)(g * g);
-      to[0] = f, to[1] = g;
-    }
+    sum_lines(sum, &line[y]);
+    weir__piv_crop1(a, b, whole, n, to, &line[y]);
   }
-  *total = (weir__piv_sums){SUM8(sum_f) + rest[0], SUM8(square_f) + rest[1], SUM8(sum_g) + rest[2],
-                            SUM8(square_g) + rest[3]};
 }
 
 /* Real and imaginary parts of eight values as they stand in two registers, in the order 0 1 4 5 2 3 6 7, from which

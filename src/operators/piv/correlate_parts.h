@@ -27,7 +27,9 @@ struct weir__piv_correlator {
   float                        *unbias[2]; /* [2 search + 1]: what values are multiplied by before the peak is fitted */
   int64_t                       stride;    /* floats from one row of a plane to the next */
   int64_t                       size[2];   /* FFT: of the transform */
-  fftwf_plan                    forward, inverse;
+  fftwf_plan                    forward, inverse, lines, columns;
+  int64_t                       pitch;    /* FFT: complex values from one line's transform to the next */
+  int64_t                       group;    /* FFT: rows of the grid whose windows share lines; 0: none do */
   const struct weir__piv_lanes *lanes;    /* FFT: its inner loops */
   int64_t                       block[2]; /* direct: pixels of the blocks that windows share; 0: they share none */
 };
