@@ -1,7 +1,8 @@
 /* What need not be stored. Who looks at lag(u, k) is given what is kept of u anyway; a reduction looks through it only
  * beside its first field, whose chunks of this step it follows.
  *
- * Arithmetic that only a reduction looks at is computed where it is reduced, tile by tile in the cache:
+ * Arithmetic that only a reduction looks at, or a few if it is cheap, is computed where it is reduced, tile by tile in
+ * the cache:
  * mean(sin(sqrt(x + 1))) reads x once and writes nothing. A reduction may be fed in any grouping (see operator.h), so
  * its result is the same to the bit; values are rounded to the type they would have been stored in. */
 #include "graph/kernel.h"
@@ -130,20 +131,39 @@ static const weir_operator fused_reduction = {.api          = WEIR_OPERATOR_API,
 
 /* ---- the rewriting ---- */
 
-static int consumers(const weir__graph *graph, int node) {
-  int n = 0;
+static bool may_be_fed(const weir__node *r) {
+  return weir__node_reduces(r) && !r->op->accepts_missing && !r->op->in_order && !r->op->prepare && !r->lag[0];
+}
+
+/* Computing a field again costs less than storing it and reading it back, for so few operations and users. */
+static bool is_cheap(const weir__kernel_params *kernel, int users) {
+  enum { USERS = 3, INSTRUCTIONS = 8 };
+  for (int i = 0; i < kernel->instructions; i++) {
+    weir__op op = kernel->code[i].op;
+    if ((op >= WEIR__OP_EXP && op <= WEIR__OP_TANH) || op == WEIR__OP_POW ||
+        (op >= WEIR__OP_ATAN2 && op <= WEIR__OP_MOD))
+      return false;
+  }
+  return users <= USERS && kernel->instructions <= INSTRUCTIONS;
+}
+
+/* Is the node looked at by reductions alone, as their first field; by one, or is it cheap? */
+static bool is_for_reductions(const weir__graph *graph, int node) {
+  int users = 0;
   for (int i = 0; i < graph->nodes; i++)
-    for (int k = 0; k < graph->node[i].inputs; k++) n += graph->node[i].input[k].node == node;
-  return n;
+    for (int k = 0; k < graph->node[i].inputs; k++) {
+      if (graph->node[i].input[k].node != node) continue;
+      if (k || !may_be_fed(&graph->node[i])) return false;
+      users++;
+    }
+  return users == 1 || is_cheap(graph->node[node].params, users);
 }
 
 static bool may_fuse(const weir__graph *graph, const weir__node *r) {
-  if (!weir__node_reduces(r) || r->op->accepts_missing || r->op->in_order || r->op->prepare || r->input[0].node < 0 ||
-      r->lag[0])
-    return false;
+  if (!may_be_fed(r) || r->input[0].node < 0) return false;
   const weir__node *a = &graph->node[r->input[0].node];
   return a->op == &weir__operator_arithmetic && !a->wanted && !a->check_finite &&
-         consumers(graph, r->input[0].node) == 1 && a->inputs + r->inputs - 1 <= WEIR_INPUTS_MAX;
+         a->inputs + r->inputs - 1 <= WEIR_INPUTS_MAX && is_for_reductions(graph, r->input[0].node);
 }
 
 /* The input of the arithmetic that is of this step, has all its dimensions and is cut as it is: -1 when there is none.

@@ -57,7 +57,7 @@ static void test_fusion(void **state) {
   assert_string_equal(node->name, "ke");
   assert_true(node->named);
   assert_int_equal(node->inputs, 2);
-  assert_int_equal(kernel(node)->instructions, 6); /* two loads, two squares, a sum, a product */
+  assert_int_equal(kernel(node)->instructions, 5); /* two loads, a square, a square and the sum, a product */
   node = define("zeta", "ddx(u) - ddx(speed) + 2 * sqrt(a)");
   assert_int_equal(graph->nodes, before + 4);
   assert_string_equal(graph->node[node->input[0].node].name, "ddx");
