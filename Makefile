@@ -38,7 +38,7 @@ test-dev:
 test-tsan:
 	$(CONFIGURE) tsan
 	$(BUILD) tsan -j $(JOBS) --target tests_channel tests_exec tests_core
-	$(CTEST) --test-dir build-tsan -j $(JOBS) -LE long -R '^(channel|exec|core)\.' -E '\.[2-9]$$'
+	$(CTEST) --test-dir build-tsan -j $(JOBS) -LE long -R '^(channel|exec|core)\.' -E '\.([2-9]|[1-9][0-9])$$'
 
 test-long: all
 	$(CTEST) --test-dir build -L long

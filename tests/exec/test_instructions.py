@@ -46,6 +46,8 @@ def cost(folder, graph):
 def reason_to_skip():
     if not shutil.which("valgrind") or not shutil.which("callgrind_annotate"):
         return "no valgrind (Debian: valgrind)"
+    if not os.path.exists(DRIVER):
+        return "this build has no driver_instructions"
     with open(DRIVER, "rb") as program:
         program = program.read()
     if b"__asan_init" in program or b"__tsan_init" in program:
