@@ -81,7 +81,10 @@ def run(folder, placement, workers, ranks, kill_after=None):
                                     "gyre.nml"], cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     state, written, seen = os.path.join(folder, "state"), 0, 0
     while kill_after and process.poll() is None and written < kill_after:
-        now = os.stat(state).st_mtime_ns if os.path.exists(state) else 0
+        try:
+            now = os.stat(state).st_mtime_ns
+        except FileNotFoundError:  # none yet, or the new one is just taking the old one's place
+            now = seen
         written, seen = written + (now > seen), max(now, seen)
         time.sleep(0.001)
     victims = of_run(folder) if kill_after else []
