@@ -195,7 +195,7 @@ static int more_entries(int64_t took) {
   return more < 0 ? 0 : more < MOST ? (int)more : MOST;
 }
 
-bool weir__pool_help(weir__pool *pool, const _Atomic uint32_t *urgent) {
+bool weir__pool_help(weir__pool *pool) {
   uint32_t entry;
   if (!find_as_owner(pool, &entry)) return false;
   if (atomic_load_explicit(&pool->owner_away, memory_order_relaxed)) atomic_store(&pool->owner_away, false);
@@ -204,8 +204,7 @@ bool weir__pool_help(weir__pool *pool, const _Atomic uint32_t *urgent) {
   deque *own = &pool->deques[pool->threads];
   if (atomic_load_explicit(&own->bottom, memory_order_relaxed) <= atomic_load_explicit(&own->top, memory_order_relaxed))
     return true;
-  for (int more = more_entries(weir__clock_ns() - began);
-       more > 0 && !atomic_load_explicit(urgent, memory_order_relaxed) && take(pool, own, &entry); more--)
+  for (int more = more_entries(weir__clock_ns() - began); more > 0 && take(pool, own, &entry); more--)
     pool->run(pool->self, pool->threads, entry);
   return true;
 }

@@ -28,9 +28,9 @@ void        weir__pool_destroy(weir__pool **pool); /* waits for the entries bein
  */
 bool weir__pool_push(weir__pool *pool, int thread, uint32_t entry);
 bool weir__pool_busy(const weir__pool *pool); /* no thread sleeps or searches just now */
-/* The owner runs an entry of its own, or a stolen one, and if that was short a few more of its own, until there is
- * something `urgent` (not 0). False: nothing was ready. */
-bool        weir__pool_help(weir__pool *pool, const _Atomic uint32_t *urgent);
+/* The owner runs an entry of its own, or a stolen one, and if that was short a few more of its own, as it has other
+ * things to look after. False: nothing was ready. */
+bool        weir__pool_help(weir__pool *pool);
 uint64_t    weir__pool_wakes(const weir__pool *pool); /* so far */
 weir_status weir__pool_check(const weir__pool *pool); /* invariants, while nothing runs */
 #endif

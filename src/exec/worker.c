@@ -176,7 +176,7 @@ static weir_status turn(weir__worker *w, bool *some) {
   WEIR_TRY(send_packed(w, some));
   WEIR_TRY(receive_some(w, some));
   WEIR_TRY(weir__claims_work(w, some));
-  if (weir__pool_help(w->pool, &w->outbox)) *some = true;
+  if (weir__pool_help(w->pool)) *some = true;
   weir__steps_retire(w, some);
   WEIR_TRY(pass_notices(w, some)); /* a step that retires makes room for another, unless something in it ends the run */
   WEIR_TRY(weir__keeper_work(w, some));

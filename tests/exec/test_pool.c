@@ -43,8 +43,6 @@ static void run(void *self, int thread, uint32_t entry) {
   atomic_fetch_sub(&w->left, 1);
 }
 
-static const _Atomic uint32_t never = 0; /* urgent */
-
 static void once_each(shape how, int threads) {
   static work w;
   memset(&w, 0, sizeof w);
@@ -53,7 +51,7 @@ static void once_each(shape how, int threads) {
   for (uint32_t round = 1; round <= ROUNDS; round++) {
     atomic_store(&w.left, ENTRIES);
     push(&w, threads, 0);
-    while (atomic_load(&w.left)) (void)weir__pool_help(w.pool, &never);
+    while (atomic_load(&w.left)) (void)weir__pool_help(w.pool);
     for (int i = 0; i < ENTRIES; i++)
       if (atomic_load(&w.runs[i]) != round) fail_msg("entry %d was run %u times in %u rounds", i, w.runs[i], round);
   }

@@ -77,8 +77,6 @@ static void random_dag(dag *d, int tasks, int most) {
   d->first[tasks] = edges;
 }
 
-static const _Atomic uint32_t never = 0; /* urgent */
-
 /* `helps`: the owner works as well; otherwise it only pushes and sleeps. */
 static void run_dag(dag *d, bool helps) {
   for (int t = 0; t < d->tasks; t++) {
@@ -91,7 +89,7 @@ static void run_dag(dag *d, bool helps) {
     if (!d->degree[t]) give(d, d->threads, t);
   for (int64_t until = weir__clock_ns() + PATIENCE_S * (int64_t)1000000000; atomic_load(&d->done) < d->tasks;) {
     uint32_t bell = atomic_load(&d->bell);
-    if (helps && weir__pool_help(d->pool, &never)) continue;
+    if (helps && weir__pool_help(d->pool)) continue;
     if (atomic_load(&d->done) < d->tasks) weir__futex_wait(&d->bell, bell, PATIENCE_S * (int64_t)1000000000, false);
     if (weir__clock_ns() > until)
       fail_msg("%d of %d tasks after %d s: a wake-up was lost", atomic_load(&d->done), d->tasks, PATIENCE_S);
