@@ -94,14 +94,13 @@ def main():
     try:
         import dask
         import dask.array as da
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as missing:
         values.bench.note(f"Dask is left out: {missing} (bench/install-peers)")
         return
     values.bench.note(f"Dask {dask.__version__}, Python {sys.version.split()[0]}, numpy {np.__version__}, 2 workers of 1 thread; "
                       "3 to 20 steps of each case")
-    with LocalCluster(n_workers=values.WORKERS, threads_per_worker=1, processes=True, dashboard_address=None,
-                      memory_limit=0) as cluster:
+    with values.cluster() as cluster:
         with Client(cluster) as client:
             for case in values.cases(full):
                 values.compare(path, case, "Dask", run(client, dask, da, case))

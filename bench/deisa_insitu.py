@@ -110,10 +110,8 @@ def analyse(case, path):
     import dask.array as da
     from deisa.core import Window
     from deisa.dask import Deisa
-    from distributed import LocalCluster
     answers, asked = multiprocessing.Pipe(duplex=False)
-    with LocalCluster(n_workers=values.WORKERS, threads_per_worker=1, processes=True, dashboard_address=None,
-                      memory_limit=0) as cluster:
+    with values.cluster() as cluster:
         os.environ["DEISA_DASK_SCHEDULER_ADDRESS"] = cluster.scheduler_address
         simulation = multiprocessing.get_context("spawn").Process(target=simulate,
                                                                  args=(cluster.scheduler_address, case, answers, path))

@@ -29,6 +29,12 @@ def cases(full, more=True):
     return CASES + (MORE if more or full else []) + (FULL if full and more else [])
 
 
+def cluster():
+    """Dask's, of processes of one thread."""
+    from distributed import LocalCluster
+    return LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0)
+
+
 def table(columns, step=0):
     return (np.arange(step, step + columns) % columns * 7919 % 1009) / 16.0
 

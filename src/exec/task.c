@@ -67,6 +67,12 @@ static void form(const weir__plan *p, int number, const weir_region *region, wei
   for (int a = 0; a < view->rank; a++) view->start[a] = region->start[a], view->count[a] = region->count[a];
 }
 
+/* Of a result's chunk, where it is in this step. */
+static void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
+  form(w->plan, cell->form, &cell->region, view);
+  view->data = at(s, cell);
+}
+
 /* The view of one input. `missing` is set when it has no value in this step. */
 static void see(const weir__worker *w, const weir__step *s, int thread, const weir__gather *g, weir_view *view) {
   const weir__plan *p = w->plan;
@@ -137,11 +143,7 @@ static bool open_inputs(call *c, const weir__bit *bit) {
 
 static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
-  for (int k = 0; k < c->node->outputs; k++) {
-    const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
-    form(c->w->plan, cell->form, &cell->region, &m->out[k]);
-    m->out[k].data = at(c->s, cell);
-  }
+  for (int k = 0; k < c->node->outputs; k++) see_chunk(c->w, c->s, &c->w->plan->cell[bit->cell + k], &m->out[k]);
 }
 
 static void mark(const call *c, const weir__bit *bit, bool has) {
@@ -243,8 +245,7 @@ static void read_chunk(weir__worker *w, const weir__step *s, const weir__node *n
   bool              has  = active(w, s, node, bit);
   if (has) {
     weir_view out;
-    form(w->plan, cell->form, &cell->region, &out);
-    out.data = at(s, cell);
+    see_chunk(w, s, cell, &out);
     weir_status status =
         node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
     has = succeeded(w, s, node, bit, status);
@@ -267,8 +268,7 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   bool has = active(w, s, node, bit);
   if (has) {
     weir_view out;
-    form(w->plan, cell->form, &cell->region, &out);
-    out.data = at(s, cell);
+    see_chunk(w, s, cell, &out);
     if (g->holes) weir__view_fill_missing(&out);
     has = assemble(w, s, g, &out);
   }

@@ -68,6 +68,9 @@ weir_status weir__grid_default(weir__arena *arena, const weir_shape *shape, weir
 
 /* A dense row-major view of `region` at `data`. */
 weir_view weir__view_dense(void *data, const weir_field_type *type, const weir_region *region);
+/* Where results may be written directly from local `index` on, instead of by weir_view_store: neighbours on the last
+ * axis are float64 side by side, without a fill value. NULL: nowhere. */
+double *weir__view_direct(const weir_view *view, const int64_t *index);
 /* Narrow a view to `region` (global indices, inside the view). */
 weir_view weir__view_narrow(const weir_view *view, const weir_region *region);
 /* Copy equal counts of elements of equal type; starts may differ (a wrapped halo). Rows are memcpy'd. */

@@ -114,6 +114,13 @@ weir_view weir__view_dense(void *data, const weir_field_type *type, const weir_r
   return v;
 }
 
+double *weir__view_direct(const weir_view *view, const int64_t *index) {
+  if (view->dtype != WEIR_F64 || view->has_fill || view->rank < 1 ||
+      view->stride[view->rank - 1] != (int64_t)sizeof(double))
+    return NULL;
+  return (double *)(void *)element(view, index);
+}
+
 weir_view weir__view_narrow(const weir_view *view, const weir_region *region) {
   weir_view v = *view;
   char     *p = view->data;

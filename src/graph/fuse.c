@@ -2,9 +2,8 @@
  * beside its first field, whose chunks of this step it follows.
  *
  * Arithmetic that only a reduction looks at, or a few if it is cheap, is computed where it is reduced, tile by tile in
- * the cache:
- * mean(sin(sqrt(x + 1))) reads x once and writes nothing. A reduction may be fed in any grouping (see operator.h), so
- * its result is the same to the bit; values are rounded to the type they would have been stored in. */
+ * the cache: mean(sin(sqrt(x + 1))) reads x once and writes nothing. A reduction may be fed in any grouping (see
+ * operator.h), so its result is the same to the bit; values are rounded to the type they would have been stored in. */
 #include "graph/kernel.h"
 #include <string.h>
 
@@ -203,6 +202,7 @@ static weir_status fuse(weir__graph *graph, weir__node *r) {
   return WEIR_OK;
 }
 
+/* What gives its input unchanged, of some steps ago, is passed over. */
 static void look_through(const weir__graph *graph, weir__node *user, int input) {
   for (;;) {
     int from = user->input[input].node;

@@ -120,8 +120,7 @@ static void walk_store(walk *w, int n, const double *values) {
 
 /* Where the next `n` results may be written directly; NULL: nowhere. */
 static double *walk_direct(const walk *w, int n) {
-  bool same = w->run.dtype == WEIR_F64 && !w->run.has_fill && w->run.stride[0] == (int64_t)sizeof(double);
-  return same && n % 8 == 0 && w->run.count[0] - w->at >= n ? (double *)w->run.data + w->at : NULL;
+  return n % 8 == 0 && w->run.count[0] - w->at >= n ? weir__view_direct(&w->run, &w->at) : NULL;
 }
 
 /* ---- coordinates ---- */

@@ -54,7 +54,7 @@ typedef struct weir__gather {
   bool        holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
   int         parts;  /* 0: an input not given */
   int         first;  /* in plan->part */
-  int         cell;   /* in place: that of the part; else >= 0: assembled there (large), or in scratch */
+  int         cell;   /* in place: that of the part; else >= 0: assembled there (large); -1: in scratch */
   int         form;   /* of its view: in plan->form */
   int64_t     lag;    /* in place */
   size_t      offset; /* in place: bytes from the start of the cell; else in scratch */

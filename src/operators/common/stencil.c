@@ -207,22 +207,13 @@ static void one_row(const weir_apply *a, const weir__stencil *s, const int64_t *
   combine(&t, x, y, n, add);
 }
 
-/* Where results may be written directly; NULL: nowhere. */
-static double *direct_row(const weir_view *out, const int64_t *index) {
-  char *row = out->data;
-  if (out->dtype != WEIR_F64 || out->has_fill || out->rank < 1 || out->stride[out->rank - 1] != sizeof(double))
-    return NULL;
-  for (int a = 0; a < out->rank; a++) row += index[a] * out->stride[a];
-  return (double *)row;
-}
-
 weir_status weir__stencil_apply(const weir_apply *a, const weir__stencil *s, int count) {
   const weir_view *out                  = &a->out[0];
   int64_t          index[WEIR_RANK_MAX] = {0}, n = weir_view_row(out);
   double          *scratch = a->scratch, *buffer = scratch + n;
   if (!weir_view_size(out)) return WEIR_OK;
   do {
-    double *direct = direct_row(out, index), *y = direct ? direct : scratch;
+    double *direct = weir__view_direct(out, index), *y = direct ? direct : scratch;
     for (int k = 0; k < count; k++) one_row(a, &s[k], index, y, buffer, k > 0);
     if (!direct) weir_view_store(out, index, n, y);
   } while (weir_view_next_row(out, index));

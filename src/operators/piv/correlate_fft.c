@@ -81,7 +81,7 @@ weir_status weir__piv_fft_create(weir__piv_correlator *c) {
 
 /* Where everything is in the scratch; returns its floats. */
 typedef struct room {
-  float          *z[2];      /* transforms, or the lines of a window */
+  float          *z[2];      /* transforms */
   float          *shared[2]; /* transforms of a group's lines */
   weir__piv_line *line[2];   /* what they were */
   float          *row;       /* of both transforms */
