@@ -75,6 +75,9 @@ int         weir__series_indices(const weir__series *series); /* in a name */
  * Its form, which images make a step and how they are called, is that of a series of the first ones. Image `k` of a
  * step is found once it was added; one that was refused never will be. Not thread-safe. */
 
+/* Can a series with this subset (NULL: none) grow? Before there is any image. WEIR_ERR_INPUT: it cannot be understood,
+ * or has a slice without start or stop. */
+weir_status weir__series_may_grow(const char *subset);
 /* The form, in lines. WEIR_ERR_INPUT: it cannot grow: pages, a slice without start or stop, more than 64 images in a
  * step. */
 weir_status weir__series_form(const weir__series *series, weir__text *text);

@@ -82,16 +82,28 @@ void weir__grown_destroy(weir__grown **grown) {
 
 /* ---- the form ---- */
 
+static weir_status check_ends(const weir__subset *subset, const char *text) {
+  if (weir__subset_bounded(subset)) return WEIR_OK;
+  return WEIR_FAIL(
+      WEIR_ERR_INPUT,
+      "subset \"%s\": where a series is watched, its ends are not known; give every slice a start and a stop", text);
+}
+
+weir_status weir__series_may_grow(const char *subset) {
+  weir__subset *parsed = NULL;
+  if (!subset || !strcmp(subset, "pairs") || !strcmp(subset, "all1by1")) return WEIR_OK;
+  WEIR_TRY(weir__subset_parse(subset, &parsed));
+  weir_status status = check_ends(parsed, subset);
+  weir__subset_destroy(&parsed);
+  return status;
+}
+
 weir_status weir__series_form(const weir__series *s, weir__text *text) {
   const char *name = weir__series_names_of(&s->names, 0);
   if (s->page)
     return WEIR_FAIL(WEIR_ERR_INPUT, "images: %s%s has several pages; files of one image each can be watched",
                      s->names.folder, name);
-  if (s->subset && !weir__subset_bounded(s->subset))
-    return WEIR_FAIL(WEIR_ERR_INPUT,
-                     "subset \"%s\": where a series is watched, its ends are not known; give every slice a start and "
-                     "a stop",
-                     s->subset_text);
+  if (s->subset) WEIR_TRY(check_ends(s->subset, s->subset_text));
   if (s->images > IMAGES)
     return WEIR_FAIL(WEIR_ERR_INPUT,
                      "subset \"%s\": %d images in a step, expected at most %d where a series is watched",

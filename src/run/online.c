@@ -339,6 +339,7 @@ weir_status weir__online_open(const weir__recipe_images *recipe, const weir__fil
   o->leads  = weir__comm_rank(terms->comm) == 0;
   o->log    = -1;
   o->last   = -1;
+  WEIR_TRY_GOTO(out, weir__series_may_grow(recipe->subset.text));
   WEIR_TRY_GOTO(out, find_folder(recipe, &o->folder, &o->wanted));
   WEIR_TRY_GOTO(out, wait_for_lead(o));
   WEIR_TRY_GOTO(out, share(o));

@@ -286,7 +286,6 @@ def bad_input(folder):
         code, _, err = finish(start(folder, "run", "test.yaml"))
         assert code == 2 and part in err, (watch, code, err)
     write_recipe(folder, "{end: done}", subset="i:")
-    camera(os.path.join(folder, "im"), count=12, period=0)
     code, _, err = finish(start(folder, "run", "test.yaml"))
     assert code == 2 and "give every slice a start and a stop" in err, (code, err)
     write_recipe(folder, "{end: done}")
