@@ -2,6 +2,7 @@
 #ifndef WEIR_FIELD_FIELD_H
 #define WEIR_FIELD_FIELD_H
 #include "core/memory.h"
+#include <weir/sum.h>
 #include <weir/types.h>
 
 /* ---- regions ---- */
@@ -80,4 +81,13 @@ void weir__copy_from_dense(const weir_view *to, const int64_t *target, const voi
                            const weir_region *part);
 /* Fill with the missing value of the view's type: NaN, or `fill`, or 0 in an integer field without one. */
 void weir__view_fill_missing(const weir_view *view);
+
+/* ---- sums ---- */
+
+/* Add terms to one sum and their squares to another: as weir_sum_add and weir_sum_add_square, in one pass. */
+void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n);
+/* Add the columns of rows that are `pitch` apart, or their squares, each to a sum of its own; the sums are `apart`
+ * bytes from each other. As weir_sum_add and weir_sum_add_square of each column, but with neighbours side by side. */
+void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
+                           bool squares);
 #endif

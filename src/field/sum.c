@@ -11,12 +11,14 @@
  * M plus q / 2^b. So the bins of a block of terms are sums of integers, which vector units add in any order. Only
  * blocks where M would leave the range of normal numbers go term by term, scaled. */
 #include "core/simd.h"
+#include "field/field.h"
+#include "field/sum_blocks.h"
 #include <weir/sum.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { STEP = 40, LOWEST = -3234, POSITIONS = 3, BLOCK = 512, LANES = 4 /* of an AVX register, or of two of SSE */ };
+enum { STEP = WEIR__SUM_STEP, LOWEST = -3234, POSITIONS = WEIR__SUM_POSITIONS, BLOCK = WEIR__SUM_BLOCK, FEW = 8 };
 
 typedef __int128          int128;
 typedef unsigned __int128 uint128;
@@ -26,38 +28,19 @@ typedef __float128 quad; /* 113 bits, exponents to +-16382 */
 typedef _Float128 quad;
 #endif
 
-typedef double   lanes __attribute__((vector_size(LANES * 8)));
-typedef uint64_t words __attribute__((vector_size(LANES * 8)));
-#define LANES_OF(value)                                                                                                \
-  { value, value, value, value }
-
 static int position_exponent(int index) { return STEP * index + LOWEST; }
 
 /* Where a term in [2^(e-1), 2^e) starts. */
 static int position_of(int e) { return (e - LOWEST) / STEP; }
 
-static uint64_t bits_of(double x) {
-  uint64_t u;
-  memcpy(&u, &x, sizeof u);
-  return u;
-}
-
 /* e with 2^(e-1) <= x < 2^e, for finite x > 0. */
 static int exponent_of(double x) {
-  int e = (int)(bits_of(x) >> 52 & 0x7ff);
+  int e = (int)(weir__bits_of(x) >> 52 & 0x7ff);
   if (!e) {
     frexp(x, &e);
     return e;
   }
   return e - 1022;
-}
-
-/* 1.5 * 2^(52 + b): adding it rounds to a multiple of 2^b. */
-static double magic(int b) {
-  uint64_t u = (uint64_t)(52 + b + 1023) << 52 | UINT64_C(1) << 51;
-  double   m;
-  memcpy(&m, &u, sizeof m);
-  return m;
 }
 
 static int128 bin_get(const weir_sum *sum, int j) { return (int128)((uint128)sum->bin[j][1] << 64 | sum->bin[j][0]); }
@@ -66,14 +49,6 @@ static void bin_add(weir_sum *sum, int j, int128 value) {
   uint128 v      = (uint128)bin_get(sum, j) + (uint128)value;
   sum->bin[j][0] = (uint64_t)v;
   sum->bin[j][1] = (uint64_t)(v >> 64);
-}
-
-/* 2^e, e in the range of normal numbers. */
-static double power(int e) {
-  uint64_t u = (uint64_t)(e + 1023) << 52;
-  double   p;
-  memcpy(&p, &u, sizeof p);
-  return p;
 }
 
 /* Make `index` the highest position if it is higher than what there is. */
@@ -96,140 +71,76 @@ static void add_term(weir_sum *sum, double x, int shift) {
   for (int j = 0; j < POSITIONS && f != 0; j++) {
     int index = sum->top - 1 - j;
     if (index > start) continue;
-    double m = magic(position_exponent(index) - e), t = f + m;
-    bin_add(sum, j, (int64_t)(bits_of(t) - bits_of(m)));
+    double m = weir__sum_magic(position_exponent(index) - e), t = f + m;
+    bin_add(sum, j, (int64_t)(weir__bits_of(t) - weir__bits_of(m)));
     f -= t - m;
   }
 }
 
-/* Largest |x| of n terms; false when there may be a NaN or an infinity among them (then the rest is undefined). */
+/* Largest |x| of n terms, missing ones aside; false when it is infinite. */
 WEIR__WIDE static bool scan(const double *x, int64_t n, double *most) {
-  const words absolute = LANES_OF(INT64_MAX);
-  lanes       m[2] = {{0}}, s[2] = {{0}};
-  double      top = 0, total = 0;
-  int64_t     i = 0;
-  for (; i + 2 * LANES <= n; i += 2 * LANES) {
-    for (int k = 0; k < 2; k++) {
-      lanes v;
-      memcpy(&v, x + i + k * LANES, sizeof v);
-      words a = (words)v & absolute, greater = (words)((lanes)a > m[k]);
-      m[k] = (lanes)((a & greater) | ((words)m[k] & ~greater));
-      s[k] += v; /* not finite if a term is not */
-    }
+  uint64_t top = 0; /* bits of numbers without sign are in order */
+  for (int64_t i = 0; i < n; i++) {
+    uint64_t u = x[i] == x[i] ? weir__bits_of(x[i]) & INT64_MAX : 0;
+    top        = u > top ? u : top;
   }
-  for (int k = 0; k < 2 * LANES; k++) {
-    double a = m[k / LANES][k % LANES];
-    top      = a > top ? a : top;
-    total += s[k / LANES][k % LANES];
-  }
-  for (; i < n; i++) {
-    double a = fabs(x[i]);
-    top      = a > top ? a : top;
-    total += x[i];
-  }
-  *most = top;
-  return isfinite(total);
+  memcpy(most, &top, sizeof *most);
+  return isfinite(*most);
 }
 
-/* One round of lanes at three positions. */
-#define ADD_ROUND(x, s)                                                                                                \
-  do {                                                                                                                 \
-    lanes v_, t_;                                                                                                      \
-    memcpy(&v_, (x), sizeof v_);                                                                                       \
-    fine &= (words)((lanes)((words)v_ & absolute) < limits);                                                           \
-    t_ = v_ + m0;                                                                                                      \
-    s##0 += (words)t_;                                                                                                 \
-    v_ -= t_ - m0;                                                                                                     \
-    t_ = v_ + m1;                                                                                                      \
-    s##1 += (words)t_;                                                                                                 \
-    v_ -= t_ - m1;                                                                                                     \
-    t_ = v_ + m2;                                                                                                      \
-    s##2 += (words)t_;                                                                                                 \
-  } while (0)
+static const weir__sum_way *way(void) { return weir__sum_way_at(weir__sum_ways() - 1); }
 
-/* Add at most BLOCK terms at the three positions of the sum, from exponent `b` down; false, and nothing added, when a
- * term starts higher or is not finite. */
-WEIR__WIDE static bool add_lanes(weir_sum *sum, const double *x, int64_t n, int b) {
-  const double b0 = magic(b), b1 = magic(b - STEP), b2 = magic(b - 2 * STEP), limit = power(b + STEP - 1);
-  const lanes  m0 = LANES_OF(b0), m1 = LANES_OF(b1), m2 = LANES_OF(b2), limits = LANES_OF(limit);
-  const words  absolute = LANES_OF(INT64_MAX);
-  words        s0 = {0}, s1 = {0}, s2 = {0}, fine = ~s0;
-  int64_t      i = 0;
-  for (; i + 2 * LANES <= n; i += 2 * LANES) {
-    ADD_ROUND(x + i, s);
-    ADD_ROUND(x + i + LANES, s);
-  }
-  for (; i < n; i += LANES) {
-    double rest[LANES] = {0};
-    for (int k = 0; k < LANES && i + k < n; k++) rest[k] = x[i + k];
-    ADD_ROUND(rest, s);
-  }
-  if (!(fine[0] & fine[1] & fine[2] & fine[3])) return false;
-  uint64_t terms = (uint64_t)i; /* a zero that fills the last round gives the bits of M, as all do */
-  bin_add(sum, 0, (int64_t)(s0[0] + s0[1] + s0[2] + s0[3] - terms * bits_of(b0)));
-  bin_add(sum, 1, (int64_t)(s1[0] + s1[1] + s1[2] + s1[3] - terms * bits_of(b1)));
-  bin_add(sum, 2, (int64_t)(s2[0] + s2[1] + s2[2] + s2[3] - terms * bits_of(b2)));
+static void take(weir_sum *sum, const uint64_t *unit) {
+  for (int j = 0; j < POSITIONS; j++) bin_add(sum, j, (int64_t)unit[j]);
+}
+
+/* Can terms be added at the positions there are, with normal numbers and nothing left out? */
+static bool is_ready(const weir_sum *sum) {
+  int b = position_exponent(sum->top - 1);
+  return sum->top && b + 52 < DBL_MAX_EXP - 1 && b - 2 * STEP >= DBL_MIN_EXP - DBL_MANT_DIG;
+}
+
+/* What underflows in a product lies below 2^-969, far from the positions kept. */
+static bool is_ready_for_products(const weir_sum *sum) {
+  return is_ready(sum) && position_exponent(sum->top - 1) >= -800;
+}
+
+/* Add at most BLOCK terms at the positions there are; false, and nothing added, when it cannot be. */
+static bool add_terms(weir_sum *sum, const double *x, int64_t n) {
+  uint64_t unit[POSITIONS];
+  int64_t  missing = 0;
+  int      b       = position_exponent(sum->top - 1);
+  if (!is_ready(sum) || !(way()->terms(x, n, b, unit, NULL) || way()->terms(x, n, b, unit, &missing))) return false;
+  take(sum, unit);
+  sum->count += n - missing;
   return true;
 }
 
-/* Can the three positions from exponent `b` down be added with normal numbers, with nothing left out? */
-static bool in_range(int b) { return b + 52 < DBL_MAX_EXP - 1 && b - 2 * STEP >= DBL_MIN_EXP - DBL_MANT_DIG; }
-
-/* Add at most BLOCK finite terms, of which `most` is the largest; they are not counted. */
-static void add_finite(weir_sum *sum, const double *x, int64_t n, double most) {
-  if (most == 0) return;
-  int index = position_of(exponent_of(most));
-  lift(sum, index);
-  if (sum->top - 1 - index >= POSITIONS) return; /* all below what is kept */
-  int b = position_exponent(sum->top - 1);
-  if (in_range(b) && add_lanes(sum, x, n, b)) return;
-  for (int64_t i = 0; i < n; i++)
-    if (x[i] != 0) add_term(sum, x[i], 0);
+static void make_room(weir_sum *sum, double most) {
+  if (most > 0) lift(sum, position_of(exponent_of(most)));
 }
 
 static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u : 2u; }
 
-/* Copy terms with 0 in place of NaN and infinities, noting the latter; returns how many were NaN. */
-static int64_t clean(weir_sum *sum, const double *x, int64_t n, double *to) {
-  int64_t missing = 0;
-  for (int64_t i = 0; i < n; i++) {
-    bool finite = isfinite(x[i]);
-    to[i]       = finite ? x[i] : 0;
-    if (finite) continue;
-    if (isnan(x[i])) missing++;
-    else add_infinity(sum, x[i]);
-  }
-  return missing;
-}
-
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
-  double most, cleaned[BLOCK];
+  double most;
   for (int64_t i = 0; i < n; i += BLOCK) {
-    int64_t       m = n - i < BLOCK ? n - i : BLOCK;
-    const double *p = x + i;
-    int           b = position_exponent(sum->top - 1);
-    sum->count += m;
-    if (sum->top && in_range(b) && add_lanes(sum, p, m, b)) continue; /* nearly always */
-    if (!scan(p, m, &most)) {
-      sum->count -= clean(sum, p, m, cleaned);
-      p = cleaned;
-      scan(p, m, &most);
+    int64_t m = n - i < BLOCK ? n - i : BLOCK;
+    if (add_terms(sum, x + i, m)) continue; /* nearly always */
+    if (scan(x + i, m, &most)) {
+      make_room(sum, most);
+      if (add_terms(sum, x + i, m)) continue;
     }
-    add_finite(sum, p, m, most);
+    for (int64_t k = i; k < i + m; k++) {
+      if (isnan(x[k])) continue;
+      sum->count++;
+      if (isinf(x[k])) add_infinity(sum, x[k]);
+      else if (x[k] != 0) add_term(sum, x[k], 0);
+    }
   }
 }
 
 /* ---- exact products ---- */
-
-/* a * b = high + low exactly, while nothing over- or underflows: Dekker 1971, "A floating-point technique for extending
- * the available precision", doi 10.1007/BF01397083, with Veltkamp's splitting. */
-static inline double product_low(double a, double b, double high) {
-  const double split = 0x1p27 + 1;
-  double       ta = split * a, tb = split * b;
-  double       a1 = ta - (ta - a), b1 = tb - (tb - b);
-  double       a2 = a - a1, b2 = b - b1;
-  return ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2;
-}
 
 static void add_nonzero(weir_sum *sum, double x, int shift) {
   if (x != 0) add_term(sum, x, shift);
@@ -247,7 +158,7 @@ static void add_one_product(weir_sum *sum, double w, double x, int factors) {
   }
   if (w == 0 || x == 0) return;
   int    ew, ex, shift;
-  double fw = frexp(w, &ew), fx = frexp(x, &ex), high = fw * fx, low = product_low(fw, fx, high);
+  double fw = frexp(w, &ew), fx = frexp(x, &ex), high = fw * fx, low = weir__product_low(fw, fx, high);
   shift = ew + ex;
   if (factors == 2) {
     add_nonzero(sum, high, shift);
@@ -257,75 +168,44 @@ static void add_one_product(weir_sum *sum, double w, double x, int factors) {
   double hh = high * fx, lh = low * fx;
   shift += ex;
   add_nonzero(sum, hh, shift);
-  add_nonzero(sum, product_low(high, fx, hh), shift);
+  add_nonzero(sum, weir__product_low(high, fx, hh), shift);
   add_nonzero(sum, lh, shift);
-  add_nonzero(sum, product_low(low, fx, lh), shift);
+  add_nonzero(sum, weir__product_low(low, fx, lh), shift);
 }
 
-/* Add at most BLOCK terms that are known to be finite. */
-static void add_part(weir_sum *sum, const double *x, int64_t n) {
-  double most;
-  int    b = position_exponent(sum->top - 1);
-  if (sum->top && in_range(b) && add_lanes(sum, x, n, b)) return;
-  scan(x, n, &most);
-  add_finite(sum, x, n, most);
-}
-
-/* Write products as sums of doubles: w * x in two parts, w * x * x in four; the largest comes first. */
-WEIR__WIDE static int expand(const double *w, const double *x, int64_t n, int factors, double part[4][BLOCK]) {
-  if (factors == 2) {
-    for (int64_t i = 0; i < n; i++) {
-      part[0][i] = w[i] * x[i];
-      part[1][i] = product_low(w[i], x[i], part[0][i]);
-    }
-    return 2;
-  }
-  for (int64_t i = 0; i < n; i++) {
-    double high = w[i] * x[i], low = product_low(w[i], x[i], high), hh = high * x[i], lh = low * x[i];
-    part[0][i] = hh;
-    part[1][i] = product_low(high, x[i], hh);
-    part[2][i] = lh;
-    part[3][i] = product_low(low, x[i], lh);
-  }
-  return 4;
-}
-
-/* Add products that start no higher than the sum does; false, and nothing added, when one does or is not finite. What
- * underflows in a product lies below 2^-969, far from the positions kept. */
-static bool add_products_below(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
-  double   part[4][BLOCK];
-  int      b      = position_exponent(sum->top - 1);
-  weir_sum before = *sum;
-  bool     fine   = true;
-  if (!sum->top || !in_range(b) || b < -800) return false;
-  int parts = expand(w, x, n, factors, part);
-  for (int k = 0; k < parts && fine; k++) fine = add_lanes(sum, part[k], n, b);
-  if (fine) sum->count += n;
-  else *sum = before;
-  return fine;
-}
-
-/* Add at most BLOCK products of a moderate range; false, and nothing added, when they are not of that kind. */
+/* As add_terms. */
 static bool add_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
-  const double largest = factors == 2 ? 0x1p490 : 0x1p320, least = 0x1p-500;
-  double       part[4][BLOCK], most_w, most_x, most;
-  if (!scan(w, n, &most_w) || !scan(x, n, &most_x) || most_w > largest || most_x > largest) return false;
-  if (most_w == 0 || most_x == 0) {
-    sum->count += n;
-    return true;
-  }
-  int parts = expand(w, x, n, factors, part);
-  scan(part[0], n, &most);
-  if (most < least) return false;
-  for (int k = 0; k < parts; k++) add_part(sum, part[k], n);
-  sum->count += n;
+  uint64_t unit[POSITIONS];
+  int64_t  missing = 0;
+  int      b       = position_exponent(sum->top - 1);
+  bool (*add)(const double *, const double *, int64_t, int, uint64_t *, int64_t *) =
+      factors == 2 ? way()->products : way()->weighted_squares;
+  if (!is_ready_for_products(sum) || !(add(w, x, n, b, unit, NULL) || add(w, x, n, b, unit, &missing))) return false;
+  take(sum, unit);
+  sum->count += n - missing;
   return true;
+}
+
+/* Products of a moderate range of magnitudes, neither beyond nor below the positions of normal numbers. */
+static bool is_moderate(double most_w, double most_x, int factors) {
+  const double largest = factors == 2 ? 0x1p490 : 0x1p320;
+  return most_w <= largest && most_x <= largest;
+}
+
+/* Make room for at most BLOCK products. */
+static void make_room_for_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
+  double product[BLOCK], most_w, most_x, most;
+  if (!scan(w, n, &most_w) || !scan(x, n, &most_x) || !is_moderate(most_w, most_x, factors)) return;
+  for (int64_t i = 0; i < n; i++) product[i] = factors == 2 ? w[i] * x[i] : w[i] * x[i] * x[i];
+  if (scan(product, n, &most) && most >= 0x1p-500) make_room(sum, most);
 }
 
 static void add_all_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    if (add_products_below(sum, w + i, x + i, m, factors) || add_products(sum, w + i, x + i, m, factors)) continue;
+    if (add_products(sum, w + i, x + i, m, factors)) continue; /* nearly always */
+    make_room_for_products(sum, w + i, x + i, m, factors);
+    if (add_products(sum, w + i, x + i, m, factors)) continue;
     for (int64_t k = i; k < i + m; k++) add_one_product(sum, w[k], x[k], factors);
   }
 }
@@ -340,6 +220,102 @@ void weir_sum_add_weighted_square(weir_sum *sum, const double *w, const double *
   add_all_products(sum, w, x, n, 3);
 }
 
+void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n) {
+  for (int64_t i = 0; i < n; i += BLOCK) {
+    int64_t  m = n - i < BLOCK ? n - i : BLOCK;
+    uint64_t unit[POSITIONS], square_unit[POSITIONS];
+    if (is_ready(sum) && is_ready_for_products(squares) &&
+        way()->moments(x + i, m, position_exponent(sum->top - 1), position_exponent(squares->top - 1), unit,
+                       square_unit)) { /* nearly always */
+      take(sum, unit);
+      take(squares, square_unit);
+      sum->count += m;
+      squares->count += m;
+      continue;
+    }
+    weir_sum_add(sum, x + i, m);
+    weir_sum_add_square(squares, x + i, m);
+  }
+}
+
+/* ---- columns ---- */
+
+static weir_sum *sum_at(weir_sum *sum, size_t apart, int64_t column) {
+  return (weir_sum *)(void *)((char *)sum + (size_t)column * apart);
+}
+
+/* One strip of at most BLOCK rows at the positions there are; false, and nothing added, when it cannot be. With `holes`
+ * there may be NaN, and room has been made: sums still without a position get nothing but zeros. */
+static bool add_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
+                      bool squares, bool holes) {
+  weir__sum_strip strip;
+  for (int64_t c = 0; c < columns; c++) {
+    const weir_sum *s = sum_at(sum, apart, c);
+    int             b = s->top ? position_exponent(s->top - 1) : 0;
+    if (s->top ? !(squares ? is_ready_for_products(s) : is_ready(s)) : !holes) return false;
+    for (int j = 0; j < POSITIONS; j++) strip.m[j][c] = weir__sum_magic(b - j * STEP);
+    strip.limit[c] = s->top ? weir__sum_limit(b) : 0;
+  }
+  if (!(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, holes, &strip)) return false;
+  for (int64_t c = 0; c < columns; c++) {
+    weir_sum      *s               = sum_at(sum, apart, c);
+    const uint64_t unit[POSITIONS] = {strip.unit[0][c], strip.unit[1][c], strip.unit[2][c]};
+    if (s->top) take(s, unit);
+    s->count += rows - strip.missing[c];
+  }
+  return true;
+}
+
+/* Make room in each column for its largest term; false when that cannot be for one. */
+WEIR__WIDE static bool make_room_in_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows,
+                                          int64_t columns, bool squares) {
+  uint64_t top[WEIR__SUM_STRIP] = {0};
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = 0; c < columns; c++) {
+      double   v = x[r * pitch + c];
+      uint64_t u = v == v ? weir__bits_of(v) & INT64_MAX : 0;
+      top[c]     = u > top[c] ? u : top[c];
+    }
+  for (int64_t c = 0; c < columns; c++) {
+    double most;
+    memcpy(&most, &top[c], sizeof most);
+    if (!isfinite(most)) return false;
+    if (squares && most > 0) {
+      if (!is_moderate(most, most, 2) || most < 0x1p-250) return false;
+      most *= most;
+    }
+    make_room(sum_at(sum, apart, c), most);
+  }
+  return true;
+}
+
+static void add_column_by_column(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows,
+                                 int64_t columns, bool squares) {
+  double column[BLOCK];
+  for (int64_t c = 0; c < columns; c++) {
+    for (int64_t r = 0; r < rows; r++) column[r] = x[r * pitch + c];
+    if (squares) weir_sum_add_square(sum_at(sum, apart, c), column, rows);
+    else weir_sum_add(sum_at(sum, apart, c), column, rows);
+  }
+}
+
+void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
+                           bool squares) {
+  for (int64_t c = 0; c < columns; c += WEIR__SUM_STRIP) {
+    weir_sum *s = sum_at(sum, apart, c);
+    int64_t   m = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
+    for (int64_t r = 0, n; r < rows; r += n) {
+      const double *from = x + r * pitch + c;
+      int64_t       most = s->top ? BLOCK : FEW; /* those of new sums are read twice */
+      n                  = rows - r < most ? rows - r : most;
+      if (add_strip(s, apart, from, pitch, n, m, squares, false)) continue; /* nearly always */
+      if (!make_room_in_strip(s, apart, from, pitch, n, m, squares) ||
+          !add_strip(s, apart, from, pitch, n, m, squares, true))
+        add_column_by_column(s, apart, from, pitch, n, m, squares);
+    }
+  }
+}
+
 void weir_sum_combine(weir_sum *into, const weir_sum *from) {
   into->count += from->count;
   into->special |= from->special;
@@ -351,10 +327,11 @@ void weir_sum_combine(weir_sum *into, const weir_sum *from) {
 
 /* ---- values ---- */
 
+/* 2^e as IEEE writes it in 128 bits. */
 static quad power_of_two(int e) {
-  quad result = 1, base = e < 0 ? (quad)0.5 : (quad)2;
-  for (unsigned n = (unsigned)(e < 0 ? -e : e); n; n >>= 1, base *= base)
-    if (n & 1) result *= base;
+  uint128 bits = (uint128)(e + 16383) << 112;
+  quad    result;
+  memcpy(&result, &bits, sizeof result);
   return result;
 }
 

@@ -23,7 +23,7 @@ static void value(const void *params, bool weighted, const void *from, double *r
   *result = (double)*(const int64_t *)from;
 }
 
-static const weir__accumulator kind = {size, add, combine, value};
+static const weir__accumulator kind = {size, add, combine, value, NULL};
 
 static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &kind, "1"); }
 

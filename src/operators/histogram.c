@@ -41,7 +41,7 @@ static void value(const void *params, bool weighted, const void *from, double *r
   for (int64_t i = 0; i < p->bins; i++) result[i] = (double)count[i];
 }
 
-static const weir__accumulator kind = {size, add, combine, value};
+static const weir__accumulator kind = {size, add, combine, value, NULL};
 
 static weir_status infer(weir_infer *infer) {
   histogram       *p   = infer->params;

@@ -9,7 +9,7 @@ static void value(const void *params, bool weighted, const void *from, double *r
 }
 
 static const weir__accumulator kind = {weir__moments_size_first, weir__moments_add_first, weir__moments_combine_first,
-                                       value};
+                                       value, weir__moments_add_columns_first};
 
 static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &kind, infer->in[0]->units); }
 

@@ -11,7 +11,7 @@ static void value(const void *params, bool weighted, const void *from, double *r
   *result = weir__extreme_value(from, -1);
 }
 
-static const weir__accumulator kind = {weir__extreme_size, add, weir__extreme_combine, value};
+static const weir__accumulator kind = {weir__extreme_size, add, weir__extreme_combine, value, NULL};
 
 static weir_status infer(weir_infer *infer) { return weir__reduce_infer(infer, &kind, infer->in[0]->units); }
 

@@ -25,7 +25,12 @@ static void value(const void *params, bool weighted, const void *from, double *r
   *result = s->count ? weir_sum_value(s) : NAN;
 }
 
-static const weir__accumulator kind = {size, add, combine, value};
+static void add_columns(const void *params, void *into, const double *x, int64_t pitch, int64_t rows, int64_t columns) {
+  (void)params;
+  weir__sum_add_columns(into, sizeof(weir_sum), x, pitch, rows, columns, false);
+}
+
+static const weir__accumulator kind = {size, add, combine, value, add_columns};
 
 static weir_status infer(weir_infer *infer) {
   const char *units = infer->in[0]->units;

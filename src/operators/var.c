@@ -8,7 +8,7 @@ static void value(const void *params, bool weighted, const void *from, double *r
 }
 
 static const weir__accumulator kind = {weir__moments_size_second, weir__moments_add_second,
-                                       weir__moments_combine_second, value};
+                                       weir__moments_combine_second, value, weir__moments_add_columns_second};
 
 static weir_status infer(weir_infer *infer) {
   return weir__reduce_infer(infer, &kind, weir__units_times(infer, "1", infer->in[0]->units, 2));

@@ -228,7 +228,9 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
   task->bits--;
 }
 
-/* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. */
+/* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. Partial results
+ * are cleared, filled and joined again: a task takes in some times as much as it makes. */
+enum { PARTIAL_SHARE = 16 };
 static weir_status local_partials(weir__compiler *c, int number, const weir_region *out, const pair *pairs,
                                   size_t count, int *tasks) {
   weir__plan       *p        = c->plan;
@@ -236,11 +238,13 @@ static weir_status local_partials(weir__compiler *c, int number, const weir_regi
   uint64_t          triggers = weir__plan_triggers(p, number, out);
   int               task     = -1;
   double            cost     = node->op->work > 0 ? node->op->work : 1;
+  size_t            bytes    = node->op->partial_size(node->params, node->in_type, out);
+  double            least    = (double)bytes * (PARTIAL_SHARE / (double)sizeof(double));
   double            held     = 0;
   *tasks                     = 0;
   for (size_t i = 0; i < count; i++) {
     size_t scratch;
-    if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
+    if (task < 0 || (held >= least && held * cost >= WEIR__TASK_ELEMENTS)) {
       weir__task new = {.kind = WEIR__TASK_REDUCE, .node = number, .bit = p->bits};
       WEIR_TRY(partial_cell(c, node, out, &new.partial));
       WEIR_TRY(weir__compiler_new_task(c, new, &task));

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <weir/sum.h>
+#include "field/field.h"
+#include "field/sum_blocks.h"
 
 /* ---- the reference: an integer of 32-bit digits in units of 2^-3400 ---- */
 
@@ -159,6 +161,14 @@ static void check(int way, double *w, double *x, int64_t n) {
     if (error > half_ulp(value) + bound)
       fail_msg("way %d: %.17g differs from %.20Lg by %.3Lg, more than %.3Lg + %.3Lg", way, value, truth, error,
                half_ulp(value), bound);
+  }
+  if (way == SQUARE) { /* both moments in one pass */
+    weir_sum both[2] = {{0}}, plain = {0};
+    weir_sum_add(&plain, x, n);
+    weir__sum_add_moments(&both[0], &both[1], x, n / 2);
+    weir__sum_add_moments(&both[0], &both[1], x + n / 2, n - n / 2);
+    assert_memory_equal(&both[0], &plain, sizeof plain);
+    assert_memory_equal(&both[1], &reference, sizeof reference);
   }
   for (int trial = 0; trial < 12; trial++) {
     weir_sum s = {0};
@@ -317,11 +327,86 @@ static void test_moments(void **state) {
   assert_true(weir_sum_variance(&c, &cc) == 0 && weir_sum_mean(&c) == 0.1);
 }
 
+/* ---- the ways of a machine, and columns ---- */
+
+/* Registers of any width give the same integers, and refuse the same blocks. */
+static void test_ways(void **state) {
+  const weir__sum_way *plain = weir__sum_way_at(0);
+  (void)state;
+  for (int k = 1; k < weir__sum_ways(); k++) {
+    const weir__sum_way *way = weir__sum_way_at(k);
+    for (int trial = 0; trial < 2000; trial++) {
+      int64_t n = 1 + (int64_t)(random_bits() % WEIR__SUM_BLOCK), none[2] = {0, 0};
+      int     b = (int)(random_bits() % 400) - 200, spread = (int)(random_bits() % 120);
+      bool    holes = random_bits() % 2, high = random_bits() % 4 == 0;
+      for (int64_t i = 0; i < n; i++) {
+        X[i] = wide((b + 13) / 3 - spread, (b + 39) / 3 - !high), W[i] = wide((b + 39) / 3 - 3, (b + 39) / 3 - 1);
+        if (random_bits() % 64 == 0) X[i] = holes ? NAN : 0;
+        if (random_bits() % 64 == 0) W[i] = holes ? NAN : 0;
+      }
+      for (int what = 0; what < 4; what++) {
+        uint64_t unit[2][6] = {{0}};
+        bool     fine[2];
+        for (int j = 0; j < 2; j++) {
+          const weir__sum_way *one = j ? way : plain;
+          int64_t             *m   = holes ? &none[j] : NULL;
+          fine[j]                  = what == 0   ? one->terms(X, n, b, unit[j], m)
+                                     : what == 1 ? one->products(W, X, n, b, unit[j], m)
+                                     : what == 2 ? one->moments(X, n, b / 2, b, unit[j], unit[j] + 3)
+                                                 : one->weighted_squares(W, X, n, b, unit[j], m);
+        }
+        assert_int_equal(fine[0], fine[1]);
+        if (!fine[0]) continue;
+        assert_memory_equal(unit[0], unit[1], sizeof unit[0]);
+        assert_int_equal(none[0], none[1]);
+      }
+    }
+  }
+}
+
+/* Each column of a table, with its range, holes, infinities and zeros, as if it were added alone. */
+static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squares) {
+  struct {
+    weir_sum before, sum;
+  } *side         = calloc((size_t)columns, sizeof *side);
+  weir_sum *alone = calloc((size_t)columns, sizeof *alone);
+  double   *x     = malloc((size_t)(rows * pitch) * sizeof *x);
+  for (int64_t c = 0; c < columns; c++) {
+    int kind = (int)(random_bits() % 8), base = kind == 1 ? 900 : kind == 2 ? -1070 : kind == 3 ? -280 : 0;
+    for (int64_t r = 0; r < rows; r++) {
+      double v = kind == 4 ? 0 : kind == 5 ? NAN : wide(base, base + 100);
+      if (kind == 6 && random_bits() % 8 == 0) v = NAN;
+      if (random_bits() % 5000 == 0) v = INFINITY;
+      x[r * pitch + c] = v;
+    }
+  }
+  for (int64_t r = 0; r < rows; r += 700) { /* in several calls */
+    int64_t n = rows - r < 700 ? rows - r : 700;
+    weir__sum_add_columns(&side[0].sum, sizeof *side, x + r * pitch, pitch, n, columns, squares);
+  }
+  for (int64_t c = 0; c < columns; c++) {
+    weir_sum none = {0};
+    for (int64_t r = rows - 1; r >= 0; r--)
+      if (squares) weir_sum_add_square(&alone[c], x + r * pitch + c, 1);
+      else weir_sum_add(&alone[c], x + r * pitch + c, 1);
+    assert_memory_equal(&side[c].sum, &alone[c], sizeof none);
+    assert_memory_equal(&side[c].before, &none, sizeof none);
+  }
+  free(side), free(alone), free(x);
+}
+
+static void test_columns(void **state) {
+  static const int64_t shape[][3] = {{1, 1, 1}, {3, 7, 9}, {40, 256, 256}, {600, 300, 301}, {1500, 5, 64}};
+  (void)state;
+  for (size_t k = 0; k < sizeof shape / sizeof *shape; k++)
+    for (int trial = 0; trial < 6; trial++) check_columns(shape[k][0], shape[k][1], shape[k][2], trial % 2 == 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_ordinary),     cmocka_unit_test(test_wide_ranges), cmocka_unit_test(test_two_magnitudes),
       cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),    cmocka_unit_test(test_special),
-      cmocka_unit_test(test_moments),
+      cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),        cmocka_unit_test(test_columns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "operators/common/moments.h"
+#include "field/field.h"
 #include <math.h>
 #include <stddef.h>
 
@@ -29,6 +30,12 @@ void weir__moments_add_first(const void *params, void *into, const double *x, co
   add_weights(&m->weights, x, w, n);
 }
 
+void weir__moments_add_columns_first(const void *params, void *into, const double *x, int64_t pitch, int64_t rows,
+                                     int64_t columns) {
+  weir__moments *m = into;
+  weir__sum_add_columns(&m->values, weir__moments_size_first(params, false), x, pitch, rows, columns, false);
+}
+
 void weir__moments_combine_first(const void *params, bool weighted, void *into, const void *from) {
   weir__moments       *m = into;
   const weir__moments *f = from;
@@ -44,9 +51,20 @@ size_t weir__moments_size_second(const void *params, bool weighted) {
 
 void weir__moments_add_second(const void *params, void *into, const double *x, const double *w, int64_t n) {
   weir__moments *m = into;
+  if (!w) {
+    weir__sum_add_moments(&m->values, &m->squares, x, n);
+    return;
+  }
   weir__moments_add_first(params, into, x, w, n);
-  if (w) weir_sum_add_weighted_square(&m->squares, w, x, n);
-  else weir_sum_add_square(&m->squares, x, n);
+  weir_sum_add_weighted_square(&m->squares, w, x, n);
+}
+
+void weir__moments_add_columns_second(const void *params, void *into, const double *x, int64_t pitch, int64_t rows,
+                                      int64_t columns) {
+  weir__moments *m = into;
+  (void)params;
+  weir__sum_add_columns(&m->values, sizeof *m, x, pitch, rows, columns, false);
+  weir__sum_add_columns(&m->squares, sizeof *m, x, pitch, rows, columns, true);
 }
 
 void weir__moments_combine_second(const void *params, bool weighted, void *into, const void *from) {

@@ -11,9 +11,13 @@ typedef struct weir__moments {
 
 size_t weir__moments_size_first(const void *params, bool weighted);
 void   weir__moments_add_first(const void *params, void *into, const double *x, const double *w, int64_t n);
+void   weir__moments_add_columns_first(const void *params, void *into, const double *x, int64_t pitch, int64_t rows,
+                                       int64_t columns);
 void   weir__moments_combine_first(const void *params, bool weighted, void *into, const void *from);
 size_t weir__moments_size_second(const void *params, bool weighted);
 void   weir__moments_add_second(const void *params, void *into, const double *x, const double *w, int64_t n);
+void   weir__moments_add_columns_second(const void *params, void *into, const double *x, int64_t pitch, int64_t rows,
+                                        int64_t columns);
 void   weir__moments_combine_second(const void *params, bool weighted, void *into, const void *from);
 double weir__moments_variance(bool weighted, const void *from);
 #endif

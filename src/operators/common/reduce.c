@@ -1,10 +1,11 @@
 /* A box of the input goes into one accumulator per element of the result. Two ways through the box, both with long runs
  * of neighbouring memory: when the last axis is reduced, rows go straight into their accumulator; when it is kept,
- * tiles of rows are transposed so that every accumulator gets a run of values. */
+ * rows go into their accumulators side by side if these can do that, or else tiles of rows are transposed so that every
+ * accumulator gets a run of values. */
 #include "operators/common/reduce.h"
 #include <string.h>
 
-enum { SEGMENT = 4096, TILE_ROWS = 64, TILE_COLUMNS = 32, TILE = TILE_ROWS * TILE_COLUMNS };
+enum { SEGMENT = 4096, TILE_ROWS = 64, TILE_COLUMNS = 32, TILE = TILE_ROWS * TILE_COLUMNS, STRIP_COLUMNS = 256 };
 
 weir_status weir__reduce_infer(weir_infer *infer, const weir__accumulator *kind, const char *units) {
   weir__reduce          *p    = infer->params;
@@ -52,8 +53,10 @@ size_t weir__reduce_partial_size(const void *params, const weir_field_type *cons
 size_t weir__reduce_scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   const weir__reduce *p = params;
   (void)in, (void)out;
-  size_t bins = (size_t)p->bins * sizeof(double), tiles = 2 * (SEGMENT + TILE) * sizeof(double);
-  return bins > tiles ? bins : tiles;
+  size_t bins = (size_t)p->bins * sizeof(double), tiles = 2 * (SEGMENT + TILE) * sizeof(double),
+         strip = p->kind->add_columns ? (size_t)TILE_ROWS * STRIP_COLUMNS * sizeof(double) : 0,
+         most  = bins > tiles ? bins : tiles;
+  return strip > most ? strip : most;
 }
 
 void weir__reduce_combine(const void *params, const weir_field_type *const *in, const weir_region *out, void *into,
@@ -207,6 +210,41 @@ static void add_tiles(const walk *k, unsigned reduced) {
   } while (next(&k->x, outer, index));
 }
 
+/* Rows along the last reduced axis, in place where that can be. */
+static void add_columns(const walk *k, unsigned reduced) {
+  int     last = k->x.rank - 1, axis = last - 1;
+  int64_t index[WEIR_RANK_MAX] = {0};
+  double *strip                = k->x_row;
+  while (axis > 0 && !(reduced >> axis & 1)) axis--;
+  unsigned outer = ((1u << last) - 1) & ~(1u << axis);
+  bool     even  = k->x.stride[axis] % (int64_t)sizeof(double) == 0;
+  size_t   size  = k->p->kind->size(k->p, false);
+  do {
+    char         *to    = accumulator(k, index);
+    const double *place = even ? weir__view_direct(&k->x, index) : NULL;
+    if (place) {
+      k->p->kind->add_columns(k->p, to, place, k->x.stride[axis] / (int64_t)sizeof(double), k->x.count[axis],
+                              k->x.count[last]);
+      continue;
+    }
+    int64_t at[WEIR_RANK_MAX];
+    memcpy(at, index, sizeof at);
+    for (int64_t c = 0, columns; c < k->x.count[last]; c += columns) {
+      columns  = k->x.count[last] - c < STRIP_COLUMNS ? k->x.count[last] - c : STRIP_COLUMNS;
+      at[last] = c;
+      for (int64_t r = 0, rows; r < k->x.count[axis]; r += rows) {
+        for (rows = 0; rows < TILE_ROWS && r + rows < k->x.count[axis]; rows++) {
+          double *row     = strip + rows * columns;
+          at[axis]        = r + rows;
+          const double *x = weir_view_load(&k->x, at, columns, row);
+          if (x != row) memcpy(row, x, (size_t)columns * sizeof *row);
+        }
+        k->p->kind->add_columns(k->p, to + (size_t)c * size, strip, columns, rows, columns);
+      }
+    }
+  } while (next(&k->x, outer, index));
+}
+
 weir_status weir__reduce_apply(const weir_apply *a) {
   const weir__reduce *p    = a->params;
   const weir_view    *out  = &a->out[0];
@@ -230,7 +268,8 @@ weir_status weir__reduce_apply(const weir_apply *a) {
   } else {
     collapse(&k);
   }
-  if (last >= 0 && !(p->mask >> last & 1)) add_tiles(&k, p->mask);
-  else add_rows(&k);
+  if (last < 0 || p->mask >> last & 1) add_rows(&k);
+  else if (p->kind->add_columns && !p->weighted && p->mask) add_columns(&k, p->mask);
+  else add_tiles(&k, p->mask);
   return WEIR_OK;
 }

@@ -11,6 +11,9 @@ typedef struct weir__accumulator {
   void (*add)(const void *params, void *into, const double *x, const double *w, int64_t n);
   void (*combine)(const void *params, bool weighted, void *into, const void *from);
   void (*value)(const void *params, bool weighted, const void *from, double *result); /* one number, or one per bin */
+  /* Each column of rows that are `pitch` apart into an accumulator of its own, which are neighbours, without weights;
+   * NULL: they are added one by one. */
+  void (*add_columns)(const void *params, void *into, const double *x, int64_t pitch, int64_t rows, int64_t columns);
 } weir__accumulator;
 
 /* The beginning of every reduction's parameters. */

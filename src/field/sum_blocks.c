@@ -1,0 +1,200 @@
+/* Plain loops, compiled once for each kind of registers: that they add integers lets the compiler take as many terms
+ * side by side as it likes. A machine that multiplies and adds with one rounding gets the low half of a product from
+ * that; both are exact. */
+#include "field/sum_blocks.h"
+#include "core/simd.h"
+#include <string.h>
+
+enum { ROWS_AHEAD = 4, LINE = 64 / sizeof(double) };
+
+/* Negative when |x| is beyond the limit, or is not finite: as integers, bits of numbers without sign are in order. */
+WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(weir__bits_of(x) & INT64_MAX); }
+
+/* Cut x at one position; the rest goes on. */
+#define CUT(x, m, unit)                                                                                                \
+  do {                                                                                                                 \
+    double t_ = (x) + (m);                                                                                             \
+    (unit) += weir__bits_of(t_);                                                                                       \
+    (x) -= t_ - (m);                                                                                                   \
+  } while (0)
+#define CUT_LAST(x, m, unit) ((unit) += weir__bits_of((x) + (m)))
+
+WEIR__INLINE double low_half(double a, double b, double high, bool fused) {
+  return fused ? __builtin_fma(a, b, -high) : weir__product_low(a, b, high);
+}
+
+/* The products' low half is 2^-53 of the high one: it gives nothing to the first position, and the low half of that
+ * only to the third. Without fused operations it is not finite where a factor is near the largest numbers. */
+WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w, const double *x, int64_t n, int b,
+                            uint64_t *unit, int64_t *missing) {
+  const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
+               m2     = weir__sum_magic(b - 2 * WEIR__SUM_STEP);
+  const int64_t limit = weir__sum_limit(b);
+  uint64_t      u0 = 0, u1 = 0, u2 = 0;
+  int64_t       fine = 0, none = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double high = x[i];
+    if (factors >= 2) {
+      double a = w[i], c = x[i], low;
+      if (holes) {
+        bool has = a == a && c == c;
+        a        = has ? a : 0;
+        c        = has ? c : 0;
+        none += !has;
+      }
+      high = a * c;
+      low  = low_half(a, c, high, fused);
+      if (factors == 3) {
+        double hh = high * c, hl = low_half(high, c, hh, fused), lh = low * c, ll = low_half(low, c, lh, fused);
+        if (!fused) fine |= beyond(hl, limit) | beyond(ll, limit);
+        CUT(hl, m1, u1);
+        CUT_LAST(hl, m2, u2);
+        CUT_LAST(ll, m2, u2);
+        high = hh, low = lh;
+      }
+      if (!fused) fine |= beyond(low, limit);
+      CUT(low, m1, u1);
+      CUT_LAST(low, m2, u2);
+    } else if (holes) {
+      bool has = high == high;
+      high     = has ? high : 0;
+      none += !has;
+    }
+    fine |= beyond(high, limit);
+    CUT(high, m0, u0);
+    CUT(high, m1, u1);
+    CUT_LAST(high, m2, u2);
+  }
+  unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
+  unit[1] = u1 - (uint64_t)n * (factors == 3 ? 3 : factors) * weir__bits_of(m1);
+  unit[2] = u2 - (uint64_t)n * (factors == 3 ? 4 : factors) * weir__bits_of(m2);
+  if (holes) *missing = none;
+  return fine >= 0;
+}
+
+WEIR__INLINE bool add_moments(bool fused, const double *x, int64_t n, int b, int square_b, uint64_t *unit,
+                              uint64_t *square_unit) {
+  const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
+               m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
+               p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
+  const int64_t limit = weir__sum_limit(b), square_limit = weir__sum_limit(square_b);
+  uint64_t      u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
+  int64_t       fine = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
+    if (!fused) fine |= beyond(low, square_limit);
+    fine |= beyond(term, limit) | beyond(high, square_limit);
+    CUT(term, m0, u0);
+    CUT(term, m1, u1);
+    CUT_LAST(term, m2, u2);
+    CUT(low, p1, v1);
+    CUT_LAST(low, p2, v2);
+    CUT(high, p0, v0);
+    CUT(high, p1, v1);
+    CUT_LAST(high, p2, v2);
+  }
+  unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
+  unit[1]        = u1 - (uint64_t)n * weir__bits_of(m1);
+  unit[2]        = u2 - (uint64_t)n * weir__bits_of(m2);
+  square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
+  square_unit[1] = v1 - (uint64_t)n * 2 * weir__bits_of(p1);
+  square_unit[2] = v2 - (uint64_t)n * 2 * weir__bits_of(p2);
+  return fine >= 0;
+}
+
+WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double *x, int64_t pitch, int64_t rows,
+                              int64_t columns, weir__sum_strip *s) {
+  int64_t fine = 0;
+  memset(s->unit, 0, sizeof s->unit);
+  memset(s->missing, 0, sizeof s->missing);
+  for (int64_t r = 0; r < rows; r++, x += pitch) {
+    /* machines foresee what comes along a row, not that the next row is on another page */
+    for (int64_t c = 0; r + ROWS_AHEAD < rows && c < columns; c += LINE) __builtin_prefetch(x + ROWS_AHEAD * pitch + c);
+    for (int64_t c = 0; c < columns; c++) {
+      double high = x[c];
+      if (holes) {
+        bool has = high == high;
+        high     = has ? high : 0;
+        s->missing[c] += !has;
+      }
+      if (factors == 2) {
+        double a = high, low;
+        high     = a * a;
+        low      = low_half(a, a, high, fused);
+        if (!fused) fine |= beyond(low, s->limit[c]);
+        CUT(low, s->m[1][c], s->unit[1][c]);
+        CUT_LAST(low, s->m[2][c], s->unit[2][c]);
+      }
+      fine |= beyond(high, s->limit[c]);
+      CUT(high, s->m[0][c], s->unit[0][c]);
+      CUT(high, s->m[1][c], s->unit[1][c]);
+      CUT_LAST(high, s->m[2][c], s->unit[2][c]);
+    }
+  }
+  for (int j = 0; j < WEIR__SUM_POSITIONS; j++)
+    for (int64_t c = 0; c < columns; c++)
+      s->unit[j][c] -= (uint64_t)(rows * (j ? factors : 1)) * weir__bits_of(s->m[j][c]);
+  return fine >= 0;
+}
+
+#define WAY(name, target, fused)                                                                                       \
+  target static bool terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {               \
+    return missing ? add_terms(1, fused, true, NULL, x, n, b, unit, missing)                                           \
+                   : add_terms(1, fused, false, NULL, x, n, b, unit, NULL);                                            \
+  }                                                                                                                    \
+  target static bool products_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,               \
+                                     int64_t *missing) {                                                               \
+    return missing ? add_terms(2, fused, true, w, x, n, b, unit, missing)                                              \
+                   : add_terms(2, fused, false, w, x, n, b, unit, NULL);                                               \
+  }                                                                                                                    \
+  target static bool weighted_squares_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,       \
+                                             int64_t *missing) {                                                       \
+    return missing ? add_terms(3, fused, true, w, x, n, b, unit, missing)                                              \
+                   : add_terms(3, fused, false, w, x, n, b, unit, NULL);                                               \
+  }                                                                                                                    \
+  target static bool moments_##name(const double *x, int64_t n, int b, int square_b, uint64_t *unit,                   \
+                                    uint64_t *square_unit) {                                                           \
+    return add_moments(fused, x, n, b, square_b, unit, square_unit);                                                   \
+  }                                                                                                                    \
+  target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,         \
+                                    weir__sum_strip *strip) {                                                          \
+    return holes ? add_columns(1, fused, true, x, pitch, rows, columns, strip)                                         \
+                 : add_columns(1, fused, false, x, pitch, rows, columns, strip);                                       \
+  }                                                                                                                    \
+  target static bool column_squares_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,  \
+                                           weir__sum_strip *strip) {                                                   \
+    return holes ? add_columns(2, fused, true, x, pitch, rows, columns, strip)                                         \
+                 : add_columns(2, fused, false, x, pitch, rows, columns, strip);                                       \
+  }                                                                                                                    \
+  static const weir__sum_way way_##name = {terms_##name,   products_##name, weighted_squares_##name,                   \
+                                           moments_##name, columns_##name,  column_squares_##name};
+
+#ifdef __FP_FAST_FMA
+WAY(plain, , true)
+#else
+WAY(plain, , false)
+#endif
+#if defined(__x86_64__) && defined(__GNUC__)
+WAY(fused, __attribute__((target("avx2,fma"))), true)
+/* Without being told, compilers keep to half of these registers. */
+#ifdef __clang__
+WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma"))), true)
+#else
+WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))), true)
+#endif
+
+int weir__sum_ways(void) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
+  return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? 3 : 2;
+}
+
+const weir__sum_way *weir__sum_way_at(int index) {
+  return index == 0 ? &way_plain : index == 1 ? &way_fused : &way_wide;
+}
+#else
+int                  weir__sum_ways(void) { return 1; }
+const weir__sum_way *weir__sum_way_at(int index) {
+  (void)index;
+  return &way_plain;
+}
+#endif
