@@ -17,7 +17,7 @@
  * Every result of every system is compared with the known one. Times: `latency` is from just before the last process
  * ends the step to the result; `with-put` from the first put on. Systems take turns within each round.
  *
- * Run as `mpirun -n 2 bench_insitu FOLDER [full] [B1 ...]` (FOLDER empty); each process forks one of the simulation
+ * Run as `mpirun -n 2 bench_insitu FOLDER [full] [B1 B2-64 ...]` (FOLDER empty); each process forks one of the simulation
  * before MPI starts. Memory is the resident set at the end of
  * a run beyond what it was before: its own, and the slots that are shared with the simulation (4 steps by default). The
  * peers are in bench/dask_insitu.py, deisa_insitu.py and ray_insitu.py. */
@@ -106,9 +106,11 @@ typedef struct choice { /* what the command line asks for */
 } choice;
 
 static bool chosen(const choice *c, const example *e) {
+  char name[96];
   if (e->full && !c->full) return false;
+  snprintf(name, sizeof name, "%s-%s", e->group, e->what);
   for (int i = 0; i < c->names; i++)
-    if (!strncmp(e->group, c->name[i], strlen(c->name[i]))) return true;
+    if (!strncmp(name, c->name[i], strlen(c->name[i]))) return true;
   return !c->names;
 }
 
@@ -240,7 +242,7 @@ int main(int argc, char **argv) {
   weir__comm *comm;
   if (!rank_text) rank_text = getenv("PMI_RANK");
   if (argc < 2 || !rank_text) {
-    fprintf(stderr, "use: mpirun -n 2 %s FOLDER [full] [B1 ...]\n", argv[0]);
+    fprintf(stderr, "use: mpirun -n 2 %s FOLDER [full] [B1 B2-64 ...]\n", argv[0]);
     return 2;
   }
   choice c    = {.folder = argv[1], .full = argc > 2 && !strcmp(argv[2], "full")};
