@@ -6,14 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A function that is compiled twice, one for machines with AVX2; which one is called is chosen when the program is
- * loaded. What it calls must be inlined to have a part in it. Sanitizers do not go with how that is chosen. */
+/* A function that is compiled twice, one for machines with AVX2, or three times, one for AVX-512, too, which pays for
+ * plain loops over doubles; which one is called is chosen when the program is loaded. What it calls must be inlined to
+ * have a part in it. Sanitizers do not go with how that is chosen. */
 #if !defined(WEIR__WIDE)
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                           \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define WEIR__WIDE __attribute__((target_clones("avx2", "default")))
+#define WEIR__WIDE   __attribute__((target_clones("avx2", "default")))
+#define WEIR__WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WEIR__WIDE
+#define WEIR__WIDEST
 #endif
 #endif
 #define WEIR__INLINE static inline __attribute__((always_inline))

@@ -21,18 +21,28 @@ static uint8_t *token(const weir__step *s, const weir__cell *cell) {
   return cell->token + place(s, cell) * cell->token_stride;
 }
 
-/* What a cell held `lag` steps ago; NULL: nothing. */
-static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag) {
+/* Where a cell is, or was `lag` steps ago, and whether it has a value there. */
+static char *look(const weir__step *s, const weir__cell *cell, int64_t lag, bool *has) {
+  *has = false;
   if (lag > s->ordinal) return NULL;
   if (cell->slot_piece >= 0) {
     union {
       const void *read;
       char       *data;
     } slot = {.read = s->piece[cell->slot_piece]};
+    *has   = slot.data != NULL;
     return slot.data;
   }
   size_t where = cell->claimed ? s->claimed_turn : turn(s, cell->ring, lag);
-  return cell->token[where * cell->token_stride] ? cell->base + where * cell->stride : NULL;
+  *has         = cell->token[where * cell->token_stride];
+  return cell->base + where * cell->stride;
+}
+
+/* What a cell held `lag` steps ago; NULL: nothing. */
+static char *cell_data(const weir__step *s, const weir__cell *cell, int64_t lag) {
+  bool  has;
+  char *data = look(s, cell, lag, &has);
+  return has ? data : NULL;
 }
 
 /* All bits: in every step. */
@@ -61,6 +71,16 @@ static bool assemble(const weir__worker *w, const weir__step *s, const weir__gat
   return true;
 }
 
+/* Has each part a value in this step, but those at which nobody looks now? */
+static bool all_there(const weir__worker *w, const weir__step *s, const weir__gather *g) {
+  const weir__plan *p = w->plan;
+  for (int i = 0; i < g->parts; i++) {
+    const weir__part *part = &p->part[g->first + i];
+    if (fires(s, part->triggers) && !cell_data(s, &p->cell[part->cell], part->lag)) return false;
+  }
+  return true;
+}
+
 /* A view of a region, but for its data. */
 static void form(const weir__plan *p, int number, const weir_region *region, weir_view *view) {
   *view = p->form[number];
@@ -82,9 +102,11 @@ static void see(const weir__worker *w, const weir__step *s, int thread, const we
   }
   form(p, g->form, &g->region, view);
   if (g->in_place) {
-    char *data    = cell_data(s, &p->cell[g->cell], g->lag);
-    view->data    = data ? data + g->offset : NULL;
-    view->missing = !data;
+    bool  has;
+    char *data = look(s, &p->cell[g->cell], g->lag, &has);
+    if (g->parts > 1) has = data && all_there(w, s, g);
+    view->data    = has ? data + g->offset : NULL;
+    view->missing = !has;
     return;
   }
   view->data    = g->cell >= 0 ? p->cell[g->cell].base : w->memory[thread].scratch + g->offset;

@@ -55,6 +55,9 @@ void weir__grid_touched(const weir__grid *grid, const weir_region *region, int64
 bool weir__grid_next(const weir__grid *grid, const int64_t first[WEIR_RANK_MAX], const int64_t last[WEIR_RANK_MAX],
                      int64_t index[WEIR_RANK_MAX]);
 bool weir__grid_equal(const weir__grid *a, const weir__grid *b);
+/* Do the chunks, one after the other, hold the field's elements in their order? As where only the slowest axis is cut.
+ */
+bool weir__grid_is_sequence(const weir__grid *grid);
 /* Cut `extent` into pieces of `size` (the last may be smaller); or into `pieces` parts as even as can be. Into the
  * arena. */
 weir_status weir__grid_cut_size(weir__arena *arena, int64_t extent, int64_t size, int64_t *chunks,

@@ -59,6 +59,13 @@ bool weir__grid_next(const weir__grid *grid, const int64_t first[WEIR_RANK_MAX],
   return false;
 }
 
+bool weir__grid_is_sequence(const weir__grid *grid) {
+  int axis = grid->rank - 1;
+  while (axis > 0 && grid->chunks[axis] == 1) axis--;
+  while (--axis >= 0 && grid->chunks[axis] == grid->edge[axis][grid->chunks[axis]]) {}
+  return axis < 0;
+}
+
 bool weir__grid_equal(const weir__grid *a, const weir__grid *b) {
   if (a->rank != b->rank) return false;
   for (int i = 0; i < a->rank; i++) {

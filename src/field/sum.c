@@ -78,7 +78,7 @@ static void add_term(weir_sum *sum, double x, int shift) {
 }
 
 /* Largest |x| of n terms, missing ones aside; false when it is infinite. */
-WEIR__WIDE static bool scan(const double *x, int64_t n, double *most) {
+WEIR__WIDEST static bool scan(const double *x, int64_t n, double *most) {
   uint64_t top = 0; /* bits of numbers without sign are in order */
   for (int64_t i = 0; i < n; i++) {
     uint64_t u = x[i] == x[i] ? weir__bits_of(x[i]) & INT64_MAX : 0;
@@ -267,8 +267,8 @@ static bool add_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitc
 }
 
 /* Make room in each column for its largest term; false when that cannot be for one. */
-WEIR__WIDE static bool make_room_in_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows,
-                                          int64_t columns, bool squares) {
+WEIR__WIDEST static bool make_room_in_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows,
+                                            int64_t columns, bool squares) {
   uint64_t top[WEIR__SUM_STRIP] = {0};
   for (int64_t r = 0; r < rows; r++)
     for (int64_t c = 0; c < columns; c++) {

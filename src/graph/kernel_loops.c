@@ -3,9 +3,9 @@
 #include "graph/kernel.h"
 #include <math.h>
 
-/* glibc has versions of functions of one number for two and four (libmvec, at most 4 units in the last place off),
- * which are several times as fast; they are taken where the compiler is told of them. Single numbers go the same way,
- * as eight. Their last bits may differ between machines with AVX2 and without. */
+/* glibc has versions of functions of one number for two, four and eight (libmvec, at most 4 units in the last place
+ * off), which are several times as fast; they are taken where the compiler is told of them. Single numbers go the same
+ * way, as eight. Their last bits may differ between machines with AVX-512, AVX2 and neither. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define SIDE_BY_SIDE __attribute__((simd("notinbranch"))) extern
 SIDE_BY_SIDE double sin(double);
@@ -103,7 +103,7 @@ double weir__op_value(weir__op op, double a, double b, double c) {
 
 /* Each element sees the same IEEE operations in both versions, so the bits are the same, but for the functions above.
  */
-WEIR__WIDE void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
+WEIR__WIDEST void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
   const double *av = la.v, *bv = lb.v, *cv = lc.v;
   const double  as = la.s, bs = lb.s, cs = lc.s;
   const int     operands = weir__op_operands(op);

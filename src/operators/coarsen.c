@@ -44,65 +44,90 @@ static weir_status need(const void *params, const weir_field_type *const *in, in
   return WEIR_OK;
 }
 
-/* Add the values of blocks of `width` neighbours to sums and counts. */
-WEIR__INLINE void add_blocks(const double *x, int64_t blocks, int64_t width, double *restrict sum,
+/* Add the values of blocks of `width` neighbours to sums, and, where some may be missing, count the others. */
+WEIR__INLINE void add_blocks(bool counts, const double *x, int64_t blocks, int64_t width, double *restrict sum,
                              double *restrict count) {
   for (int64_t b = 0; b < blocks; b++) {
-    double s = sum[b], c = count[b];
+    double s = sum[b], c = counts ? count[b] : 0;
     for (int64_t k = 0; k < width; k++) {
       double v = x[b * width + k];
-      s += v == v ? v : 0;
-      c += v == v ? 1 : 0;
+      if (counts) c += v == v ? 1 : 0;
+      s += !counts || v == v ? v : 0;
     }
-    sum[b]   = s;
-    count[b] = c;
+    sum[b] = s;
+    if (counts) count[b] = c;
   }
 }
 
 /* Add n values, `width` neighbours to each sum, fewer to the last. The usual widths are vectorised. */
-WEIR__WIDE static void add(const double *x, int64_t n, int64_t width, double *sum, double *count) {
+WEIR__WIDEST static void add(bool counts, const double *x, int64_t n, int64_t width, double *sum, double *count) {
   int64_t blocks = n / width, done = blocks * width;
-  switch (width) {
-  case 1: add_blocks(x, blocks, 1, sum, count); break;
-  case 2: add_blocks(x, blocks, 2, sum, count); break;
-  case 4: add_blocks(x, blocks, 4, sum, count); break;
-  default: add_blocks(x, blocks, width, sum, count);
+  switch (width * 2 + counts) {
+  case 2: add_blocks(false, x, blocks, 1, sum, count); break;
+  case 3: add_blocks(true, x, blocks, 1, sum, count); break;
+  case 4: add_blocks(false, x, blocks, 2, sum, count); break;
+  case 5: add_blocks(true, x, blocks, 2, sum, count); break;
+  case 8: add_blocks(false, x, blocks, 4, sum, count); break;
+  case 9: add_blocks(true, x, blocks, 4, sum, count); break;
+  default: add_blocks(counts, x, blocks, width, sum, count);
   }
-  if (done < n) add_blocks(x + done, 1, n - done, sum + blocks, count + blocks);
+  if (done < n) add_blocks(counts, x + done, 1, n - done, sum + blocks, count + blocks);
 }
 
-/* One row of the result: all rows of the input whose blocks it is made of. */
-static void one_row(const weir_apply *a, const int64_t *index, double *sum, double *count, double *buffer) {
+/* One row of the result: all rows of the input whose blocks it is made of; returns how many these are. */
+static int64_t one_row(const weir_apply *a, const int64_t *index, bool counts, double *sum, double *count,
+                       double *buffer) {
   const coarsen   *p    = a->params;
   const weir_view *in   = &a->in[0];
   int              last = in->rank - 1;
-  int64_t          first[WEIR_RANK_MAX], end[WEIR_RANK_MAX], at[WEIR_RANK_MAX];
+  int64_t          first[WEIR_RANK_MAX], end[WEIR_RANK_MAX], at[WEIR_RANK_MAX], rows = 0, n = weir_view_row(in);
+  memset(sum, 0, (size_t)(count - sum) * (counts ? 2 : 1) * sizeof *sum);
   for (int k = 0; k <= last; k++) {
     int64_t width = p->mask >> k & 1 ? p->factor : 1;
     first[k] = at[k] = k == last ? 0 : index[k] * width;
     end[k]           = first[k] + width < in->count[k] ? first[k] + width : in->count[k];
   }
-  for (bool more = true; more;) {
-    int64_t n = weir_view_row(in);
-    add(weir_view_load(in, at, n, buffer), n, last >= 0 && p->mask >> last & 1 ? p->factor : 1, sum, count);
+  for (bool more = true; more; rows++) {
+    add(counts, weir_view_load(in, at, n, buffer), n, last >= 0 && p->mask >> last & 1 ? p->factor : 1, sum, count);
     more = false;
     for (int k = last - 1; k >= 0 && !more; k--) {
       if (++at[k] < end[k]) more = true;
       else at[k] = first[k];
     }
   }
+  return rows;
+}
+
+/* The sums divided by how many values are in them; false when one is NaN, as it is where a value is missing. */
+WEIR__WIDEST static bool divide_whole(const double *sum, int64_t n, double values, double *mean) {
+  int64_t missing = 0;
+  int     exponent;
+  bool    exact = frexp(values, &exponent) == 0.5; /* a power of two has an inverse */
+  for (int64_t i = 0; i < n; i++) missing += sum[i] != sum[i];
+  if (exact)
+    for (int64_t i = 0; i < n; i++) mean[i] = sum[i] * (1 / values);
+  else
+    for (int64_t i = 0; i < n; i++) mean[i] = sum[i] / values;
+  return !missing;
 }
 
 static weir_status apply(const weir_apply *a) {
-  const weir_view *out                  = &a->out[0];
-  int64_t          index[WEIR_RANK_MAX] = {0}, n = weir_view_row(out);
+  const coarsen   *p   = a->params;
+  const weir_view *out = &a->out[0], *in = &a->in[0];
+  int64_t          index[WEIR_RANK_MAX] = {0}, n = weir_view_row(out), row = weir_view_row(in);
+  int64_t          width = in->rank && p->mask >> (in->rank - 1) & 1 ? p->factor : 1, whole = row / width;
   double          *sum = a->scratch, *count = sum + n, *buffer = count + n;
   if (!weir_view_size(out)) return WEIR_OK;
   do {
-    memset(sum, 0, 2 * (size_t)n * sizeof *sum);
-    one_row(a, index, sum, count, buffer);
-    for (int64_t i = 0; i < n; i++) sum[i] = count[i] > 0 ? sum[i] / count[i] : (double)NAN;
-    weir_view_store(out, index, n, sum);
+    double *direct = weir__view_direct(out, index), *y = direct ? direct : sum;
+    int64_t rows = one_row(a, index, false, sum, count, buffer);
+    bool    full = divide_whole(sum, whole, (double)(width * rows), y);
+    if (full && whole < n) full = divide_whole(sum + whole, 1, (double)((row - whole * width) * rows), y + whole);
+    if (!full) {
+      one_row(a, index, true, sum, count, buffer);
+      for (int64_t i = 0; i < n; i++) y[i] = count[i] > 0 ? sum[i] / count[i] : (double)NAN;
+    }
+    if (!direct) weir_view_store(out, index, n, y);
   } while (weir_view_next_row(out, index));
   return WEIR_OK;
 }

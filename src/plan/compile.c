@@ -181,6 +181,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->first, &c->first));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->end, &c->end));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->cell, &c->cell));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->sequence, &c->sequence));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->task_at, &c->task_at));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->single, &c->single));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast, &c->broadcast));
@@ -194,6 +195,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
   for (int i = 0; i < graph->nodes; i++) {
     int64_t chunks         = weir__grid_count(&graph->node[i].grid);
     c->broadcast_packet[i] = -1;
+    c->sequence[i]         = weir__grid_is_sequence(&graph->node[i].grid);
     c->task_at[i]          = total;
     if (p->wanted[i].rank < 0) continue;
     c->first[i] = c->where[i] == WEIR__OWNED ? static_first(c, i, p->rank) : 0;

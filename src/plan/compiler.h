@@ -35,6 +35,7 @@ typedef struct weir__compiler {
   weir__where        *where;
   int64_t            *first, *end;      /* its own chunks: those computed here */
   int                *cell;             /* of its first own chunk (results of a chunk are neighbours); -1: none */
+  bool               *sequence;         /* own chunks not seen in slots lie one after the other, as in the field */
   int                *task_at;          /* index in task_of of its first own chunk */
   int                *single;           /* owner of a one-chunk node */
   bool               *broadcast;        /* its one chunk goes to every worker */
@@ -77,6 +78,10 @@ static inline int    weir__tree_worker(const weir__broadcast_tree *t, int place)
 
 /* Trees of the same shape share messages. */
 static inline int64_t weir__tree_name(const weir__broadcast_tree *t) { return (int64_t)t->first << 32 | t->root; }
+
+/* Do own cells a and b, of chunks in this order of the same result, lie in one sequence, or in one piece in its slot?
+ */
+bool weir__compiler_side_by_side(const weir__compiler *c, int node, int a, int b);
 
 /* Where result `output` of a node's chunk is for this worker, and who makes it; asks its owner for `region` when that
  * is another, or, for a node `user` that is not claimed, whoever claims the step. -1: what lies here. */

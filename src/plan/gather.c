@@ -180,6 +180,29 @@ static weir_status add_wrapped(weir__compiler *c, const request *r, const weir_f
   return WEIR_OK;
 }
 
+bool weir__compiler_side_by_side(const weir__compiler *c, int node, int a, int b) {
+  const weir__plan *p  = c->plan;
+  const weir__cell *ca = &p->cell[a], *cb = &p->cell[b];
+  if (a == b) return true;
+  if (ca->slot_piece >= 0 || cb->slot_piece >= 0)
+    return ca->slot_piece == cb->slot_piece && weir__region_equal(&ca->region, &cb->region);
+  int outputs = p->graph->node[node].outputs, cells = (int)(c->end[node] - c->first[node]) * outputs;
+  if (!c->sequence[node] || a < c->cell[node] || b < a || b >= c->cell[node] + cells) return false;
+  for (int k = a; k <= b; k += outputs) /* what nobody looks at takes no place */
+    if (p->cell[k].slot_piece >= 0 || !p->cell[k].bytes) return false;
+  return true;
+}
+
+/* Is the gathered region seen as it lies, all parts of it? */
+static bool lies_in_place(const weir__compiler *c, const request *r, const weir__gather *g) {
+  const weir__part *part = &c->plan->part[g->first];
+  for (int i = 0; i < g->parts; i++)
+    if (memcmp(part[i].target, part[i].region.start, sizeof *part[i].target * (size_t)g->region.rank) ||
+        (i && !weir__compiler_side_by_side(c, r->edge.node, part[i - 1].cell, part[i].cell)))
+      return false;
+  return g->parts > 1 || (g->parts == 1 && weir__region_equal(&part->region, &g->region));
+}
+
 /* A region assembled from parts is large enough to deserve memory of the plan, shared by threads, from this size on. */
 enum { OWN_CELL = 1 << 18 };
 
@@ -193,8 +216,11 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
   size_t                 bytes                = weir__type_bytes(type, region);
   WEIR_TRY(add_wrapped(c, &r, type, wrap, *region, 0, shift));
   const weir__part *one = &p->part[g.first];
-  g.in_place            = g.parts == 1 && weir__region_equal(&one->region, region);
-  WEIR_TRY(weir__compiler_form(c, type, g.in_place ? &p->cell[one->cell].region : region, &g.form));
+  g.in_place            = lies_in_place(c, &r, &g);
+  weir_region dense     = g.in_place ? p->cell[one->cell].region : *region;
+  for (int a = 0; g.in_place && g.parts > 1 && p->cell[one->cell].slot_piece < 0 && a < type->rank; a++)
+    dense.start[a] = 0, dense.count[a] = type->dim[a].size;
+  WEIR_TRY(weir__compiler_form(c, type, &dense, &g.form));
   if (g.in_place) {
     const weir_region *held   = &p->cell[one->cell].region;
     const int64_t     *stride = p->form[g.form].stride;

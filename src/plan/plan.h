@@ -47,14 +47,14 @@ typedef struct weir__part {
   int64_t     target[WEIR_RANK_MAX]; /* in the gathered region's indices (differs when wrapped) */
 } weir__part;
 
-/* A region wanted by a bit: seen in place when it is one part, else copied together into scratch or a cell of its own.
- */
+/* A region wanted by a bit: seen in place when it is one part, or parts that lie beside each other as in the field,
+ * else copied together into scratch or a cell of its own. */
 typedef struct weir__gather {
   bool        in_place;
   bool        holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
   int         parts;  /* 0: an input not given */
   int         first;  /* in plan->part */
-  int         cell;   /* in place: that of the part; else >= 0: assembled there (large); -1: in scratch */
+  int         cell;   /* in place: that of the first part; else >= 0: assembled there (large); -1: in scratch */
   int         form;   /* of its view: in plan->form */
   int64_t     lag;    /* in place */
   size_t      offset; /* in place: bytes from the start of the cell; else in scratch */

@@ -187,16 +187,23 @@ static int axis_between(const weir_region *a, const weir_region *b) {
   return axis;
 }
 
-/* Does what b sees lie in memory where one view of both would have it? */
-static bool continues(const weir__plan *p, const weir__gather *a, const weir__gather *b, int axis) {
-  const weir__part *pa = &p->part[a->first], *pb = &p->part[b->first];
+typedef enum meeting { APART, SAME_CELL, NEXT_CELL } meeting;
+
+/* Does what b sees, one part, lie in memory where one view of both would have it? */
+static meeting meets(const weir__compiler *c, int source, const weir__gather *a, const weir__gather *b, int axis) {
+  const weir__plan *p  = c->plan;
+  const weir__part *pa = &p->part[a->first + a->parts - 1], *pb = &p->part[b->first];
   const weir__cell *ca = &p->cell[pa->cell], *cb = &p->cell[pb->cell];
-  if (!a->in_place || !b->in_place || pa->lag != pb->lag || pa->triggers != pb->triggers) return false;
-  if (pa->cell != pb->cell &&
-      (ca->slot_piece < 0 || ca->slot_piece != cb->slot_piece || !weir__region_equal(&ca->region, &cb->region)))
-    return false;
-  if (axis < 0) return a->offset == b->offset;
-  return a->form == b->form && b->offset == a->offset + (size_t)(a->region.count[axis] * p->form[a->form].stride[axis]);
+  if (!a->in_place || !b->in_place || b->parts != 1 || a->form != b->form) return APART;
+  if (pa->lag != pb->lag || pa->triggers != pb->triggers || !weir__compiler_side_by_side(c, source, pa->cell, pb->cell))
+    return APART;
+  if (pa->cell == pb->cell || ca->slot_piece >= 0) {
+    size_t beyond = axis < 0 ? 0 : (size_t)(a->region.count[axis] * p->form[a->form].stride[axis]);
+    return a->parts == 1 && b->offset == a->offset + beyond ? SAME_CELL : APART;
+  }
+  bool next  = pb->cell == pa->cell + p->graph->node[source].outputs;
+  bool whole = weir__region_equal(&pa->region, &ca->region) && weir__region_equal(&pb->region, &cb->region);
+  return axis >= 0 && next && whole ? NEXT_CELL : APART;
 }
 
 /* Chunks that follow each other in memory, as those that are cut from a piece in its slot, are one box for a reduction:
@@ -205,6 +212,7 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
   weir__plan      *p = c->plan;
   const weir__bit *b = &p->bit[p->bits - 1], *a = b - 1;
   int              axis[WEIR_INPUTS_MAX];
+  meeting          met = APART;
   if (task->bits < 2 || a->triggers != b->triggers) return;
   for (int i = 0; i < node->inputs; i++) {
     const weir__gather *ga = &p->gather[a->gather + i], *gb = &p->gather[b->gather + i];
@@ -212,16 +220,18 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
     axis[i] = axis_between(&ga->region, &gb->region);
     if (axis[i] < 0 && (!i || !weir__region_equal(&ga->region, &gb->region))) return;
     if (i && axis[i] >= 0 && weir__axis_find(node->in_type[0], node->in_type[i]->dim[axis[i]].name) != axis[0]) return;
-    if (!continues(p, ga, gb, axis[i])) return;
+    met = meets(c, node->input[i].node, ga, gb, axis[i]);
+    if (met == APART || (met == NEXT_CELL && node->inputs > 1)) return;
   }
   for (int i = 0; i < node->inputs; i++) {
     weir__gather *g = &p->gather[a->gather + i];
     if (node->input[i].node < 0 || axis[i] < 0) continue;
     int64_t more = p->gather[b->gather + i].region.count[axis[i]];
     g->region.count[axis[i]] += more;
-    p->part[g->first].region.count[axis[i]] += more;
+    if (met == NEXT_CELL) g->parts++; /* that of b follows those of a */
+    else p->part[g->first].region.count[axis[i]] += more;
   }
-  for (int i = node->inputs - 1; i >= 0; i--)
+  for (int i = node->inputs - 1; i >= 0 && met == SAME_CELL; i--)
     if (node->input[i].node >= 0) p->parts = p->gather[b->gather + i].first;
   p->gathers = b->gather;
   p->bits--;

@@ -91,7 +91,8 @@ double weir__uniform_spacing(const weir_dimension *d) {
 const char *weir__units_times(const weir_infer *infer, const char *a, const char *b, int power) {
   weir__arena arena = {0};
   const char *product, *kept = NULL;
-  if (a && b && weir__units_combine(&arena, a, 1, b, power, &product) >= 0 && product) kept = weir_infer_string(infer, product);
+  if (a && b && weir__units_combine(&arena, a, 1, b, power, &product) >= 0 && product)
+    kept = weir_infer_string(infer, product);
   weir__arena_clear(&arena);
   return kept;
 }

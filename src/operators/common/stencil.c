@@ -147,7 +147,7 @@ size_t weir__stencil_scratch(const weir_region *out) {
 }
 
 /* y (+)= sum of taps times neighbours, in the order of the taps. */
-WEIR__WIDE static void combine(const weir__taps *t, const double *const x[], double *y, int64_t n, bool add) {
+WEIR__WIDEST static void combine(const weir__taps *t, const double *const x[], double *y, int64_t n, bool add) {
   const double *a = x[0], *b = x[1], *c = x[2], *d = x[3];
   double        p = t->c[0], q = t->c[1], r = t->c[2], s = t->c[3];
 #define COMBINE(expression)                                                                                            \
