@@ -1,4 +1,5 @@
 /* count: how many values are not missing. */
+#include "core/simd.h"
 #include "operators/common/reduce.h"
 
 static size_t size(const void *params, bool weighted) {
@@ -6,11 +7,15 @@ static size_t size(const void *params, bool weighted) {
   return sizeof(int64_t);
 }
 
+WEIR__WIDEST static int64_t valid(const double *x, int64_t n) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++) count += x[i] == x[i];
+  return count;
+}
+
 static void add(const void *params, void *into, const double *x, const double *w, int64_t n) {
-  int64_t valid = 0;
   (void)params, (void)w;
-  for (int64_t i = 0; i < n; i++) valid += x[i] == x[i];
-  *(int64_t *)into += valid;
+  *(int64_t *)into += valid(x, n);
 }
 
 static void combine(const void *params, bool weighted, void *into, const void *from) {

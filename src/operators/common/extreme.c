@@ -13,7 +13,7 @@ typedef double  lanes __attribute__((vector_size(LANES * 8)));
 typedef int64_t words __attribute__((vector_size(LANES * 8)));
 
 /* One pass; comparisons with NaN are false. The largest value is the same in any order. */
-WEIR__WIDEST void weir__extreme_add(weir__extreme *e, const double *x, int64_t n, double sign) {
+WEIR__WIDE void weir__extreme_add(weir__extreme *e, const double *x, int64_t n, double sign) {
   double  top   = e->count ? e->value : (double)-INFINITY;
   lanes   start = {top, top, top, top}, best[CHAINS] = {start, start, start, start};
   words   invalid[CHAINS] = {{0}}; /* a comparison that is true is -1 */
