@@ -1,4 +1,5 @@
 /* power_spectrum: how the variance of a field is spread over wavenumbers. */
+#include "core/simd.h"
 #include "operators/common/common.h"
 #include "operators/common/planner.h"
 #include <fftw3.h>
@@ -176,44 +177,68 @@ static weir_view turn(const weir_view *in, const spectrum *p) {
   return v;
 }
 
+/* x less the mean, times the window; false when one is missing or not finite. */
+WEIR__WIDEST static bool condition(const double *from, int64_t n, double mean, const double *window, double slow,
+                                   double *to) {
+  uint64_t largest = 0; /* bits of numbers without sign are in order, infinity and NaN above the others */
+  for (int64_t j = 0; j < n; j++) {
+    uint64_t bits;
+    double   v = from[j] - mean;
+    memcpy(&bits, &from[j], sizeof bits);
+    bits &= INT64_MAX;
+    largest = bits > largest ? bits : largest;
+    to[j]   = window ? v * (slow * window[j]) : v;
+  }
+  return largest < UINT64_C(0x7ff) << 52;
+}
+
 /* Load the next n[0] rows; `index` is left on the last of them. False when a value is missing or not finite. */
-static bool load(const spectrum *p, const weir_view *v, int64_t *index, double *x) {
-  bool finite = true;
+static bool load(const spectrum *p, const context *c, const weir_view *v, int64_t *index, double *x) {
+  int64_t  begin[WEIR_RANK_MAX];
+  weir_sum sum  = {0};
+  double   mean = 0;
+  bool     fine = true;
+  memcpy(begin, index, sizeof begin);
+  for (int64_t i = 0; p->detrend && i < p->n[0]; i++) {
+    if (i) weir_view_next_row(v, index);
+    weir_sum_add(&sum, weir_view_load(v, index, p->n[1], x + i * p->n[1]), p->n[1]);
+  }
+  if (p->detrend) {
+    if (sum.count < p->n[0] * p->n[1] || sum.special) return false;
+    mean = weir_sum_mean(&sum);
+    memcpy(index, begin, sizeof begin);
+  }
   for (int64_t i = 0; i < p->n[0]; i++) {
     double *row = x + i * p->n[1];
     if (i) weir_view_next_row(v, index);
-    const double *from = weir_view_load(v, index, p->n[1], row);
-    if (from != row) memcpy(row, from, (size_t)p->n[1] * sizeof *row);
-    for (int64_t j = 0; j < p->n[1]; j++) finite &= isfinite(row[j]) != 0;
+    fine &= condition(weir_view_load(v, index, p->n[1], row), p->n[1], mean, c->window[1],
+                      c->window[0] ? c->window[0][i] : 1, row);
   }
-  return finite;
-}
-
-static void condition(const spectrum *p, const context *c, double *x) {
-  int64_t n = p->n[0] * p->n[1];
-  if (p->detrend) {
-    weir_sum sum = {0};
-    weir_sum_add(&sum, x, n);
-    double mean = weir_sum_mean(&sum);
-    for (int64_t i = 0; i < n; i++) x[i] -= mean;
-  }
-  if (!c->window[1]) return;
-  for (int64_t i = 0; i < p->n[0]; i++) {
-    double slow = c->window[0] ? c->window[0][i] : 1;
-    for (int64_t j = 0; j < p->n[1]; j++) x[i * p->n[1] + j] *= slow * c->window[1][j];
-  }
+  return fine;
 }
 
 /* Coefficients of a real field come in conjugate pairs, of which FFTW gives one: it counts twice, but for those that
  * are their own. */
-static void collect(const spectrum *p, const context *c, const fftw_complex *z, double *power) {
+WEIR__WIDEST static void squares(const double *z, int64_t n, double *to) {
+  for (int64_t j = 0; j < n; j++) to[j] = 2 * (z[2 * j] * z[2 * j] + z[2 * j + 1] * z[2 * j + 1]);
+}
+
+/* Coefficients beside each other fall into the same bin or the next. */
+static void collect(const spectrum *p, const context *c, const fftw_complex *z, double *square, double *power) {
   int64_t half = p->n[1] / 2 + 1;
-  for (int64_t i = 0; i < p->n[0]; i++)
-    for (int64_t j = 0; j < half; j++) {
-      const double *q     = z[i * half + j];
-      double        times = j == 0 || 2 * j == p->n[1] ? 1 : 2;
-      power[c->bin[i * half + j]] += times * (q[0] * q[0] + q[1] * q[1]);
+  for (int64_t i = 0; i < p->n[0]; i++) {
+    const int32_t *bin = c->bin + i * half;
+    squares(z[i * half], half, square);
+    square[0] /= 2;
+    if (p->n[1] % 2 == 0) square[half - 1] /= 2;
+    for (int64_t j = 0; p->count == 1 && j < half; j++) power[j] += square[j];
+    for (int64_t j = 0; p->count == 2 && j < half;) {
+      int32_t k   = bin[j];
+      double  sum = power[k];
+      for (; j < half && bin[j] == k; j++) sum += square[j];
+      power[k] = sum;
     }
+  }
 }
 
 static weir_status apply(const weir_apply *a) {
@@ -225,10 +250,9 @@ static weir_status apply(const weir_apply *a) {
   int64_t         index[WEIR_RANK_MAX] = {0}, planes = 0, zero = 0;
   memset(power, 0, (size_t)p->bins * sizeof *power);
   if (weir_view_size(&v)) do {
-      if (!load(p, &v, index, x)) continue;
-      condition(p, c, x);
+      if (!load(p, c, &v, index, x)) continue;
       fftw_execute_dft_r2c(c->plan, x, z);
-      collect(p, c, z, power);
+      collect(p, c, (const fftw_complex *)z, x, power); /* the field is not needed any more */
       planes++;
     } while (weir_view_next_row(&v, index));
   for (int64_t k = 0; k < p->bins; k++) power[k] = planes ? power[k] * c->scale / (double)planes : (double)NAN;
