@@ -3,7 +3,8 @@
  * what others need, waits for all, and computes (as the reference MPI driver of Task Bench does). Both leave and check
  * stamps; sweeps in turn, in one job.
  *
- *   weir            messages have no sleeping wait: a worker polls, yields, and soon rests between looks
+ *   weir            messages have no sleeping wait: a worker polls and yields, and rests between looks when nothing
+ *                   has come for 50 us
  *   weir-2-flight   the same with two replays at a time, the default of runs
  *   mpi-waitall     MPI_Waitall: burns its core
  *   mpi-resting     MPI_Testall, which waits as a worker does
@@ -12,6 +13,7 @@
  *
  * check: all patterns. A name of a system: 64 x 100 with small tasks, for a profiler. With `spin` MPI is told not to
  * yield while it polls (mpi_yield_when_idle, which launchers of oversubscribed jobs, and weir, set). */
+#include "core/threads.h"
 #include "engine.h"
 #include "metg.h"
 #include <mpi.h>
@@ -21,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SWEEPS = 5, ROUNDS = 2048, FEW = 2 };
+enum { SWEEPS = 3, ROUNDS = 2048, FEW = 2 };
 
 static int rank, size;
 
@@ -83,20 +85,25 @@ static void plan_clear(blocks *b) {
 }
 
 /* As a worker without a doorbell does (exec/worker.c). */
-static void rest(int looks) {
-  enum { SPINS = 20, LONGEST_NS = 500000 };
-  int64_t ns = (int64_t)10000 << (looks / SPINS < 8 ? looks / SPINS : 8);
+static void rest(int64_t since, int *rests) {
+  enum { POLLS_NS = 50000, LONGEST_NS = 500000 };
+  int64_t ns = (int64_t)10000 << (*rests / 20 < 8 ? *rests / 20 : 8);
   if (ns > LONGEST_NS) ns = LONGEST_NS;
-  if (looks < SPINS) sched_yield();
-  else nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+  if (weir__clock_ns() - since < POLLS_NS) {
+    sched_yield();
+    return;
+  }
+  nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+  ++*rests;
 }
 
 static void wait_for(blocks *b, int count) {
-  int done = 0;
+  int     done = 0, rests = 0;
+  int64_t since = b->rests ? weir__clock_ns() : 0;
   if (!b->rests) MPI_Waitall(count, b->request, MPI_STATUSES_IGNORE);
-  for (int looks = 0; b->rests && !done; looks++) {
+  while (b->rests && !done) {
     MPI_Testall(count, b->request, &done, MPI_STATUSES_IGNORE);
-    if (!done) rest(looks);
+    if (!done) rest(since, &rests);
   }
 }
 
@@ -295,6 +302,8 @@ int main(int argc, char **argv) {
   rank = weir__comm_rank(comm);
   size = weir__comm_size(comm);
   if (size < 2) bench_check(WEIR_FAIL(WEIR_ERR_ARGUMENT, "run it as mpirun -n 2 bench_task_bench_mpi"), "processes");
+  weir__thread_pin(weir__core(rank)); /* as workers of a run are: two on one core would wait for each other */
+  weir__thread_slack(1000);
   if (!rank) bench_open("task_bench_mpi");
   for (int i = 0; i < SYSTEMS; i++)
     if (!strcmp(what, systems[i].name)) profile(comm, &systems[i]), done = true;

@@ -433,14 +433,22 @@ out:
   return status;
 }
 
-/* ---- requests: the started ones are kept dense, so that a test looks at no others ---- */
+/* ---- requests ----
+ *
+ * Started ones are in the order in which they were started, which should be that in which they are expected. A step may
+ * wait for a thousand messages, and MPI looks at each request that it is asked about: so a test asks about the oldest,
+ * about the youngest (a send is mostly over at once), and about some of the others in turn. */
+
+enum { TESTED = 16 };
 
 struct weir__requests {
   weir__comm  *comm;
-  int          capacity, pending;
-  MPI_Request *request; /* [0, pending) started */
-  int         *slot;    /* of request[i] */
-  int         *index;   /* out array of MPI_Testsome */
+  int          capacity, pending, length;
+  int          first, end; /* requests [first, end) are started, or over: MPI_REQUEST_NULL */
+  int          turn;       /* of those in between, the next to be asked about */
+  MPI_Request *request;
+  int         *slot;  /* of request[i] */
+  int         *index; /* out array of MPI_Testsome */
 };
 
 weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **requests) {
@@ -449,9 +457,10 @@ weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->comm     = comm;
   self->capacity = count;
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->request, &self->request));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->slot, &self->slot));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->index, &self->index));
+  self->length   = 2 * count + 1;
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->request, &self->request));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->slot, &self->slot));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->index, &self->index));
   *requests = self;
   self      = NULL;
 out:
@@ -462,7 +471,8 @@ out:
 void weir__requests_destroy(weir__requests **requests) {
   weir__requests *self = *requests;
   if (!self) return;
-  for (int i = 0; i < self->pending; i++) {
+  for (int i = self->first; i < self->end; i++) {
+    if (self->request[i] == MPI_REQUEST_NULL) continue;
     MPI_Cancel(&self->request[i]);
     MPI_Request_free(&self->request[i]);
   }
@@ -473,45 +483,76 @@ void weir__requests_destroy(weir__requests **requests) {
   *requests = NULL;
 }
 
-weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
+static void close_gaps(weir__requests *r) {
+  int kept = 0;
+  for (int i = r->first; i < r->end; i++) {
+    if (r->request[i] == MPI_REQUEST_NULL) continue;
+    r->request[kept] = r->request[i];
+    r->slot[kept++]  = r->slot[i];
+  }
+  r->first = 0;
+  r->end   = kept;
+}
+
+/* Room for one more. */
+static weir_status make_room(weir__requests *r) {
   if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
-  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->pending]));
-  r->slot[r->pending++] = slot;
+  if (r->end == r->length) close_gaps(r);
   return WEIR_OK;
+}
+
+static weir_status started(weir__requests *r, int slot) {
+  r->slot[r->end++] = slot;
+  r->pending++;
+  return WEIR_OK;
+}
+
+weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
+  WEIR_TRY(make_room(r));
+  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
+  return started(r, slot);
 }
 
 weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
-  if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
-  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->pending]));
-  r->slot[r->pending++] = slot;
-  return WEIR_OK;
+  WEIR_TRY(make_room(r));
+  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
+  return started(r, slot);
 }
 
 weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size_t size, int peer, int tag) {
-  if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
+  WEIR_TRY(make_room(r));
   if (peer == WEIR__ANYBODY) peer = MPI_ANY_SOURCE;
-  MPI_TRY(MPI_Irecv(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->pending]));
-  r->slot[r->pending++] = slot;
+  MPI_TRY(MPI_Irecv(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
+  return started(r, slot);
+}
+
+/* Requests [from, end), at most as many as fit into `done`. */
+static weir_status test_range(weir__requests *r, int from, int end, int *done, int most, int *count) {
+  int completed = 0, n = end - from < most - *count ? end - from : most - *count;
+  if (n < 1) return WEIR_OK;
+  MPI_TRY(MPI_Testsome(n, r->request + from, &completed, r->index, MPI_STATUSES_IGNORE));
+  for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) done[(*count)++] = r->slot[from + r->index[i]];
   return WEIR_OK;
 }
 
 weir_status weir__requests_test(weir__requests *r, int *done, int most, int *count) {
   *count = 0;
-  for (int at = 0, tested; at < r->pending && *count < most; at += tested) {
-    int completed = 0, room = most - *count;
-    tested = r->pending - at < room ? r->pending - at : room; /* `done` must hold all that may complete at once */
-    MPI_TRY(MPI_Testsome(tested, r->request + at, &completed, r->index, MPI_STATUSES_IGNORE));
-    if (completed == MPI_UNDEFINED) continue;
-    for (int i = 0; i < completed; i++) done[(*count)++] = r->slot[at + r->index[i]];
+  if (!r->pending) return WEIR_OK;
+  if (r->end - r->first <= 3 * TESTED) {
+    WEIR_TRY(test_range(r, r->first, r->end, done, most, count));
+  } else {
+    int from = r->first + TESTED, end = r->end - TESTED;
+    if (r->turn < from || r->turn >= end) r->turn = from;
+    int next = r->turn + TESTED < end ? r->turn + TESTED : end;
+    WEIR_TRY(test_range(r, r->first, from, done, most, count));
+    WEIR_TRY(test_range(r, r->turn, next, done, most, count));
+    WEIR_TRY(test_range(r, end, r->end, done, most, count));
+    r->turn = next;
   }
-  if (!*count) return WEIR_OK;
-  int kept = 0;
-  for (int i = 0; i < r->pending; i++) {
-    if (r->request[i] == MPI_REQUEST_NULL) continue;
-    r->request[kept] = r->request[i];
-    r->slot[kept++]  = r->slot[i];
-  }
-  r->pending = kept;
+  r->pending -= *count;
+  while (r->first < r->end && r->request[r->first] == MPI_REQUEST_NULL) r->first++;
+  while (r->first < r->end && r->request[r->end - 1] == MPI_REQUEST_NULL) r->end--;
+  if (*count && r->end - r->first > 2 * r->pending + 4 * TESTED) close_gaps(r);
   return WEIR_OK;
 }
 

@@ -67,7 +67,8 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
  * of what comes next. Collective. */
 weir_status weir__comm_notices_end(weir__comm *comm);
 
-/* A fixed set of requests, made once. Slots are started again and again without allocation. */
+/* A fixed set of requests, made once. Slots are started again and again without allocation, best in the order in which
+ * they are expected to complete. */
 typedef struct weir__requests weir__requests;
 weir_status                   weir__requests_create(weir__comm *comm, int count, weir__requests **requests);
 void                          weir__requests_destroy(weir__requests **requests);
@@ -77,7 +78,8 @@ weir_status weir__request_send(weir__requests *requests, int slot, const void *b
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
                                        int tag);
 weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag);
-/* Which started slots have completed since the last call: at most `most` numbers into `done`. */
+/* Which started slots have completed since the last call: at most `most` numbers into `done`. Of many, each call looks
+ * at some; none is forgotten. */
 weir_status weir__requests_test(weir__requests *requests, int *done, int most, int *count);
 int         weir__requests_pending(const weir__requests *requests);
 #endif

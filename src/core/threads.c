@@ -2,6 +2,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 void weir__mutex_init(weir__mutex *mutex) { pthread_mutex_init(&mutex->mutex, NULL); }
 void weir__mutex_lock(weir__mutex *mutex) { pthread_mutex_lock(&mutex->mutex); }
@@ -54,6 +57,16 @@ int weir__core(int which) {
   for (int core = 0; core < CPU_SETSIZE; core++)
     if (CPU_ISSET(core, &set) && !which--) return core;
   return -1;
+}
+
+int64_t weir__thread_slack(int64_t ns) {
+#ifdef __linux__
+  int before = prctl(PR_GET_TIMERSLACK);
+  if (before >= 0) prctl(PR_SET_TIMERSLACK, (unsigned long)ns);
+  return before > 0 ? before : 50000;
+#else
+  return ns;
+#endif
 }
 
 bool weir__thread_pin(int core) {

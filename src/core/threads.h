@@ -12,7 +12,8 @@
 typedef struct weir__mutex {
   pthread_mutex_t mutex;
 } weir__mutex;
-#define WEIR__MUTEX_INIT {PTHREAD_MUTEX_INITIALIZER} /* for one that lives as long as the process */
+#define WEIR__MUTEX_INIT                                                                                               \
+  { PTHREAD_MUTEX_INITIALIZER } /* for one that lives as long as the process */
 void weir__mutex_init(weir__mutex *mutex);
 void weir__mutex_lock(weir__mutex *mutex);
 void weir__mutex_unlock(weir__mutex *mutex);
@@ -29,6 +30,8 @@ bool        weir__thread_clock(clockid_t *clock); /* of the processor time that 
 int         weir__cores(void);                    /* that this process may run on */
 int         weir__core(int which);                /* the which-th of them, modulo their number; -1: unknown */
 bool        weir__thread_pin(int core);           /* bind the caller to a core */
+/* How late (ns) the kernel may end the caller's waits with a timeout, 50 us unless told; returns what it was. */
+int64_t weir__thread_slack(int64_t ns);
 
 /* Be kind to the other thread of the core while spinning. */
 static inline void weir__pause(void) {

@@ -107,8 +107,10 @@ struct weir__worker {
   int64_t              beat_ns;      /* clock when the next beat is due */
   int64_t              retired_step; /* number and time of the last one retired */
   double               retired_time;
-  unsigned             turns; /* of the owner's loop */
-  unsigned             deaf;  /* those since it looked for notices */
+  unsigned             turns;   /* of the owner's loop */
+  unsigned             deaf;    /* those since it looked for notices */
+  int64_t              idle_ns; /* when it last had something to do */
+  int                  rests;   /* since then */
   weir__failures       failures;
 };
 

@@ -128,7 +128,8 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
 
 static weir_status post_receives(weir__worker *w, const weir__step *s) {
   const weir__plan *p = w->plan;
-  for (int m = 0; m < p->messages_in; m++) {
+  for (int i = 0; i < p->messages_in; i++) {
+    int   m      = p->arrival[i];
     char *buffer = p->in[m].buffer + (size_t)(s->ordinal % p->flight) * p->in[m].stride;
     WEIR_TRY(weir__request_receive(w->requests, weir__worker_request_base(w, s->ordinal) + m, buffer, p->in[m].bytes,
                                    p->in[m].peer, weir__worker_tag(w, &p->in[m], s->ordinal)));

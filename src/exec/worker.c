@@ -149,21 +149,27 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
   atomic_store(&w->asleep, 0);
 }
 
+/* Waits for messages are short ones: a worker that comes back late from one makes its partners wait in turn. */
+enum { SLACK_NS = 1000 };
+
 /* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
-  enum { SPINS = 20, LONGEST_NS = 500000, RESTS_NS = 4000000, BETWEEN_STEPS_NS = 200000000 };
-  bool polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
+  enum { POLLS_NS = 50000, LONGEST_NS = 500000, RESTS_NS = 4000000, BETWEEN_STEPS_NS = 200000000, MANY = 400 };
+  int64_t now   = weir__clock_ns();
+  bool    polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
                weir__agreement_running(w->wholes) || weir__claims_polls(w);
-  int64_t timeout = polls ? (int64_t)10000 << (idle_rounds / SPINS < 8 ? idle_rounds / SPINS : 8) : BETWEEN_STEPS_NS;
+  if (!idle_rounds) w->idle_ns = now, w->rests = 0;
+  int64_t timeout = polls ? (int64_t)10000 << (w->rests / 20 < 8 ? w->rests / 20 : 8) : BETWEEN_STEPS_NS;
   /* steps from a source may be far apart, and nobody rings when worker 0 tells of one, or is asked for one */
   bool rests = polls && !w->intake && w->retired == w->begun && w->ended < 0 && !weir__keeper_busy(w);
-  if (rests && idle_rounds > SPINS * SPINS) timeout = RESTS_NS;
+  if (rests && w->rests > MANY) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
-  if (polls && idle_rounds < SPINS) {
+  if (polls && now - w->idle_ns < POLLS_NS) {
     sched_yield();
     return;
   }
+  w->rests++;
   weir__worker_beat(w, true, &timeout);
   int64_t began = weir__worker_watch(w);
   sleep_until_rung(w, timeout, seen, bell);
@@ -261,7 +267,10 @@ static weir_status run_to_end(weir__worker *w) {
 }
 
 weir_status weir__worker_run(weir__worker *w) {
+  bool        hosted = w->intake && weir__intake_hosted(w->intake); /* then the thread is the simulation's */
+  int64_t     slack  = hosted ? 0 : weir__thread_slack(SLACK_NS);
   weir_status status = run_to_end(w);
+  if (!hosted) weir__thread_slack(slack);
   /* other threads may still be at the end of a task, or run those of steps that are given up; and the caller closes
    * what they write to */
   w->stats.wakes = (int64_t)weir__pool_wakes(w->pool);

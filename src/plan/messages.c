@@ -183,6 +183,28 @@ static weir_status place_incoming(weir__plan *p) {
   return WEIR_OK;
 }
 
+typedef struct expected {
+  int depth, message;
+} expected;
+
+static int by_depth(const void *a, const void *b) {
+  const expected *x = a, *y = b;
+  ORDER(depth);
+  return x->message - y->message;
+}
+
+/* Messages are numbered by their senders; they come as the graph goes down. */
+static weir_status order_arrivals(weir__plan *p) {
+  expected *list;
+  WEIR_TRY(weir__alloc_array((size_t)p->messages_in + 1, sizeof *list, &list));
+  for (int m = 0; m < p->messages_in; m++) list[m] = (expected){p->packet_in[p->in[m].packet].depth, m};
+  qsort(list, (size_t)p->messages_in, sizeof *list, by_depth);
+  weir_status status = weir__arena_alloc(&p->arena, ((size_t)p->messages_in + 1) * sizeof *p->arrival, &p->arrival);
+  for (int m = 0; status >= 0 && m < p->messages_in; m++) p->arrival[m] = list[m].message;
+  weir__free(list);
+  return status;
+}
+
 static weir_status pack_tasks(weir__compiler *c, const int *renumbered) {
   weir__plan *p = c->plan;
   for (int m = 0; m < p->messages_out; m++) {
@@ -226,6 +248,7 @@ static weir_status build(weir__compiler *c) {
   if (status >= 0) status = make_messages(p, true, p->packet_in, p->packets_in, &p->in, &p->messages_in);
   if (status >= 0) status = make_messages(p, false, p->packet_out, p->packets_out, &p->out, &p->messages_out);
   if (status >= 0) status = place_incoming(p);
+  if (status >= 0) status = order_arrivals(p);
   if (status >= 0) status = pack_tasks(c, renumbered);
   weir__free(renumbered);
   return status;

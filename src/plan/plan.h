@@ -185,6 +185,7 @@ typedef struct weir__plan {
   int               *join;
   weir__packet      *packet_in, *packet_out;
   weir__message     *in, *out;
+  int               *arrival; /* incoming messages in the order in which they are expected */
   int    forms, cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
   size_t form_capacity, cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity,
       packet_in_capacity, packet_out_capacity;
