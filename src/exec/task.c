@@ -348,84 +348,106 @@ static void post(weir__worker *w, const weir__step *s, int message) {
 
 /* ---- completion ---- */
 
-enum { NONE = UINT32_MAX };
+enum { NONE = UINT32_MAX, PACKS = 8 };
+
+/* What a task has made ready and is to be run at once: messages, for which another worker waits, and one task. */
+typedef struct follow {
+  uint32_t task;
+  int      packs;
+  uint32_t pack[PACKS];
+} follow;
 
 static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
-/* The first task that becomes ready is kept in `*kept` where that is NONE, to be run at once; the others are pushed. */
+/* The first task that becomes ready, and messages, are kept in `next`; the others are pushed. */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
-                       uint32_t *kept) {
+                       follow *next) {
   uint32_t base = (uint32_t)(s - w->step) << w->task_bits;
   for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
     uint32_t task = list->target[i];
     if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
     atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
-    if (*kept == NONE) *kept = base + task;
+    if (w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS) next->pack[next->packs++] = base + task;
+    else if (next->task == NONE) next->task = base + task;
     else ready(w, base + task, thread);
   }
 }
 
 void weir__worker_fire(weir__worker *w, weir__step *s, int emitter, int thread) {
-  uint32_t kept = NONE;
-  count_down(w, s, &w->plan->now, emitter, thread, &kept);
-  if (kept != NONE) ready(w, kept, thread);
+  follow next = {.task = NONE, .packs = 0};
+  count_down(w, s, &w->plan->now, emitter, thread, &next);
+  if (next.task != NONE) ready(w, next.task, thread);
+  for (int i = 0; i < next.packs; i++) ready(w, next.pack[i], thread); /* last in, first out */
 }
 
-static uint32_t complete(weir__worker *w, weir__step *s, int task, int thread) {
+static void complete(weir__worker *w, weir__step *s, int task, int thread, follow *next) {
   const weir__plan *p    = w->plan;
   bool              sink = p->now.first[task] == p->now.first[task + 1];
-  uint32_t          kept = NONE;
-  count_down(w, s, &p->now, task, thread, &kept);
+  count_down(w, s, &p->now, task, thread, next);
   if (p->next.first[task] != p->next.first[task + 1])
-    count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, &kept);
+    count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, next);
   bool packs = p->task[task].kind == WEIR__TASK_PACK, sends = packs && (s->mine || !p->task[task].claimed);
   if (sends) post(w, s, p->task[task].message);
   if (sends || (packs && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1)) weir__worker_wake(w);
   if (sink && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1) weir__worker_wake(w);
-  return kept;
 }
 
-/* Run one task; returns one that has become ready by it, or NONE. */
-static uint32_t run_task(weir__worker *w, int thread, uint32_t entry) {
+/* Run one task; `next` is what it makes ready. */
+static void run_task(weir__worker *w, int thread, uint32_t entry, follow *next) {
   uint32_t          t    = entry & ((UINT32_C(1) << w->task_bits) - 1);
   weir__step       *s    = &w->step[entry >> w->task_bits];
   const weir__task *task = &w->plan->task[t];
-  if (task->claimed && !s->mine) return complete(w, s, (int)t, thread); /* another worker does it */
-  switch (task->kind) {
-  case WEIR__TASK_READ: run_read(w, s, task); break;
-  case WEIR__TASK_ASSEMBLE: run_assemble(w, s, task); break;
-  case WEIR__TASK_APPLY: run_apply(w, s, thread, task); break;
-  case WEIR__TASK_REDUCE: run_reduce(w, s, thread, task); break;
-  case WEIR__TASK_JOIN: run_join(w, s, thread, task); break;
-  case WEIR__TASK_PACK: run_pack(w, s, task); break;
-  case WEIR__TASK_DELIVER: run_deliver(w, s, thread, task); break;
-  case WEIR__TASK_DECIDE: run_decide(w, s, thread, task); break;
-  }
-  return complete(w, s, (int)t, thread);
+  bool              ours = !task->claimed || s->mine; /* else another worker does it */
+  if (ours) switch (task->kind) {
+    case WEIR__TASK_READ: run_read(w, s, task); break;
+    case WEIR__TASK_ASSEMBLE: run_assemble(w, s, task); break;
+    case WEIR__TASK_APPLY: run_apply(w, s, thread, task); break;
+    case WEIR__TASK_REDUCE: run_reduce(w, s, thread, task); break;
+    case WEIR__TASK_JOIN: run_join(w, s, thread, task); break;
+    case WEIR__TASK_PACK: run_pack(w, s, task); break;
+    case WEIR__TASK_DELIVER: run_deliver(w, s, thread, task); break;
+    case WEIR__TASK_DECIDE: run_decide(w, s, thread, task); break;
+    }
+  complete(w, s, (int)t, thread, next);
 }
 
 /* One reading of the clock ends a task and begins the next. */
-static uint32_t run_traced(weir__worker *w, int thread, uint32_t entry, int64_t *now) {
+static void run_one(weir__worker *w, int thread, uint32_t entry, int64_t *now, follow *next) {
+  if (!w->trace) {
+    run_task(w, thread, entry, next);
+    return;
+  }
   uint32_t task  = entry & ((UINT32_C(1) << w->task_bits) - 1);
   int64_t  step  = w->step[entry >> w->task_bits].step; /* the instance may serve another step once the task is done */
   int64_t  began = *now;
-  uint32_t next  = run_task(w, thread, entry);
-  *now           = weir__clock_ns();
+  run_task(w, thread, entry, next);
+  *now = weir__clock_ns();
   weir__trace_add(w->trace, thread, WEIR__TRACE_TASK, task, began, *now, step);
-  return next;
 }
 
-/* A task and, without detour through the queues, one that it made ready, and so on. The owner has steps and messages to
- * look after: it goes on only while there are no messages and nobody waits for work. */
+/* Pack messages: should anything follow from that, it has time. */
+static void send_off(weir__worker *w, int thread, int64_t *now, const follow *packed) {
+  follow next = {.task = NONE, .packs = 0};
+  for (int i = 0; i < packed->packs; i++) run_one(w, thread, packed->pack[i], now, &next);
+  if (next.task != NONE) ready(w, next.task, thread);
+  for (int i = 0; i < next.packs; i++) ready(w, next.pack[i], thread);
+}
+
+/* A task and, without detour through the queues, the messages and the task that it made ready, and so on. The owner has
+ * steps and messages to look after: it goes on only while there are no messages and nobody waits for work. */
 void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
   enum { OWNER_TASKS = 16 };
   weir__worker *w    = worker;
   bool          owns = thread == w->options.threads;
   int64_t       now  = weir__worker_watch(w);
   for (int n = 1; entry != NONE; n++) {
-    entry = w->trace ? run_traced(w, thread, entry, &now) : run_task(w, thread, entry);
+    follow next; /* not all of it is set */
+    next.task = NONE, next.packs = 0;
+    run_one(w, thread, entry, &now, &next);
+    if (next.packs) send_off(w, thread, &now, &next);
+    entry = next.task;
     if (owns && entry != NONE && (w->requests || n >= OWNER_TASKS || !weir__pool_busy(w->pool))) {
       ready(w, entry, thread);
       return;
