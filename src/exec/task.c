@@ -361,7 +361,7 @@ static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
-/* The first task that becomes ready, and messages, are kept in `next`; the others are pushed. */
+/* The last task that becomes ready, and messages, are kept in `next`; the others are pushed. */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
                        follow *next) {
   uint32_t base = (uint32_t)(s - w->step) << w->task_bits;
@@ -370,8 +370,10 @@ static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *li
     if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
     atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
     if (w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS) next->pack[next->packs++] = base + task;
-    else if (next->task == NONE) next->task = base + task;
-    else ready(w, base + task, thread);
+    else {
+      if (next->task != NONE) ready(w, next->task, thread);
+      next->task = base + task;
+    }
   }
 }
 

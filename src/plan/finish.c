@@ -22,31 +22,65 @@ static double position(const weir__plan *p, uint32_t task) {
   return (double)p->bit[t->bit].chunk / (double)weir__grid_count(grid);
 }
 
-typedef struct start {
+/* Whom a task makes ready, what is run last first. */
+typedef struct turn {
+  int      hops; /* to a message */
   double   position;
   uint32_t task;
-} start;
+} turn;
 
-static int by_position(const void *a, const void *b) {
-  const start *x = a, *y = b;
+static int by_turn(const void *a, const void *b) {
+  const turn *x = a, *y = b;
+  if (x->hops != y->hops) return x->hops > y->hops ? -1 : 1;
   if (x->position != y->position) return x->position < y->position ? -1 : 1;
-  return x->task < y->task ? -1 : x->task > y->task;
+  return x->task > y->task ? -1 : x->task < y->task;
 }
 
-/* What a step begins with goes through the fields side by side, not one after the other: what is made of several finds
- * them in the cache. */
-static weir_status order_beginning(const weir__plan *p, weir__edge_list *now) {
-  uint32_t first = now->first[p->tasks], count = now->first[p->tasks + 1] - first;
-  start   *list;
-  WEIR_TRY(weir__alloc_array((size_t)count + 1, sizeof *list, &list));
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t task = now->target[first + i];
-    list[i]       = (start){position(p, task), task};
+/* How many tasks it is at least from each to a message for another worker. Tasks are numbered as the graph goes down,
+ * but for a few. */
+static weir_status count_hops(const weir__plan *p, int **out) {
+  enum { FAR = 1 << 30 };
+  int *hops;
+  WEIR_TRY(weir__alloc_array((size_t)p->tasks + 1, sizeof *hops, &hops));
+  for (int t = p->tasks - 1; t >= 0; t--) {
+    hops[t] = p->task[t].kind == WEIR__TASK_PACK ? 0 : FAR;
+    for (uint32_t i = p->now.first[t]; i < p->now.first[t + 1]; i++) {
+      int to = (int)p->now.target[i];
+      if (to > t && hops[to] < FAR && hops[to] + 1 < hops[t]) hops[t] = hops[to] + 1;
+    }
   }
-  qsort(list, count, sizeof *list, by_position);
-  for (uint32_t i = 0; i < count; i++) now->target[first + i] = list[i].task;
-  weir__free(list);
+  *out = hops;
   return WEIR_OK;
+}
+
+/* The last task of those that become ready together is run first: the one nearest to a message, for which another
+ * worker waits. What a step begins with goes through the fields side by side, not one after the other: what is made of
+ * several finds them in the cache. */
+static weir_status order_targets(const weir__plan *p, weir__edge_list *now) {
+  weir_status status = WEIR_OK;
+  turn       *list   = NULL;
+  int        *hops   = NULL;
+  size_t      most   = 0;
+  for (int e = 0; e < p->emitters; e++) {
+    size_t count = now->first[e + 1] - now->first[e];
+    most         = count > most ? count : most;
+  }
+  WEIR_TRY_GOTO(out, count_hops(p, &hops));
+  WEIR_TRY_GOTO(out, weir__alloc_array(most + 1, sizeof *list, &list));
+  for (int e = 0; e < p->emitters; e++) {
+    uint32_t first = now->first[e], count = now->first[e + 1] - first;
+    if (count < 2) continue;
+    for (uint32_t i = 0; i < count; i++) {
+      uint32_t task = now->target[first + i];
+      list[i]       = (turn){hops[task], e == p->tasks ? position(p, task) : 0, task};
+    }
+    qsort(list, count, sizeof *list, by_turn);
+    for (uint32_t i = 0; i < count; i++) now->target[first + i] = list[i].task;
+  }
+out:
+  weir__free(hops);
+  weir__free(list);
+  return status;
 }
 
 static int message_of(const weir__plan *p, int packet) {
@@ -100,7 +134,7 @@ weir_status weir__compile_dependencies(weir__compiler *c) {
   for (int t = 0; t < p->tasks; t++) /* what waits for nothing in this step waits for its beginning */
     if (!started[t]) now[count[0]++] = (arc){begin, (uint32_t)t};
   WEIR_TRY_GOTO(out, make_list(p, now, count[0], &p->now));
-  WEIR_TRY_GOTO(out, order_beginning(p, &p->now));
+  WEIR_TRY_GOTO(out, order_targets(p, &p->now));
   WEIR_TRY_GOTO(out, make_list(p, next, count[1], &p->next));
   for (int t = 0; t < p->tasks; t++) p->claimed_tasks += p->task[t].claimed;
   for (int t = 0; t < p->tasks; t++) p->sinks += p->now.first[t + 1] == p->now.first[t];
