@@ -28,7 +28,7 @@ test-release: all
 
 # Those that measure a model or a machine, or try many runs from end to end, for long, tell the sanitizers little that others do
 # not: test-long has them.
-MINUTES = ^(gyre\.(twin|circulation|conservation|identity|input|restart)|faults\.(disk|missing|overload)|steer\.(set|twenty)|run\.(piv_accuracy|placements|same_bytes))$$
+MINUTES = ^(gyre\.(twin|circulation|conservation|identity|input|restart)|faults\.(disk|missing|overload)|steer\.(set|twenty)|cli\.recovery|run\.(piv|piv_accuracy|piv_ensemble|placements|same_bytes))$$
 test-dev:
 	$(CONFIGURE) dev
 	$(BUILD) dev -j $(JOBS)
