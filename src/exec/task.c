@@ -361,7 +361,8 @@ static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
-/* The last task that becomes ready, and messages, are kept in `next`; the others are pushed. */
+/* The first task that becomes ready, and messages, are kept in `next`, where that is not NULL; the others are pushed.
+ */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
                        follow *next) {
   uint32_t base = (uint32_t)(s - w->step) << w->task_bits;
@@ -369,19 +370,15 @@ static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *li
     uint32_t task = list->target[i];
     if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
     atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
-    if (w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS) next->pack[next->packs++] = base + task;
-    else {
-      if (next->task != NONE) ready(w, next->task, thread);
-      next->task = base + task;
-    }
+    if (next && w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS)
+      next->pack[next->packs++] = base + task;
+    else if (next && next->task == NONE) next->task = base + task;
+    else ready(w, base + task, thread);
   }
 }
 
 void weir__worker_fire(weir__worker *w, weir__step *s, int emitter, int thread) {
-  follow next = {.task = NONE, .packs = 0};
-  count_down(w, s, &w->plan->now, emitter, thread, &next);
-  if (next.task != NONE) ready(w, next.task, thread);
-  for (int i = 0; i < next.packs; i++) ready(w, next.pack[i], thread); /* last in, first out */
+  count_down(w, s, &w->plan->now, emitter, thread, NULL);
 }
 
 static void complete(weir__worker *w, weir__step *s, int task, int thread, follow *next) {

@@ -22,7 +22,7 @@ static double position(const weir__plan *p, uint32_t task) {
   return (double)p->bit[t->bit].chunk / (double)weir__grid_count(grid);
 }
 
-/* Whom a task makes ready, what is run last first. */
+/* A task that becomes ready with others, and what says which of them is run first. */
 typedef struct turn {
   int      hops; /* to a message */
   double   position;
@@ -31,9 +31,9 @@ typedef struct turn {
 
 static int by_turn(const void *a, const void *b) {
   const turn *x = a, *y = b;
-  if (x->hops != y->hops) return x->hops > y->hops ? -1 : 1;
+  if (x->hops != y->hops) return x->hops < y->hops ? -1 : 1;
   if (x->position != y->position) return x->position < y->position ? -1 : 1;
-  return x->task > y->task ? -1 : x->task < y->task;
+  return x->task < y->task ? -1 : x->task > y->task;
 }
 
 /* How many tasks it is at least from each to a message for another worker. Tasks are numbered as the graph goes down,
@@ -53,8 +53,9 @@ static weir_status count_hops(const weir__plan *p, int **out) {
   return WEIR_OK;
 }
 
-/* The last task of those that become ready together is run first: the one nearest to a message, for which another
- * worker waits. What a step begins with goes through the fields side by side, not one after the other: what is made of
+/* Of tasks that become ready together the one nearest to a message is run first, for which another worker waits: after
+ * a task that is the first in its list, which is kept, else the last, as the last one pushed is taken first. What a
+ * step begins with goes through the fields side by side, from their beginning, not one after the other: what is made of
  * several finds them in the cache. */
 static weir_status order_targets(const weir__plan *p, weir__edge_list *now) {
   weir_status status = WEIR_OK;
@@ -75,7 +76,7 @@ static weir_status order_targets(const weir__plan *p, weir__edge_list *now) {
       list[i]       = (turn){hops[task], e == p->tasks ? position(p, task) : 0, task};
     }
     qsort(list, count, sizeof *list, by_turn);
-    for (uint32_t i = 0; i < count; i++) now->target[first + i] = list[i].task;
+    for (uint32_t i = 0; i < count; i++) now->target[first + i] = list[e < p->tasks ? i : count - 1 - i].task;
   }
 out:
   weir__free(hops);
