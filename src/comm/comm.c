@@ -526,19 +526,21 @@ weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size
   return started(r, slot);
 }
 
-/* Requests [from, end), at most as many as fit into `done`. */
+/* Requests [from, end); `done` must hold all that may complete at once. */
 static weir_status test_range(weir__requests *r, int from, int end, int *done, int most, int *count) {
-  int completed = 0, n = end - from < most - *count ? end - from : most - *count;
-  if (n < 1) return WEIR_OK;
-  MPI_TRY(MPI_Testsome(n, r->request + from, &completed, r->index, MPI_STATUSES_IGNORE));
-  for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) done[(*count)++] = r->slot[from + r->index[i]];
+  for (int at = from, n; at < end && *count < most; at += n) {
+    int completed = 0;
+    n             = end - at < most - *count ? end - at : most - *count;
+    MPI_TRY(MPI_Testsome(n, r->request + at, &completed, r->index, MPI_STATUSES_IGNORE));
+    for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) done[(*count)++] = r->slot[at + r->index[i]];
+  }
   return WEIR_OK;
 }
 
-weir_status weir__requests_test(weir__requests *r, int *done, int most, int *count) {
+weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most, int *count) {
   *count = 0;
   if (!r->pending) return WEIR_OK;
-  if (r->end - r->first <= 3 * TESTED) {
+  if (all || r->end - r->first <= 3 * TESTED) {
     WEIR_TRY(test_range(r, r->first, r->end, done, most, count));
   } else {
     int from = r->first + TESTED, end = r->end - TESTED;
@@ -677,8 +679,8 @@ weir_status weir__request_receive(weir__requests *requests, int slot, void *byte
   (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
   return alone();
 }
-weir_status weir__requests_test(weir__requests *requests, int *done, int most, int *count) {
-  (void)requests, (void)done, (void)most;
+weir_status weir__requests_test(weir__requests *requests, bool all, int *done, int most, int *count) {
+  (void)requests, (void)all, (void)done, (void)most;
   *count = 0;
   return WEIR_OK;
 }

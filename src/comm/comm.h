@@ -78,8 +78,8 @@ weir_status weir__request_send(weir__requests *requests, int slot, const void *b
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
                                        int tag);
 weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag);
-/* Which started slots have completed since the last call: at most `most` numbers into `done`. Of many, each call looks
- * at some; none is forgotten. */
-weir_status weir__requests_test(weir__requests *requests, int *done, int most, int *count);
+/* Which started slots have completed since the last call: at most `most` numbers into `done`. Of many, a call looks at
+ * some, none is forgotten; at all of them if it says so, as one should that is rarely made. */
+weir_status weir__requests_test(weir__requests *requests, bool all, int *done, int most, int *count);
 int         weir__requests_pending(const weir__requests *requests);
 #endif

@@ -91,7 +91,7 @@ weir_status weir__claims_work(weir__worker *w, bool *some) {
   weir__claims *c = w->claims;
   int           count;
   if (!c || !c->begun) return WEIR_OK;
-  WEIR_TRY(weir__requests_test(c->requests, c->done, REPLY + w->plan->size + 1, &count));
+  WEIR_TRY(weir__requests_test(c->requests, true, c->done, REPLY + w->plan->size + 1, &count));
   for (int i = 0; i < count; i++) {
     if (c->done[i] == QUESTION) {
       int asker       = (int)c->asker;

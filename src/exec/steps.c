@@ -193,9 +193,12 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
 /* No further step begins here. */
 static weir_status stop(weir__worker *w) {
   int64_t say[END_VALUES];
-  w->ended        = w->begun;
-  w->ended_ns     = weir__clock_ns();
-  say[END_AT]     = w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
+  w->ended    = w->begun;
+  w->ended_ns = weir__clock_ns();
+  /* Others may not have begun what this worker has. One alone finishes it: outputs that have come to a step already and
+   * those that have not would differ. */
+  bool alone      = !w->comm || weir__comm_size(w->comm) == 1;
+  say[END_AT]     = !alone && w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
   say[END_BEGUN]  = -w->begun;
   say[END_AGAIN]  = -(int64_t)w->torn;
   say[END_KEPT]   = -weir__keeper_rounds(w);

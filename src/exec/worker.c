@@ -69,7 +69,7 @@ static weir_status receive_some(weir__worker *w, bool *some) {
   const weir__plan *p      = w->plan;
   int               stride = p->messages_in + p->messages_out + weir__relay_followers(w), count;
   if (!w->requests) return WEIR_OK;
-  WEIR_TRY(weir__requests_test(w->requests, w->done, w->done_capacity, &count));
+  WEIR_TRY(weir__requests_test(w->requests, w->rests > 0, w->done, w->done_capacity, &count));
   for (int i = 0; i < count; i++) {
     int done = w->done[i];
     *some    = true;
