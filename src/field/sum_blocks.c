@@ -18,6 +18,12 @@ WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(
     (x) -= t_ - (m);                                                                                                   \
   } while (0)
 #define CUT_LAST(x, m, unit) ((unit) += weir__bits_of((x) + (m)))
+/* At the second position and the third. */
+#define CUT_LOW(x, m1, m2, unit1, unit2)                                                                               \
+  do {                                                                                                                 \
+    CUT(x, m1, unit1);                                                                                                 \
+    CUT_LAST(x, m2, unit2);                                                                                            \
+  } while (0)
 
 WEIR__INLINE double low_half(double a, double b, double high, bool fused) {
   return fused ? __builtin_fma(a, b, -high) : weir__product_low(a, b, high);
@@ -47,14 +53,12 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w
       if (factors == 3) {
         double hh = high * c, hl = low_half(high, c, hh, fused), lh = low * c, ll = low_half(low, c, lh, fused);
         if (!fused) fine |= beyond(hl, limit) | beyond(ll, limit);
-        CUT(hl, m1, u1);
-        CUT_LAST(hl, m2, u2);
+        CUT_LOW(hl, m1, m2, u1, u2);
         CUT_LAST(ll, m2, u2);
         high = hh, low = lh;
       }
       if (!fused) fine |= beyond(low, limit);
-      CUT(low, m1, u1);
-      CUT_LAST(low, m2, u2);
+      CUT_LOW(low, m1, m2, u1, u2);
     } else if (holes) {
       bool has = high == high;
       high     = has ? high : 0;
@@ -62,8 +66,7 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w
     }
     fine |= beyond(high, limit);
     CUT(high, m0, u0);
-    CUT(high, m1, u1);
-    CUT_LAST(high, m2, u2);
+    CUT_LOW(high, m1, m2, u1, u2);
   }
   unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1] = u1 - (uint64_t)n * (factors == 3 ? 3 : factors) * weir__bits_of(m1);
@@ -85,13 +88,10 @@ WEIR__INLINE bool add_moments(bool fused, const double *x, int64_t n, int b, int
     if (!fused) fine |= beyond(low, square_limit);
     fine |= beyond(term, limit) | beyond(high, square_limit);
     CUT(term, m0, u0);
-    CUT(term, m1, u1);
-    CUT_LAST(term, m2, u2);
-    CUT(low, p1, v1);
-    CUT_LAST(low, p2, v2);
+    CUT_LOW(term, m1, m2, u1, u2);
+    CUT_LOW(low, p1, p2, v1, v2);
     CUT(high, p0, v0);
-    CUT(high, p1, v1);
-    CUT_LAST(high, p2, v2);
+    CUT_LOW(high, p1, p2, v1, v2);
   }
   unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1]        = u1 - (uint64_t)n * weir__bits_of(m1);
@@ -122,13 +122,11 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
         high     = a * a;
         low      = low_half(a, a, high, fused);
         if (!fused) fine |= beyond(low, s->limit[c]);
-        CUT(low, s->m[1][c], s->unit[1][c]);
-        CUT_LAST(low, s->m[2][c], s->unit[2][c]);
+        CUT_LOW(low, s->m[1][c], s->m[2][c], s->unit[1][c], s->unit[2][c]);
       }
       fine |= beyond(high, s->limit[c]);
       CUT(high, s->m[0][c], s->unit[0][c]);
-      CUT(high, s->m[1][c], s->unit[1][c]);
-      CUT_LAST(high, s->m[2][c], s->unit[2][c]);
+      CUT_LOW(high, s->m[1][c], s->m[2][c], s->unit[1][c], s->unit[2][c]);
     }
   }
   for (int j = 0; j < WEIR__SUM_POSITIONS; j++)

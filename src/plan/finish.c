@@ -68,7 +68,8 @@ static weir_status order_targets(const weir__plan *p, weir__edge_list *now) {
   }
   WEIR_TRY_GOTO(out, count_hops(p, &hops));
   WEIR_TRY_GOTO(out, weir__alloc_array(most + 1, sizeof *list, &list));
-  for (int e = 0; e < p->emitters; e++) {
+  for (int e = p->messages_out ? 0 : p->tasks; e < p->emitters;
+       e++) { /* without messages only a beginning is ordered */
     uint32_t first = now->first[e], count = now->first[e + 1] - first;
     if (count < 2) continue;
     for (uint32_t i = 0; i < count; i++) {

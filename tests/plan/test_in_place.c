@@ -3,6 +3,7 @@
  * reduction over such chunks is one call. */
 #include "comm/comm.h"
 #include "plan/plan.h"
+#include "support/idle.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -28,38 +29,26 @@ static weir_status need(const void *p, const weir_field_type *const *in, int inp
   if (region->start[0] + region->count[0] > in[0]->dim[0].size) region->count[0]--;
   return WEIR_OK;
 }
-static weir_status nothing(const weir_apply *a) {
-  (void)a;
-  return WEIR_OK;
-}
 static const weir_operator neighbours = {.api         = WEIR_OPERATOR_API,
                                          .name        = "neighbours",
                                          .inputs      = 1,
                                          .params_size = sizeof(int),
                                          .infer       = infer,
                                          .need        = need,
-                                         .apply       = nothing};
+                                         .apply       = idle_apply};
 
 static weir_status infer_scalar(weir_infer *x) {
   x->out[0] = (weir_field_type){.dtype = WEIR_F64};
   return WEIR_OK;
 }
-static size_t partial_size(const void *p, const weir_field_type *const *in, const weir_region *out) {
-  (void)p, (void)in, (void)out;
-  return 8;
-}
-static void combine(const void *p, const weir_field_type *const *in, const weir_region *out, void *into,
-                    const void *from) {
-  (void)p, (void)in, (void)out, (void)into, (void)from;
-}
 static const weir_operator reduction = {.api          = WEIR_OPERATOR_API,
                                         .name         = "reduction",
                                         .inputs       = 1,
-                                        .partial_size = partial_size,
+                                        .partial_size = idle_partial_size,
                                         .infer        = infer_scalar,
-                                        .apply        = nothing,
-                                        .combine      = combine,
-                                        .finish       = nothing};
+                                        .apply        = idle_apply,
+                                        .combine      = idle_combine,
+                                        .finish       = idle_apply};
 
 static weir__plan *compiled(int64_t rows, int64_t columns, int wraps, weir__graph **graph) {
   weir__chunk_size cut[] = {{"y", rows}, {"x", columns}};

@@ -4,6 +4,7 @@
  * more than that. Each worker's share is compiled alone, so this is also what they agree on without a word. */
 #include "comm/comm.h"
 #include "plan/plan.h"
+#include "support/idle.h"
 #include "support/serial.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,27 +27,15 @@ static weir_status infer(weir_infer *x) {
   x->from_axis[0][0] = o->kept;
   return WEIR_OK;
 }
-static size_t partial_size(const void *p, const weir_field_type *const *in, const weir_region *out) {
-  (void)p, (void)in, (void)out;
-  return 8;
-}
-static weir_status nothing(const weir_apply *a) {
-  (void)a;
-  return WEIR_OK;
-}
-static void combine(const void *p, const weir_field_type *const *in, const weir_region *out, void *into,
-                    const void *from) {
-  (void)p, (void)in, (void)out, (void)into, (void)from;
-}
 static const weir_operator reduction = {.api          = WEIR_OPERATOR_API,
                                         .name         = "reduction",
                                         .inputs       = 1,
                                         .params_size  = sizeof(over),
-                                        .partial_size = partial_size,
+                                        .partial_size = idle_partial_size,
                                         .infer        = infer,
-                                        .apply        = nothing,
-                                        .combine      = combine,
-                                        .finish       = nothing};
+                                        .apply        = idle_apply,
+                                        .combine      = idle_combine,
+                                        .finish       = idle_apply};
 
 typedef struct setting {
   int64_t chunks[2];
