@@ -1,4 +1,4 @@
-/* Included before src/comm/comm.c where it is compiled for SimGrid: MPI as the engine expects it. Every call that may
+/* Included before the files of src/comm where they are compiled for SimGrid: MPI as the engine expects it. Every call that may
  * let other processes run stops the clock of this one; and the nonblocking collectives are those of simulated.c,
  * because in SMPI 3.32 MPI_Ibarrier completes before all have come, and MPI_Iallreduce sends P^2 messages. */
 #ifndef WEIR_BENCH_SCALE_SIMULATED_MPI_H
