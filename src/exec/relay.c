@@ -80,7 +80,8 @@ weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const 
 }
 
 weir_status weir__relay_announce_end(weir__worker *w) {
-  struct weir__relay *r        = w->relay;
+  struct weir__relay *r = w->relay;
+  if (r->sent[w->plan->flight].end) return WEIR_OK; /* before it was known that all are to halt later */
   r->sent[w->plan->flight].end = 1;
   for (int i = 0; i < r->followers; i++)
     WEIR_TRY(weir__request_send(w->requests, END_SENT, &r->sent[w->plan->flight], sizeof *r->sent, r->follower[i], 0));

@@ -77,6 +77,8 @@ struct weir__worker {
   int64_t              ended;            /* ordinal at which no further step began here; -1: not yet */
   int64_t              ended_ns;         /* clock; 0: all others know of it, too */
   int64_t              limit;            /* no step from this ordinal on begins; -1: none */
+  int64_t              halt;             /* nor from this one on: a failure stops the run; -1: none */
+  bool                 halted;           /* `halt` is agreed on: it comes after all that were begun */
   int64_t              end;              /* agreed by all; valid when `agreed` */
   bool                 agreed;           /* on the end */
   bool                 torn, ahead;      /* a step was not whole; some worker has begun steps after the end */
@@ -89,6 +91,7 @@ struct weir__worker {
   int64_t              saved;            /* of that mark; or what was agreed on at the end: see weir__keeper_last */
   int64_t              first_step;       /* number of the one with ordinal 0; INT64_MIN: it has not begun */
   int64_t              whole_rounds;     /* of `wholes` */
+  int64_t              end_rounds;       /* of `ends` */
   struct weir__keeper *keeper;           /* of checkpoints; NULL: none are made */
   bool                 left;             /* hosted: another one could not go on, and all leave together */
   bool                 acknowledges;     /* steps when they retire, though there is a keeper: it could not go on */
@@ -135,6 +138,7 @@ weir_status weir__steps_end(weir__worker *w, bool *some);
 weir_status weir__steps_leave(weir__worker *w); /* collective: no round is left open */
 bool        weir__steps_again(const weir__worker *w);
 void        weir__worker_limit(weir__worker *w, int64_t ordinal); /* no step from this ordinal on begins here */
+void        weir__worker_halt(weir__worker *w, int64_t ordinal); /* nor from this one on, unless others have begun it */
 
 /* ---- claims.c: which worker does a step ---- */
 weir_status weir__claims_create(weir__worker *w); /* collective */

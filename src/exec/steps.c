@@ -5,7 +5,11 @@
  * that know say so in a notice, all stop, and agree on the last step that is whole everywhere. Whoever has begun later
  * ones goes back to the last checkpoint, in the same process, and does the steps up to that one again: `again`. After a
  * step that was not whole (a tombstone), and always where steps are dropped by policy, workers agree on every step
- * before they begin it. */
+ * before they begin it.
+ *
+ * A failure that is to stop the run makes a halt instead: what any worker has begun by then is whole, outputs may have
+ * come to it, and so all finish it. They agree twice: on the newest step begun, and, once all have begun it, on the
+ * end. */
 #include "core/clock.h"
 #include "exec/checkpoint.h"
 #include "exec/steer.h"
@@ -13,7 +17,7 @@
 #include <string.h>
 
 /* Values of the agreement on ends: the ordinal at which this worker stopped; the others are the largest, negated. */
-enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_SAVED, END_VALUES };
+enum { END_AT, END_BEGUN, END_AGAIN, END_KEPT, END_WHOLES, END_SAVED, END_HALTS, END_VALUES };
 /* And on whole steps. */
 enum { WHOLE_WHOLE, WHOLE_MORE, WHOLE_LAST, WHOLE_STEP, WHOLE_TIME, WHOLE_FIRED, WHOLE_SAVED, WHOLE_VALUES };
 /* Of WHOLE_WHOLE: these, and why a step is torn. The least one is that of the step. */
@@ -65,12 +69,17 @@ static double unordered(int64_t bits) {
   return x;
 }
 
+/* Whatever comes next does not begin here. */
+static bool at_end(const weir__worker *w) {
+  return (w->limit >= 0 && w->begun >= w->limit) || (w->halt >= 0 && w->begun >= w->halt);
+}
+
 /* Say what this worker knows of the next step. */
 static weir_status ask_all(weir__worker *w) {
   int64_t     say[WHOLE_VALUES] = WHATEVER;
   weir_status status            = WEIR_OK;
   if (!weir__relay_follows(w)) { /* what does not see the simulation agrees to anything */
-    status = w->limit >= 0 && w->begun >= w->limit ? WEIR_END : weir__intake_next(w->intake, &w->asked);
+    status = at_end(w) ? WEIR_END : weir__intake_next(w->intake, &w->asked);
     if (status == WEIR_ERR_TIMEOUT || status < 0) return status;
     say[WHOLE_WHOLE] = status == WEIR_END ? ENDED : w->asked.torn ? (int64_t)w->asked.torn : WHOLE;
     say[WHOLE_MORE]  = (int64_t)w->asked.more;
@@ -193,18 +202,18 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
 /* No further step begins here. */
 static weir_status stop(weir__worker *w) {
   int64_t say[END_VALUES];
-  w->ended    = w->begun;
-  w->ended_ns = weir__clock_ns();
-  /* Others may not have begun what this worker has. One alone finishes it: outputs that have come to a step already and
-   * those that have not would differ. */
-  bool alone      = !w->comm || weir__comm_size(w->comm) == 1;
-  say[END_AT]     = !alone && w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
+  bool    halts   = w->halt >= 0 && !w->halted;
+  w->ended        = w->begun;
+  w->ended_ns     = weir__clock_ns();
+  say[END_AT]     = w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
   say[END_BEGUN]  = -w->begun;
   say[END_AGAIN]  = -(int64_t)w->torn;
   say[END_KEPT]   = -weir__keeper_rounds(w);
   say[END_WHOLES] = -w->whole_rounds;
   say[END_SAVED]  = w->intake ? weir__intake_saved(w->intake) : INT64_MIN;
-  WEIR_TRY(weir__relay_announce_end(w));
+  say[END_HALTS]  = -(int64_t)halts;
+  w->end_rounds++;
+  if (!halts) WEIR_TRY(weir__relay_announce_end(w));
   return weir__agreement_start(w->ends, say);
 }
 
@@ -221,16 +230,20 @@ void weir__worker_limit(weir__worker *w, int64_t ordinal) {
   if (w->limit < 0 || ordinal < w->limit) w->limit = ordinal;
 }
 
+void weir__worker_halt(weir__worker *w, int64_t ordinal) {
+  if (!w->halted && (w->halt < 0 || ordinal < w->halt)) w->halt = ordinal;
+}
+
 weir_status weir__steps_begin(weir__worker *w, bool *some) {
   bool agrees = w->options.agree_steps && w->intake && weir__comm_size(w->comm) > 1;
   /* whatever else has to be waited for: steps begun here after those of the others never retire, and open no gate */
-  if (w->ended < 0 && w->limit >= 0 && w->begun >= w->limit && !agrees) return stop(w);
+  if (w->ended < 0 && at_end(w) && !agrees) return stop(w);
   while (w->ended < 0 && w->begun - w->retired < w->plan->flight && w->begun < weir__keeper_gate(w) &&
          weir__worker_steer_open(w)) {
     weir__arrival arrival = {0};
     weir_status   status;
     bool          known;
-    if (w->limit >= 0 && w->begun >= w->limit && !agrees) return stop(w);
+    if (at_end(w) && !agrees) return stop(w);
     WEIR_TRY(weir__claims_next(w, &known));
     if (!known) return WEIR_OK;
     if (w->holds) {
@@ -284,19 +297,23 @@ void weir__steps_retire(weir__worker *w, bool *some) {
 
 /* ---- the end ---- */
 
-/* All rounds that anybody started are finished by all: then the agreements can be given back. */
+/* All rounds that anybody started are finished by all: then an agreement can be given back. */
+static weir_status finish(weir__agreement *agreement, int64_t *rounds, int64_t most, const int64_t *nothing) {
+  const int64_t *result;
+  for (bool done; weir__agreement_running(agreement) || *rounds < most;) {
+    if (!weir__agreement_running(agreement)) {
+      ++*rounds;
+      WEIR_TRY(weir__agreement_start(agreement, nothing));
+    }
+    WEIR_TRY(weir__agreement_test(agreement, &done, &result));
+    if (!done) sched_yield();
+  }
+  return WEIR_OK;
+}
+
 static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) {
   static const int64_t nothing[WHOLE_VALUES] = WHATEVER;
-  const int64_t       *result;
-  for (bool done;;) {
-    if (weir__agreement_running(w->wholes)) {
-      WEIR_TRY(weir__agreement_test(w->wholes, &done, &result));
-      if (!done) sched_yield();
-    } else if (w->whole_rounds < wholes) {
-      w->whole_rounds++;
-      WEIR_TRY(weir__agreement_start(w->wholes, nothing));
-    } else break;
-  }
+  WEIR_TRY(finish(w->wholes, &w->whole_rounds, wholes, nothing));
   return weir__keeper_settle(w, kept);
 }
 
@@ -305,6 +322,7 @@ static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) 
 static weir_status tell_late(weir__worker *w) {
   enum { LATE_NS = 50000000 };
   if (!w->ended_ns || weir__clock_ns() - w->ended_ns < LATE_NS) return WEIR_OK;
+  if (w->halt >= 0 && !w->halted) return WEIR_OK; /* they may be behind; they were told */
   w->ended_ns = 0;
   return tell_end(w, w->ended);
 }
@@ -315,7 +333,13 @@ weir_status weir__steps_end(weir__worker *w, bool *some) {
   if (w->ended < 0 || w->agreed) return WEIR_OK;
   WEIR_TRY(weir__agreement_test(w->ends, &done, &said));
   if (!done) return tell_late(w);
-  *some     = true;
+  *some = true;
+  if (said[END_HALTS] < 0) {
+    w->halted = true;
+    w->halt   = -said[END_BEGUN];
+    w->ended  = -1;
+    return WEIR_OK;
+  }
   w->agreed = true;
   w->end    = said[END_AT];
   w->torn   = said[END_AGAIN] < 0;
@@ -326,16 +350,10 @@ weir_status weir__steps_end(weir__worker *w, bool *some) {
 
 weir_status weir__steps_leave(weir__worker *w) {
   static const int64_t nothing[END_VALUES] = {0};
-  int64_t              most[]              = {w->whole_rounds, weir__keeper_rounds(w), w->ended >= 0};
-  const int64_t       *said;
+  int64_t              most[]              = {w->whole_rounds, weir__keeper_rounds(w), w->end_rounds};
   WEIR_TRY(weir__comm_max(w->comm, most, 3));
-  if (most[2] && w->ended < 0) WEIR_TRY(weir__agreement_start(w->ends, nothing));
   WEIR_TRY(finish_rounds(w, most[0], most[1]));
-  for (bool done; weir__agreement_running(w->ends);) {
-    WEIR_TRY(weir__agreement_test(w->ends, &done, &said));
-    if (!done) sched_yield();
-  }
-  return WEIR_OK;
+  return finish(w->ends, &w->end_rounds, most[2], nothing);
 }
 
 bool weir__steps_again(const weir__worker *w) { return recovers(w) && (w->ahead || w->torn); }

@@ -94,7 +94,7 @@ void weir__worker_heed(weir__worker *w, const weir__notice *notice) {
   switch (notice->kind) {
   case WEIR__NOTICE_END: weir__worker_limit(w, notice->a); break;
   case WEIR__NOTICE_DISABLE: weir__failure_disable(w, (int)notice->a, notice->b); break;
-  case WEIR__NOTICE_STOP: weir__worker_limit(w, notice->b); break;
+  case WEIR__NOTICE_STOP: weir__worker_halt(w, notice->b); break;
   case WEIR__NOTICE_LEAVE: w->left = true; break;
   }
 }
@@ -391,7 +391,7 @@ weir_status weir__worker_create(const weir__graph *graph, weir__comm *comm, cons
   w->source  = source;
   w->intake  = intake;
   w->options = options ? *options : defaults;
-  w->ended = w->end = w->limit = -1;
+  w->ended = w->end = w->limit = w->halt = -1;
   if (w->options.end_at > 0) w->limit = w->options.end_at;
   w->last_time = NAN;
   w->last_step = w->first_step = INT64_MIN;
