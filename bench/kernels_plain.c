@@ -75,6 +75,19 @@ WEIR__WIDE void plain_mean_energy(void *fields) {
   w[0] = sum / (double)size;
 }
 
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+/* That there are vector versions, in libmvec, is otherwise only said to those who give up exact arithmetic. */
+__attribute__((simd("notinbranch"))) double sin(double);
+#endif
+WEIR__WIDEST void plain_mean_wave(void *fields) {
+  RESTRICTED(fields);
+  double s[CHAINS * LANES] = {0}, sum = 0;
+  for (int64_t i = 0; i < size; i += LANES * CHAINS)
+    for (int k = 0; k < LANES * CHAINS; k++) s[k] += sin(sqrt(u[i + k] + 1));
+  for (int k = 0; k < CHAINS * LANES; k++) sum += s[k];
+  w[0] = sum / (double)size;
+}
+
 WEIR__WIDE void plain_sum(void *fields) {
   RESTRICTED(fields);
   w[0] = sum_in_lanes(u, size);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = WEIR__KERNEL_BLOCK, ALIGN = 64, PREFETCH = 12 * 8 /* doubles: lines of 64 bytes */ };
+enum { BLOCK = WEIR__KERNEL_BLOCK, ALIGN = 64, AHEAD = 2 * BLOCK /* elements */ };
 
 /* ---- walks ---- */
 
@@ -68,17 +68,16 @@ static int walk_some(const walk *w, int n) {
   return left < n ? (int)left : n;
 }
 
-/* Ask for the beginning of what the next block will use. In a block one field is read after the other, and the
- * processor's own prefetching begins anew where that changes and at each page. Twelve lines were the best of 2 to 64:
- * the rest is prefetched while these are used. (The empty assembly keeps gcc from taking the function for one without
- * effect.) */
-static void prefetch(const double *next, int64_t left, bool write) {
-  int64_t n = left < PREFETCH ? left : PREFETCH;
+/* Ask for the `n` elements that come two blocks after `x`: a block's arithmetic takes as long as the memory takes to
+ * answer, and the processor's own prefetching begins anew at each page, and where one field is read after another. (The
+ * empty assembly keeps gcc from taking the function for one without effect.) */
+static void prefetch(const double *x, int64_t n, bool write) {
+  uintptr_t ahead = (uintptr_t)x + AHEAD * sizeof *x;
   __asm__ volatile("");
   if (write)
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(next + i, 1);
+    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch((const double *)ahead + i, 1);
   else
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(next + i, 0, 2); /* the second-level cache */
+    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch((const double *)ahead + i, 0);
 }
 
 /* Load the next `n` elements; `buffer` has room for a block. Gives where they are: the field's own memory when they can
@@ -91,7 +90,7 @@ static const double *walk_load(walk *w, int n, double *buffer) {
       const double *x      = weir_view_load(&w->run, &start, some, buffer + done);
       bool          direct = x != buffer + done;
       if (direct && some == n && n % 8 == 0 && w->run.stride[0] == (int64_t)sizeof(double)) {
-        prefetch(x + n, w->run.count[0] - w->at - n, false);
+        prefetch(x, n, false); /* after the end of the run most often comes the next one */
         if ((w->at += some) == w->run.count[0]) walk_next(w);
         return x;
       }
@@ -223,9 +222,9 @@ static const double *run_block(const weir__kernel_params *k, machine *m, int n, 
   return m->reg[k->result.index];
 }
 
-/* Compute the box that `out` covers. */
+/* Compute the box that `out` covers; `cached`: which is in the cache. */
 static void run(const weir__kernel_params *k, const weir_apply *a, const weir_view *inputs, const weir_view *out,
-                void *scratch) {
+                bool cached, void *scratch) {
   machine     m;
   walk        result;
   double      uniform[BLOCK];
@@ -247,7 +246,10 @@ static void run(const weir__kernel_params *k, const weir_apply *a, const weir_vi
   for (int64_t done = 0; done < size; done += BLOCK) {
     int     n      = size - done < BLOCK ? (int)(size - done) : BLOCK;
     double *direct = walk_direct(&result, n);
-    if (direct) prefetch(direct + n, result.run.count[0] - result.at - n, true);
+    if (direct && !cached) { /* what comes after the end may be another thread's */
+      int64_t left = result.run.count[0] - result.at - AHEAD;
+      prefetch(direct, left < n ? left : n, true);
+    }
     const double *values = k->result.uniform ? uniform : run_block(k, &m, n, direct);
     if (values != direct) walk_store(&result, n, values);
     else if ((result.at += n) == result.run.count[0]) walk_next(&result);
@@ -260,7 +262,7 @@ void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, c
   type.dtype           = WEIR_F64;
   type.has_fill        = false;
   weir_view out        = weir__view_dense(dense_out, &type, &tile);
-  run(kernel, a, inputs, &out, scratch);
+  run(kernel, a, inputs, &out, true, scratch);
 }
 
 /* ---- the operator ---- */
@@ -273,7 +275,7 @@ static weir_status infer(weir_infer *i) {
 }
 
 static weir_status apply(const weir_apply *a) {
-  run(a->params, a, a->in, a->out, a->scratch);
+  run(a->params, a, a->in, a->out, false, a->scratch);
   return WEIR_OK;
 }
 
