@@ -120,10 +120,17 @@ static void make_room(weir_sum *sum, double most) {
   if (most > 0) lift(sum, position_of(exponent_of(most)));
 }
 
+/* A sum without positions gets those of its first few terms; mostly, the others are not much larger. */
+static void begin(weir_sum *sum, const double *x, int64_t n) {
+  double most;
+  if (!sum->top && scan(x, n < FEW ? n : FEW, &most)) make_room(sum, most);
+}
+
 static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u : 2u; }
 
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
   double most;
+  begin(sum, x, n);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
     if (add_terms(sum, x + i, m)) continue; /* nearly always */
@@ -200,7 +207,12 @@ static void make_room_for_products(weir_sum *sum, const double *w, const double 
   if (scan(product, n, &most) && most >= 0x1p-500) make_room(sum, most);
 }
 
+static void begin_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
+  if (!sum->top) make_room_for_products(sum, w, x, n < FEW ? n : FEW, factors);
+}
+
 static void add_all_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
+  begin_products(sum, w, x, n, factors);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
     if (add_products(sum, w + i, x + i, m, factors)) continue; /* nearly always */
@@ -221,6 +233,8 @@ void weir_sum_add_weighted_square(weir_sum *sum, const double *w, const double *
 }
 
 void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n) {
+  begin(sum, x, n);
+  begin_products(squares, x, x, n, 2);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t  m = n - i < BLOCK ? n - i : BLOCK;
     uint64_t unit[POSITIONS], square_unit[POSITIONS];
@@ -306,9 +320,9 @@ void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t
     int64_t   m = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
     for (int64_t r = 0, n; r < rows; r += n) {
       const double *from = x + r * pitch + c;
-      int64_t       most = s->top ? BLOCK : FEW; /* those of new sums are read twice */
-      n                  = rows - r < most ? rows - r : most;
-      if (add_strip(s, apart, from, pitch, n, m, squares, false)) continue; /* nearly always */
+      n                  = rows - r < BLOCK ? rows - r : BLOCK;
+      if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, m, squares); /* as `begin` */
+      if (add_strip(s, apart, from, pitch, n, m, squares, false)) continue;                  /* nearly always */
       if (!make_room_in_strip(s, apart, from, pitch, n, m, squares) ||
           !add_strip(s, apart, from, pitch, n, m, squares, true))
         add_column_by_column(s, apart, from, pitch, n, m, squares);

@@ -5,7 +5,7 @@
 #include "core/simd.h"
 #include <string.h>
 
-enum { ROWS_AHEAD = 4, LINE = 64 / sizeof(double) };
+enum { TOGETHER = 4, LINE = 64 / sizeof(double) };
 
 /* Negative when |x| is beyond the limit, or is not finite: as integers, bits of numbers without sign are in order. */
 WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(weir__bits_of(x) & INT64_MAX); }
@@ -102,33 +102,53 @@ WEIR__INLINE bool add_moments(bool fused, const double *x, int64_t n, int b, int
   return fine >= 0;
 }
 
-WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double *x, int64_t pitch, int64_t rows,
+/* A few rows at once: what belongs to a column is loaded and stored once for all. */
+WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes, const double *x, int64_t pitch,
                               int64_t columns, weir__sum_strip *s) {
   int64_t fine = 0;
-  memset(s->unit, 0, sizeof s->unit);
-  memset(s->missing, 0, sizeof s->missing);
-  for (int64_t r = 0; r < rows; r++, x += pitch) {
-    /* machines foresee what comes along a row, not that the next row is on another page */
-    for (int64_t c = 0; r + ROWS_AHEAD < rows && c < columns; c += LINE) __builtin_prefetch(x + ROWS_AHEAD * pitch + c);
-    for (int64_t c = 0; c < columns; c++) {
-      double high = x[c];
+  for (int64_t c = 0; c < columns; c++) {
+    const double  m0 = s->m[0][c], m1 = s->m[1][c], m2 = s->m[2][c];
+    const int64_t limit = s->limit[c];
+    uint64_t      u0 = s->unit[0][c], u1 = s->unit[1][c], u2 = s->unit[2][c];
+    int64_t       none = holes ? s->missing[c] : 0;
+    for (int r = 0; r < together; r++) {
+      double high = x[r * pitch + c];
       if (holes) {
         bool has = high == high;
         high     = has ? high : 0;
-        s->missing[c] += !has;
+        none += !has;
       }
       if (factors == 2) {
         double a = high, low;
         high     = a * a;
         low      = low_half(a, a, high, fused);
-        if (!fused) fine |= beyond(low, s->limit[c]);
-        CUT_LOW(low, s->m[1][c], s->m[2][c], s->unit[1][c], s->unit[2][c]);
+        if (!fused) fine |= beyond(low, limit);
+        CUT_LOW(low, m1, m2, u1, u2);
       }
-      fine |= beyond(high, s->limit[c]);
-      CUT(high, s->m[0][c], s->unit[0][c]);
-      CUT_LOW(high, s->m[1][c], s->m[2][c], s->unit[1][c], s->unit[2][c]);
+      fine |= beyond(high, limit);
+      CUT(high, m0, u0);
+      CUT_LOW(high, m1, m2, u1, u2);
     }
+    s->unit[0][c] = u0;
+    s->unit[1][c] = u1;
+    s->unit[2][c] = u2;
+    if (holes) s->missing[c] = none;
   }
+  return fine;
+}
+
+WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double *x, int64_t pitch, int64_t rows,
+                              int64_t columns, weir__sum_strip *s) {
+  int64_t fine = 0, r = 0;
+  memset(s->unit, 0, sizeof s->unit);
+  memset(s->missing, 0, sizeof s->missing);
+  for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * pitch) {
+    /* machines foresee what comes along a row, not that the next row is on another page */
+    for (int64_t ahead = TOGETHER; ahead < 2 * TOGETHER && r + ahead < rows; ahead++)
+      for (int64_t c = 0; c < columns; c += LINE) __builtin_prefetch(x + ahead * pitch + c);
+    fine |= add_rows(TOGETHER, factors, fused, holes, x, pitch, columns, s);
+  }
+  for (; r < rows; r++, x += pitch) fine |= add_rows(1, factors, fused, holes, x, pitch, columns, s);
   for (int j = 0; j < WEIR__SUM_POSITIONS; j++)
     for (int64_t c = 0; c < columns; c++)
       s->unit[j][c] -= (uint64_t)(rows * (j ? factors : 1)) * weir__bits_of(s->m[j][c]);

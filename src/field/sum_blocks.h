@@ -6,15 +6,22 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { WEIR__SUM_STEP = 40, WEIR__SUM_POSITIONS = 3, WEIR__SUM_BLOCK = 512, WEIR__SUM_STRIP = 256 };
+enum {
+  WEIR__SUM_STEP      = 40,
+  WEIR__SUM_POSITIONS = 3,
+  WEIR__SUM_BLOCK     = 512,
+  WEIR__SUM_STRIP     = 256,
+  WEIR__SUM_APART     = 8
+};
 
 /* Neighbouring columns, each a sum of its own: where its positions are, what is to be added there, and how many terms
- * are missing (NaN). */
+ * are missing (NaN). Arrays are some elements longer than a strip: at whole KiB from each other, a load would be taken
+ * to need the store before it in another. */
 typedef struct weir__sum_strip {
-  double   m[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP];
-  int64_t  limit[WEIR__SUM_STRIP];
-  uint64_t unit[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP];
-  int64_t  missing[WEIR__SUM_STRIP];
+  double   m[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP + WEIR__SUM_APART];
+  int64_t  limit[WEIR__SUM_STRIP + WEIR__SUM_APART];
+  uint64_t unit[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP + WEIR__SUM_APART];
+  int64_t  missing[WEIR__SUM_STRIP + WEIR__SUM_APART];
 } weir__sum_strip;
 
 /* At most WEIR__SUM_BLOCK terms, or rows, are cut at the positions 2^b, 2^(b-40) and 2^(b-80); `unit` is what is to be
