@@ -19,6 +19,7 @@ struct weir__pool {
   struct seat    *seat;
   _Alignas(64) _Atomic uint32_t epoch;
   _Atomic int32_t  sleepers, searching;
+  _Atomic int32_t  called; /* of `searching`: sleepers that have been woken, and have not said so yet */
   _Atomic bool     stop;
   _Atomic bool     owner_away; /* it found nothing in weir__pool_help and may sleep now */
   _Atomic uint64_t wakes;
@@ -108,13 +109,26 @@ static bool anything(weir__pool *pool) {
 
 /* ---- sleeping and waking ---- */
 
-/* True: everyone else is at work, but the owner is away. */
+/* True: everyone else is at work, but the owner is away. A sleeper that is woken counts as one who searches from now
+ * on: until it runs, which takes long, much may be pushed, and wakes nobody else. */
 static bool wake_one(weir__pool *pool) {
+  int32_t none = 0;
   if (atomic_load(&pool->searching) > 0) return false;
   if (atomic_load(&pool->sleepers) == 0) return atomic_load(&pool->owner_away);
+  if (!atomic_compare_exchange_strong(&pool->searching, &none, 1)) return false;
+  atomic_fetch_add(&pool->called, 1);
   atomic_fetch_add(&pool->epoch, 1);
   atomic_fetch_add_explicit(&pool->wakes, 1, memory_order_relaxed);
   weir__futex_wake(&pool->epoch, 1, false);
+  return false;
+}
+
+/* Is this the sleeper that was woken? One that had just left by itself leaves that to the next: who is about to sleep
+ * looks, so that nobody sleeps while one is counted who does not search. */
+static bool answer_call(weir__pool *pool) {
+  int32_t called = atomic_load(&pool->called);
+  while (called > 0)
+    if (atomic_compare_exchange_weak(&pool->called, &called, called - 1)) return true;
   return false;
 }
 
@@ -129,20 +143,22 @@ bool weir__pool_busy(const weir__pool *pool) {
          atomic_load_explicit(&pool->searching, memory_order_relaxed) == 0;
 }
 
-enum { LOOKS = 32, MORE_LOOKS = 256 }; /* about a microsecond, and ten: what a wake costs who makes it */
+enum { LOOKS = 32, MORE_LOOKS = 1024 }; /* about a microsecond, and thirty: what it takes to be woken */
 
 /* Somebody is at work, so that there may soon be more to do. */
 static bool at_work(const weir__pool *pool) {
   int idle = atomic_load_explicit(&pool->sleepers, memory_order_relaxed) +
              atomic_load_explicit(&pool->searching, memory_order_relaxed) +
-             atomic_load_explicit(&pool->owner_away, memory_order_relaxed);
+             atomic_load_explicit(&pool->owner_away, memory_order_relaxed) -
+             atomic_load_explicit(&pool->called, memory_order_relaxed); /* counted twice */
   return idle <= pool->threads;
 }
 
 /* Search for a moment, then sleep until something is pushed. False: the pool stops. */
 static bool search(weir__pool *pool, int thread, uint32_t *entry) {
+  bool counted = false;
   while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
-    atomic_fetch_add(&pool->searching, 1);
+    if (!counted) atomic_fetch_add(&pool->searching, 1);
     for (int i = 0; i < LOOKS || (i < MORE_LOOKS && at_work(pool)); i++) {
       if (find(pool, thread, entry)) {
         /* the last searcher to find work looks for a successor, if there is more to do */
@@ -154,9 +170,14 @@ static bool search(weir__pool *pool, int thread, uint32_t *entry) {
     uint32_t epoch = atomic_load(&pool->epoch);
     atomic_fetch_add(&pool->sleepers, 1);
     atomic_fetch_sub(&pool->searching, 1);
-    if (!anything(pool) && !atomic_load(&pool->stop)) weir__futex_wait(&pool->epoch, epoch, -1, false);
+    counted = answer_call(pool);
+    if (!counted && !anything(pool) && !atomic_load(&pool->stop)) {
+      weir__futex_wait(&pool->epoch, epoch, -1, false);
+      counted = answer_call(pool);
+    }
     atomic_fetch_sub(&pool->sleepers, 1);
   }
+  if (counted) atomic_fetch_sub(&pool->searching, 1);
   return false;
 }
 
