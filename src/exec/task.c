@@ -124,12 +124,13 @@ typedef struct call {
   weir_apply        a;
 } call;
 
-static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const weir__node *node) {
-  weir__thread_memory *m = &w->memory[thread];
+static void open_call(call *c, weir__worker *w, weir__step *s, int thread, int number) {
+  const weir__node    *node = &w->graph->node[number];
+  weir__thread_memory *m    = &w->memory[thread];
   weir__error_clear(); /* operators of others have no way to say why they fail */
-  *c   = (call){.w = w, .s = s, .thread = thread, .node = node};
+  c->w = w, c->s = s, c->thread = thread, c->node = node;
   c->a = (weir_apply){.params   = node->params,
-                      .context  = w->plan->context[node - w->graph->node],
+                      .context  = w->plan->context[number],
                       .inputs   = node->inputs,
                       .outputs  = node->outputs,
                       .in_type  = node->in_type,
@@ -137,7 +138,7 @@ static void open_call(call *c, weir__worker *w, weir__step *s, int thread, const
                       .out      = m->out,
                       .step     = s->step,
                       .ordinal  = s->ordinal,
-                      .index    = s->index[node - w->graph->node],
+                      .index    = s->index[number],
                       .time     = s->time,
                       .dt       = s->dt,
                       .gap      = s->torn,
@@ -190,7 +191,7 @@ static bool gave_results(const call *c, const weir__bit *bit, weir_status status
 
 static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
   call c;
-  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  open_call(&c, w, s, thread, task->node);
   for (int i = task->bit; i < task->bit + task->bits; i++) {
     const weir__bit *bit = &w->plan->bit[i];
     bool             has = active(w, s, c.node, bit) && open_inputs(&c, bit);
@@ -209,7 +210,7 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   weir_view         out  = {.rank = cell->region.rank};
   bool              has;
   call              c;
-  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  open_call(&c, w, s, thread, task->node);
   memcpy(out.start, cell->region.start, sizeof out.start);
   memcpy(out.count, cell->region.count, sizeof out.count);
   has         = active(w, s, c.node, &w->plan->bit[task->bit]);
@@ -232,7 +233,7 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
   const weir__bit  *bit  = &p->bit[task->bit];
   bool              has;
   call              c;
-  open_call(&c, w, s, thread, &w->graph->node[task->node]);
+  open_call(&c, w, s, thread, task->node);
   has         = active(w, s, c.node, bit);
   c.a.partial = at(s, cell);
   for (int i = 0; i < task->joins && has; i++) has = *token(s, &p->cell[p->join[task->join + i]]) != 0;
