@@ -5,7 +5,7 @@
 #include "core/simd.h"
 #include <string.h>
 
-enum { TOGETHER = 4, LINE = 64 / sizeof(double) };
+enum { TOGETHER = 8, LINE = 64 / sizeof(double) };
 
 /* Negative when |x| is beyond the limit, or is not finite: as integers, bits of numbers without sign are in order. */
 WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(weir__bits_of(x) & INT64_MAX); }
