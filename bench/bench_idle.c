@@ -101,7 +101,7 @@ static void wake(const char *folder, feed_board *board, weir__comm *comm, int id
   double median = bench_summary(what, "weir-first-task", &s, 1e-3, "us");
   bench_value(what, "weir-first-task", "cpu", 100 * share, "% of a core");
   snprintf(what, sizeof what, "idle for %d ms, first task times a bare futex", idle);
-  bench_at_most(what, median / bare, 2.5, "");
+  bench_at_most(what, median / bare, 1.3, "");
   bench_clear(&s);
 }
 
