@@ -9,7 +9,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults  # noqa: E402
 
-SEED, ENOUGH, SECONDS = 1000, 30, 80
+SEED, ENOUGH, SECONDS = 1000, 30, 45
 setting = faults.Setting(os.environ["WEIR_BUILD"])
 if not os.path.exists(setting.heat):
     print("skipped: this build has no heat2d (needs MPI)")

@@ -14,7 +14,7 @@ import zarr
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from runs import Fault, Run, Setting, compile_operators, outputs  # noqa: E402
 
-STEPS, STEP_MS, SLOW = 200, 5, 4
+STEPS, STEP_MS, SLOW = 140, 5, 4
 STEP_BYTES = 48 * 48 * 8
 
 
