@@ -231,7 +231,7 @@ weir_status weir__worker_advance(weir__worker *w) {
     weir__worker_beat(w, false, NULL);
     if (some) rounds = 0;
     else idle(w, rounds++, &seen, bell);
-    if (w->ended >= 0) return WEIR_END;
+    if (w->ended >= 0 || w->halted) return WEIR_END; /* they may see the one or the other; all begin the same steps */
   } while (w->retired < w->begun || w->holds || weir__intake_queued(w->intake));
   w->stats.run_ns += weir__clock_ns() - started;
   return WEIR_OK;
