@@ -1,14 +1,12 @@
 /* The programs. Loops are written so that the compiler vectorises them without leave to reorder sums: partial sums
  * side by side. Those that are worth it are compiled for AVX-512 and AVX2 too. */
 #include "by_hand.h"
-#include <math.h>
+#include "vector_sin.h"
 #include <mpi.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
-/* That there are vector versions, in libmvec, is otherwise only said to those who give up exact arithmetic. */
-__attribute__((simd("notinbranch"))) double sin(double);
 #else
 #define WIDEST
 #endif

@@ -2,7 +2,7 @@
  * reason are written with lanes where the point is what memory gives. */
 #include "kernels_plain.h"
 #include "core/simd.h"
-#include <math.h>
+#include "vector_sin.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -75,10 +75,6 @@ WEIR__WIDE void plain_mean_energy(void *fields) {
   w[0] = sum / (double)size;
 }
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-/* That there are vector versions, in libmvec, is otherwise only said to those who give up exact arithmetic. */
-__attribute__((simd("notinbranch"))) double sin(double);
-#endif
 WEIR__WIDEST void plain_mean_wave(void *fields) {
   RESTRICTED(fields);
   double s[CHAINS * LANES] = {0}, sum = 0;

@@ -199,10 +199,12 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   return WEIR_OK;
 }
 
+/* A failure is to stop the run, and what all have to finish first is not agreed on yet. */
+static bool halts(const weir__worker *w) { return w->halt >= 0 && !w->halted; }
+
 /* No further step begins here. */
 static weir_status stop(weir__worker *w) {
   int64_t say[END_VALUES];
-  bool    halts   = w->halt >= 0 && !w->halted;
   w->ended        = w->begun;
   w->ended_ns     = weir__clock_ns();
   say[END_AT]     = w->limit >= 0 && w->limit < w->begun ? w->limit : w->begun;
@@ -211,9 +213,9 @@ static weir_status stop(weir__worker *w) {
   say[END_KEPT]   = -weir__keeper_rounds(w);
   say[END_WHOLES] = -w->whole_rounds;
   say[END_SAVED]  = w->intake ? weir__intake_saved(w->intake) : INT64_MIN;
-  say[END_HALTS]  = -(int64_t)halts;
+  say[END_HALTS]  = -(int64_t)halts(w);
   w->end_rounds++;
-  if (!halts) WEIR_TRY(weir__relay_announce_end(w));
+  if (!halts(w)) WEIR_TRY(weir__relay_announce_end(w));
   return weir__agreement_start(w->ends, say);
 }
 
@@ -322,7 +324,7 @@ static weir_status finish_rounds(weir__worker *w, int64_t wholes, int64_t kept) 
 static weir_status tell_late(weir__worker *w) {
   enum { LATE_NS = 50000000 };
   if (!w->ended_ns || weir__clock_ns() - w->ended_ns < LATE_NS) return WEIR_OK;
-  if (w->halt >= 0 && !w->halted) return WEIR_OK; /* they may be behind; they were told */
+  if (halts(w)) return WEIR_OK; /* they may be behind; they were told */
   w->ended_ns = 0;
   return tell_end(w, w->ended);
 }
