@@ -16,6 +16,8 @@ struct weir__requests {
   int          turn;       /* of those in between, the next to be asked about */
   MPI_Request *request;
   int         *slot;  /* of request[i] */
+  MPI_Request *asked; /* those that a test asks about */
+  int         *place; /* of asked[i] in `request` */
   int         *index; /* out array of MPI_Testsome */
 };
 
@@ -28,7 +30,9 @@ weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **
   self->length   = 2 * count + 1;
   WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->request, &self->request));
   WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->slot, &self->slot));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->index, &self->index));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->asked, &self->asked));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->place, &self->place));
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->index, &self->index));
   *requests = self;
   self      = NULL;
 out:
@@ -46,6 +50,8 @@ void weir__requests_destroy(weir__requests **requests) {
   }
   weir__free(self->request);
   weir__free(self->slot);
+  weir__free(self->asked);
+  weir__free(self->place);
   weir__free(self->index);
   weir__free(self);
   *requests = NULL;
@@ -94,30 +100,38 @@ weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size
   return started(r, slot);
 }
 
-/* Requests [from, end); `done` must hold all that may complete at once. */
-static weir_status test_range(weir__requests *r, int from, int end, int *done, int most, int *count) {
-  for (int at = from, n; at < end && *count < most; at += n) {
-    int completed = 0;
-    n             = end - at < most - *count ? end - at : most - *count;
-    MPI_TRY(MPI_Testsome(n, r->request + at, &completed, r->index, MPI_STATUSES_IGNORE));
-    for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) done[(*count)++] = r->slot[at + r->index[i]];
+/* Those of [from, end) that are not over are to be asked about. */
+static void take_window(weir__requests *r, int *n, int from, int end) {
+  for (int i = from; i < end; i++) {
+    if (r->request[i] == MPI_REQUEST_NULL) continue;
+    r->place[*n]     = i;
+    r->asked[(*n)++] = r->request[i];
   }
-  return WEIR_OK;
 }
 
+/* One question for all: when nothing has completed MPI looks at its transports, and may yield, in each. `done` must
+ * hold all that may complete at once. */
 weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most, int *count) {
+  int n = 0, completed = 0;
   *count = 0;
   if (!r->pending) return WEIR_OK;
   if (all || r->end - r->first <= 3 * TESTED) {
-    WEIR_TRY(test_range(r, r->first, r->end, done, most, count));
+    take_window(r, &n, r->first, r->end);
   } else {
     int from = r->first + TESTED, end = r->end - TESTED;
     if (r->turn < from || r->turn >= end) r->turn = from;
     int next = r->turn + TESTED < end ? r->turn + TESTED : end;
-    WEIR_TRY(test_range(r, r->first, from, done, most, count));
-    WEIR_TRY(test_range(r, r->turn, next, done, most, count));
-    WEIR_TRY(test_range(r, end, r->end, done, most, count));
+    take_window(r, &n, r->first, from);
+    take_window(r, &n, r->turn, next);
+    take_window(r, &n, end, r->end);
     r->turn = next;
+  }
+  if (n > most) n = most;
+  MPI_TRY(MPI_Testsome(n, r->asked, &completed, r->index, MPI_STATUSES_IGNORE));
+  for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) {
+    int at           = r->place[r->index[i]];
+    r->request[at]   = MPI_REQUEST_NULL;
+    done[(*count)++] = r->slot[at];
   }
   r->pending -= *count;
   while (r->first < r->end && r->request[r->first] == MPI_REQUEST_NULL) r->first++;

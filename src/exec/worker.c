@@ -100,12 +100,12 @@ void weir__worker_heed(weir__worker *w, const weir__notice *notice) {
 }
 
 /* What workers say out of order: this one to the others at once, and they to it: a look costs as much as a few tasks,
- * and is made now and then, or when there is nothing else to do. */
+ * and is made now and then, more often when there is nothing else to do. */
 static weir_status pass_notices(weir__worker *w, bool *some) {
-  enum { TURNS = 16 };
+  enum { TURNS = 16, IDLE_TURNS = 4 };
   int64_t      words[WEIR__NOTICE_WORDS] = {0};
   weir__notice notice;
-  bool         heard = !*some || ++w->deaf % TURNS == 0, any = false;
+  bool         heard = ++w->deaf % (*some ? TURNS : w->rests ? 1 : IDLE_TURNS) == 0, any = false;
   while (weir__failure_next_notice(w, &notice)) {
     memcpy(words, (int64_t[]){notice.kind, notice.a, notice.b}, 3 * sizeof *words);
     WEIR_TRY(weir__comm_notice_send(w->comm, words));
@@ -155,7 +155,14 @@ enum { SLACK_NS = 1000 };
 /* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
  * sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
-  enum { POLLS_NS = 50000, LONGEST_NS = 500000, RESTS_NS = 4000000, BETWEEN_STEPS_NS = 200000000, MANY = 400 };
+  enum {
+    POLLS_NS         = 50000,
+    LONGEST_NS       = 500000,
+    RESTS_NS         = 4000000,
+    BETWEEN_STEPS_NS = 200000000,
+    MANY             = 400,
+    YIELDS           = 4
+  };
   int64_t now   = weir__clock_ns();
   bool    polls = (w->requests && weir__requests_pending(w->requests)) || w->ended >= 0 || weir__keeper_busy(w) ||
                weir__agreement_running(w->wholes) || weir__claims_polls(w);
@@ -166,7 +173,7 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
   if (rests && w->rests > MANY) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && now - w->idle_ns < POLLS_NS) {
-    sched_yield();
+    if (idle_rounds % YIELDS == YIELDS - 1) sched_yield(); /* MPI may yield by itself in each look, and then twice */
     return;
   }
   w->rests++;
