@@ -81,15 +81,24 @@ static bool all_there(const weir__worker *w, const weir__step *s, const weir__ga
   return true;
 }
 
-/* A view of a region, but for its data. */
-static void form(const weir__plan *p, int number, const weir_region *region, weir_view *view) {
-  *view = p->form[number];
-  for (int a = 0; a < view->rank; a++) view->start[a] = region->start[a], view->count[a] = region->count[a];
+/* A view of a region, but for its data. Beyond its rank it has what the next box begins with, at which nobody looks: so
+ * there are no loops, here where each task comes by several times. */
+static void form(const weir__plan *p, int number, uint32_t box, weir_view *view) {
+  const weir_view *f     = &p->form[number];
+  const int64_t   *start = p->box + box;
+  view->dtype            = f->dtype;
+  view->rank             = f->rank;
+  view->has_fill         = f->has_fill;
+  view->missing          = false;
+  view->fill             = f->fill;
+  memcpy(view->start, start, sizeof view->start);
+  memcpy(view->count, start + f->rank, sizeof view->count);
+  memcpy(view->stride, f->stride, sizeof view->stride);
 }
 
 /* Of a result's chunk, where it is in this step. */
 static void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
-  form(w->plan, cell->form, &cell->region, view);
+  form(w->plan, cell->form, cell->box, view);
   view->data = at(s, cell);
 }
 
@@ -100,7 +109,7 @@ static void see(const weir__worker *w, const weir__step *s, int thread, const we
     *view = (weir_view){.data = NULL};
     return;
   }
-  form(p, g->form, &g->region, view);
+  form(p, g->form, g->box, view);
   if (g->in_place) {
     bool  has;
     char *data = look(s, &p->cell[g->cell], g->lag, &has);
@@ -362,15 +371,26 @@ static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
+/* One less; was it the last? Where there is one thread without an atomic exchange, which waits for all that was stored
+ * before. */
+static bool last_of(const weir__worker *w, _Atomic uint32_t *counter) {
+  if (w->options.threads) return atomic_fetch_sub_explicit(counter, 1, memory_order_acq_rel) == 1;
+  uint32_t left = atomic_load_explicit(counter, memory_order_relaxed) - 1;
+  atomic_store_explicit(counter, left, memory_order_relaxed);
+  return left == 0;
+}
+
 /* The first task that becomes ready, and messages, are kept in `next`, where that is not NULL; the others are pushed.
  */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
                        follow *next) {
   uint32_t base = (uint32_t)(s - w->step) << w->task_bits;
   for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
-    uint32_t task = list->target[i];
-    if (atomic_fetch_sub_explicit(&s->counter[task], 1, memory_order_acq_rel) != 1) continue;
-    atomic_store_explicit(&s->counter[task], w->plan->degree[task], memory_order_relaxed); /* armed for its next step */
+    uint32_t task = list->target[i], degree = w->plan->degree[task];
+    if (degree > 1) { /* else it waits for nothing but this */
+      if (!last_of(w, &s->counter[task])) continue;
+      atomic_store_explicit(&s->counter[task], degree, memory_order_relaxed); /* armed for its next step */
+    }
     if (next && w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS)
       next->pack[next->packs++] = base + task;
     else if (next && next->task == NONE) next->task = base + task;
@@ -390,8 +410,8 @@ static void complete(weir__worker *w, weir__step *s, int task, int thread, follo
     count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, next);
   bool packs = p->task[task].kind == WEIR__TASK_PACK, sends = packs && (s->mine || !p->task[task].claimed);
   if (sends) post(w, s, p->task[task].message);
-  if (sends || (packs && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1)) weir__worker_wake(w);
-  if (sink && atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel) == 1) weir__worker_wake(w);
+  if (sends || (packs && last_of(w, &s->remaining))) weir__worker_wake(w);
+  if (sink && last_of(w, &s->remaining)) weir__worker_wake(w);
 }
 
 /* Run one task; `next` is what it makes ready. */

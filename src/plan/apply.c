@@ -9,7 +9,7 @@ static weir_status add_inputs(weir__compiler *c, int number, int task, const wei
   for (int i = 0; i < node->inputs; i++) {
     weir_region need;
     if (node->input[i].node < 0) {
-      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}));
+      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}, NULL));
       continue;
     }
     WEIR_TRY(weir__node_need(node, i, out, &need));
@@ -17,6 +17,11 @@ static weir_status add_inputs(weir__compiler *c, int number, int task, const wei
   }
   weir__compiler_scratch(c, node, out, scratch);
   return WEIR_OK;
+}
+
+static double elements(const weir__plan *p, const weir__gather *g) {
+  weir_region region = weir__plan_region(p, g);
+  return g->parts ? (double)weir__region_size(&region) : 0;
 }
 
 weir_status weir__compile_apply(weir__compiler *c, int number) {
@@ -49,8 +54,7 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
     p->task[task].bits++;
     c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
     held += (double)weir__region_size(&region);
-    for (int i = 0; i < node->inputs; i++)
-      if (p->gather[bit.gather + i].parts) held += (double)weir__region_size(&p->gather[bit.gather + i].region);
+    for (int i = 0; i < node->inputs; i++) held += elements(p, &p->gather[bit.gather + i]);
   }
   return WEIR_OK;
 }

@@ -72,8 +72,28 @@ static void find_claimed(weir__compiler *c) {
 
 /* ---- growing lists ---- */
 
+weir_status weir__compiler_new_box(weir__compiler *c, const weir_region *region, uint32_t *box) {
+  weir__plan *p    = c->plan;
+  size_t      rank = (size_t)region->rank;
+  if (p->boxes > UINT32_MAX - WEIR__BOX_MAX) return WEIR_FAIL(WEIR_ERR_OVERFLOW, "a plan of too many regions");
+  WEIR_TRY(weir__grow(&p->box, p->boxes + 2 * WEIR__BOX_MAX, &p->box_capacity, sizeof *p->box));
+  *box = (uint32_t)p->boxes;
+  memcpy(p->box + p->boxes, region->start, rank * sizeof *p->box);
+  memcpy(p->box + p->boxes + rank, region->count, rank * sizeof *p->box);
+  p->boxes += 2 * rank;
+  return WEIR_OK;
+}
+
+weir_region weir__plan_region(const weir__plan *p, const weir__gather *g) {
+  weir_region    region = {.rank = g->rank};
+  const int64_t *box    = p->box + g->box;
+  for (int a = 0; a < g->rank; a++) region.start[a] = box[a], region.count[a] = box[g->rank + a];
+  return region;
+}
+
 int weir__compiler_new_cell(weir__compiler *c, weir__cell cell) {
   weir__plan *p = c->plan;
+  if (weir__compiler_new_box(c, &cell.region, &cell.box) < 0) return -1;
   if (weir__grow(&p->cell, (size_t)p->cells + 1, &p->cell_capacity, sizeof *p->cell) < 0) return -1;
   p->cell[p->cells] = cell;
   return p->cells++;
@@ -108,8 +128,12 @@ weir_status weir__compiler_new_part(weir__compiler *c, weir__part part) {
   return WEIR_OK;
 }
 
-weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather) {
-  weir__plan *p = c->plan;
+weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather, const weir_region *region) {
+  static const weir_region nothing = {0};
+  weir__plan              *p       = c->plan;
+  if (!region) region = &nothing;
+  gather.rank = (uint8_t)region->rank;
+  WEIR_TRY(weir__compiler_new_box(c, region, &gather.box));
   WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof gather));
   p->gather[p->gathers++] = gather;
   return WEIR_OK;
@@ -313,6 +337,7 @@ void weir__plan_destroy(weir__plan **plan) {
   for (int i = 0; p->context && i < p->graph->nodes; i++)
     if (p->context[i] && p->graph->node[i].op->release) p->graph->node[i].op->release(p->context[i]);
   weir__free(p->form);
+  weir__free(p->box);
   weir__free(p->cell);
   weir__free(p->part);
   weir__free(p->gather);

@@ -194,13 +194,13 @@ bool weir__compiler_side_by_side(const weir__compiler *c, int node, int a, int b
 }
 
 /* Is the gathered region seen as it lies, all parts of it? */
-static bool lies_in_place(const weir__compiler *c, const request *r, const weir__gather *g) {
+static bool lies_in_place(const weir__compiler *c, const request *r, const weir__gather *g, const weir_region *region) {
   const weir__part *part = &c->plan->part[g->first];
   for (int i = 0; i < g->parts; i++)
-    if (memcmp(part[i].target, part[i].region.start, sizeof *part[i].target * (size_t)g->region.rank) ||
+    if (memcmp(part[i].target, part[i].region.start, sizeof *part[i].target * (size_t)region->rank) ||
         (i && !weir__compiler_side_by_side(c, r->edge.node, part[i - 1].cell, part[i].cell)))
       return false;
-  return g->parts > 1 || (g->parts == 1 && weir__region_equal(&part->region, &g->region));
+  return g->parts > 1 || (g->parts == 1 && weir__region_equal(&part->region, region));
 }
 
 /* A region assembled from parts is large enough to deserve memory of the plan, shared by threads, from this size on. */
@@ -210,13 +210,13 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
                                   const weir_region *region, size_t *scratch) {
   weir__plan            *p                    = c->plan;
   const weir_field_type *type                 = &p->graph->node[edge.node].type[edge.output];
-  weir__gather           g                    = {.first = p->parts, .cell = -1, .region = *region};
+  weir__gather           g                    = {.first = p->parts, .cell = -1};
   request                r                    = {task, edge, lag, &g};
   int64_t                shift[WEIR_RANK_MAX] = {0};
   size_t                 bytes                = weir__type_bytes(type, region);
   WEIR_TRY(add_wrapped(c, &r, type, wrap, *region, 0, shift));
   const weir__part *one = &p->part[g.first];
-  g.in_place            = lies_in_place(c, &r, &g);
+  g.in_place            = lies_in_place(c, &r, &g, region);
   weir_region dense     = g.in_place ? p->cell[one->cell].region : *region;
   for (int a = 0; g.in_place && g.parts > 1 && p->cell[one->cell].slot_piece < 0 && a < type->rank; a++)
     dense.start[a] = 0, dense.count[a] = type->dim[a].size;
@@ -239,5 +239,5 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
     g.offset = *scratch;
     *scratch += (bytes + 63) & ~(size_t)63;
   }
-  return weir__compiler_new_gather(c, g);
+  return weir__compiler_new_gather(c, g, region);
 }

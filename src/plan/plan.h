@@ -29,6 +29,7 @@ typedef struct weir__cell {
   int64_t     ring;
   int         slot_piece; /* >= 0: the data are the part of that piece in the channel's slot (no copy) */
   int         form;       /* of views of a result's chunk: in plan->form */
+  uint32_t    box;        /* the region once more, in plan->box */
   bool        claimed;    /* of a claimed node: there in steps that this worker has claimed, and counted by those */
   bool        keep;       /* holds something from one step to the next: belongs into a checkpoint */
   weir_region region;     /* dense box held */
@@ -50,15 +51,16 @@ typedef struct weir__part {
 /* A region wanted by a bit: seen in place when it is one part, or parts that lie beside each other as in the field,
  * else copied together into scratch or a cell of its own. */
 typedef struct weir__gather {
-  bool        in_place;
-  bool        holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
-  int         parts;  /* 0: an input not given */
-  int         first;  /* in plan->part */
-  int         cell;   /* in place: that of the first part; else >= 0: assembled there (large); -1: in scratch */
-  int         form;   /* of its view: in plan->form */
-  int64_t     lag;    /* in place */
-  size_t      offset; /* in place: bytes from the start of the cell; else in scratch */
-  weir_region region;
+  bool     in_place;
+  bool     holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
+  uint8_t  rank;   /* of the region */
+  uint32_t box;    /* the region, in plan->box */
+  int      parts;  /* 0: an input not given */
+  int      first;  /* in plan->part */
+  int      cell;   /* in place: that of the first part; else >= 0: assembled there (large); -1: in scratch */
+  int      form;   /* of its view: in plan->form */
+  int64_t  lag;    /* in place */
+  size_t   offset; /* in place: bytes from the start of the cell; else in scratch */
 } weir__gather;
 
 typedef struct weir__bit {
@@ -168,6 +170,7 @@ typedef struct weir__local_feedback {
   weir_region region;         /* inside the field; may be empty */
 } weir__local_feedback;
 
+enum { WEIR__BOX_MAX = 2 * WEIR_RANK_MAX };
 typedef struct weir__plan {
   weir__arena        arena;
   const weir__graph *graph;
@@ -177,6 +180,7 @@ typedef struct weir__plan {
   int                claimed_flight;     /* then: steps in flight that this worker has claimed */
   int                claimed_tasks;
   weir_view         *form; /* what many views have in common: all but `data`, `start` and `count` */
+  int64_t           *box;  /* regions without what is beyond their rank: start[rank], count[rank] */
   weir__cell        *cell;
   weir__part        *part;
   weir__gather      *gather;
@@ -185,7 +189,8 @@ typedef struct weir__plan {
   int               *join;
   weir__packet      *packet_in, *packet_out;
   weir__message     *in, *out;
-  int               *arrival; /* incoming messages in the order in which they are expected */
+  int               *arrival;             /* incoming messages in the order in which they are expected */
+  size_t             boxes, box_capacity; /* numbers in `box`; WEIR__BOX_MAX more may be read */
   int    forms, cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
   size_t form_capacity, cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity,
       packet_in_capacity, packet_out_capacity;
@@ -231,6 +236,9 @@ void        weir__plan_destroy(weir__plan **plan);
 /* One worker's share without its partners: counts of weir__plan_create for `weir check`. */
 weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size, const weir__plan_options *options,
                                     weir__plan **plan);
+
+/* The region that a gather makes one view of. */
+weir_region weir__plan_region(const weir__plan *plan, const weir__gather *gather);
 
 /* ---- what is wanted, and when ---- */
 /* The triggers for which anybody looks at any of `region` of a node; 0: nobody does. */

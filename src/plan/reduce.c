@@ -165,7 +165,7 @@ static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chun
   *scratch                 = 0;
   for (int i = 0; i < node->inputs; i++) {
     if (node->input[i].node < 0) {
-      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}));
+      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}, NULL));
       continue;
     }
     weir_region need = i ? weir__region_by_name(node->in_type[0], &region, node->in_type[i]) : region;
@@ -198,7 +198,7 @@ static meeting meets(const weir__compiler *c, int source, const weir__gather *a,
   if (pa->lag != pb->lag || pa->triggers != pb->triggers || !weir__compiler_side_by_side(c, source, pa->cell, pb->cell))
     return APART;
   if (pa->cell == pb->cell || ca->slot_piece >= 0) {
-    size_t beyond = axis < 0 ? 0 : (size_t)(a->region.count[axis] * p->form[a->form].stride[axis]);
+    size_t beyond = axis < 0 ? 0 : (size_t)(p->box[a->box + a->rank + (uint32_t)axis] * p->form[a->form].stride[axis]);
     return a->parts == 1 && b->offset == a->offset + beyond ? SAME_CELL : APART;
   }
   bool next  = pb->cell == pa->cell + p->graph->node[source].outputs;
@@ -217,8 +217,9 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
   for (int i = 0; i < node->inputs; i++) {
     const weir__gather *ga = &p->gather[a->gather + i], *gb = &p->gather[b->gather + i];
     if (node->input[i].node < 0) continue;
-    axis[i] = axis_between(&ga->region, &gb->region);
-    if (axis[i] < 0 && (!i || !weir__region_equal(&ga->region, &gb->region))) return;
+    weir_region ra = weir__plan_region(p, ga), rb = weir__plan_region(p, gb);
+    axis[i] = axis_between(&ra, &rb);
+    if (axis[i] < 0 && (!i || !weir__region_equal(&ra, &rb))) return;
     if (i && axis[i] >= 0 && weir__axis_find(node->in_type[0], node->in_type[i]->dim[axis[i]].name) != axis[0]) return;
     met = meets(c, node->input[i].node, ga, gb, axis[i]);
     if (met == APART || (met == NEXT_CELL && node->inputs > 1)) return;
@@ -226,13 +227,17 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
   for (int i = 0; i < node->inputs; i++) {
     weir__gather *g = &p->gather[a->gather + i];
     if (node->input[i].node < 0 || axis[i] < 0) continue;
-    int64_t more = p->gather[b->gather + i].region.count[axis[i]];
-    g->region.count[axis[i]] += more;
+    const weir__gather *of_b  = &p->gather[b->gather + i];
+    uint32_t            count = g->rank + (uint32_t)axis[i]; /* its place in a box */
+    int64_t             more  = p->box[of_b->box + count];
+    p->box[g->box + count] += more;
     if (met == NEXT_CELL) g->parts++; /* that of b follows those of a */
     else p->part[g->first].region.count[axis[i]] += more;
   }
   for (int i = node->inputs - 1; i >= 0 && met == SAME_CELL; i--)
     if (node->input[i].node >= 0) p->parts = p->gather[b->gather + i].first;
+  for (const weir__gather *g = &p->gather[p->gathers - 1]; g >= &p->gather[b->gather]; g--)
+    if (p->boxes == g->box + 2u * g->rank) p->boxes = g->box; /* no cell came in between */
   p->gathers = b->gather;
   p->bits--;
   task->bits--;

@@ -209,7 +209,7 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, bool h
   }
   WEIR_TRY(weir__compiler_new_task(
       c, (weir__task){.kind = WEIR__TASK_ASSEMBLE, .node = number, .bit = p->bits, .bits = 1, .partial = -1}, &task));
-  weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .region = whole, .holes = holes};
+  weir__gather g   = {.first = p->parts, .parts = (int)count, .cell = -1, .holes = holes};
   weir__bit    bit = {
          .chunk = chunk, .gather = p->gathers, .cell = cell, .triggers = weir__plan_triggers(p, number, &whole)};
   for (size_t i = 0; i < count; i++) {
@@ -219,7 +219,7 @@ static weir_status assemble(weir__compiler *c, int number, int64_t chunk, bool h
     WEIR_TRY(weir__compiler_new_part(c, part));
     WEIR_TRY(weir__compiler_depend(c, f[i].from, task, false));
   }
-  WEIR_TRY(weir__compiler_new_gather(c, g));
+  WEIR_TRY(weir__compiler_new_gather(c, g, &whole));
   WEIR_TRY(weir__compiler_new_bit(c, bit));
   if (!count) WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_BEGIN, 0}, task, false));
   WEIR_TRY(keep_order_of_static(c, number, task));

@@ -109,14 +109,15 @@ static void test_slabs(void **state) {
     assert_true(s->in_place);
     assert_int_equal(s->parts, bit->chunk == 0 || bit->chunk == ROWS / 3 - 1 ? 2 : 3);
     const weir__cell *cell = &p->cell[s->cell];
-    assert_int_equal(s->offset, (s->region.start[0] - cell->region.start[0]) * COLUMNS * (int64_t)sizeof(double));
+    assert_int_equal(s->offset,
+                     (weir__plan_region(p, s).start[0] - cell->region.start[0]) * COLUMNS * (int64_t)sizeof(double));
     assert_int_equal(p->form[s->form].stride[0], COLUMNS * sizeof(double));
   }
   t = task_of_kind(p, WEIR__TASK_REDUCE, &count); /* all chunks are one box */
   assert_int_equal(count, 1);
   assert_int_equal(t->bits, 1);
   assert_int_equal(p->gather[p->bit[t->bit].gather].parts, ROWS / 3);
-  assert_int_equal(p->gather[p->bit[t->bit].gather].region.count[0], ROWS);
+  assert_int_equal(weir__plan_region(p, &p->gather[p->bit[t->bit].gather]).count[0], ROWS);
   weir__plan_destroy(&p);
   weir__graph_destroy(&g);
 }
