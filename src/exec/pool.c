@@ -187,7 +187,7 @@ static void body(void *argument) {
   uint32_t    entry;
   weir__thread_pin(s->core);
   while (search(pool, s->number, &entry)) {
-    do pool->run(pool->self, s->number, entry);
+    do (void)pool->run(pool->self, s->number, entry);
     while (take(pool, &pool->deques[s->number], &entry));
   }
 }
@@ -211,7 +211,7 @@ static bool find_as_owner(weir__pool *pool, uint32_t *entry) {
 /* How many further entries take about as long as the owner may stay away, if they are like the one that took so long.
  */
 static int more_entries(int64_t took) {
-  enum { AWAY_NS = 4000, MOST = 32 };
+  enum { AWAY_NS = 10000, MOST = 32 };
   int64_t more = AWAY_NS / (took > 0 ? took : 1) - 1;
   return more < 0 ? 0 : more < MOST ? (int)more : MOST;
 }
@@ -221,12 +221,13 @@ bool weir__pool_help(weir__pool *pool) {
   if (!find_as_owner(pool, &entry)) return false;
   if (atomic_load_explicit(&pool->owner_away, memory_order_relaxed)) atomic_store(&pool->owner_away, false);
   int64_t began = weir__clock_ns();
-  pool->run(pool->self, pool->threads, entry);
-  deque *own = &pool->deques[pool->threads];
-  if (atomic_load_explicit(&own->bottom, memory_order_relaxed) <= atomic_load_explicit(&own->top, memory_order_relaxed))
+  bool    away  = pool->run(pool->self, pool->threads, entry);
+  deque  *own   = &pool->deques[pool->threads];
+  if (away ||
+      atomic_load_explicit(&own->bottom, memory_order_relaxed) <= atomic_load_explicit(&own->top, memory_order_relaxed))
     return true;
-  for (int more = more_entries(weir__clock_ns() - began); more > 0 && take(pool, own, &entry); more--)
-    pool->run(pool->self, pool->threads, entry);
+  for (int more = more_entries(weir__clock_ns() - began); more > 0 && !away && take(pool, own, &entry); more--)
+    away = pool->run(pool->self, pool->threads, entry);
   return true;
 }
 

@@ -18,8 +18,9 @@
 #include "core/threads.h"
 
 typedef struct weir__pool weir__pool;
-/* Run one entry; further entries that become ready are pushed with weir__pool_push by the same thread. */
-typedef void weir__pool_run(void *self, int thread, uint32_t entry);
+/* Run one entry; further entries that become ready are pushed with weir__pool_push by the same thread. True: the owner
+ * is to look after something else before it runs another. */
+typedef bool weir__pool_run(void *self, int thread, uint32_t entry);
 
 weir_status weir__pool_create(int threads, size_t capacity, int first_core /* -1: not pinned */, weir__pool_run *run,
                               void *self, weir__pool **pool);
@@ -28,8 +29,8 @@ void        weir__pool_destroy(weir__pool **pool); /* waits for the entries bein
  */
 bool weir__pool_push(weir__pool *pool, int thread, uint32_t entry);
 bool weir__pool_busy(const weir__pool *pool); /* no thread sleeps or searches just now */
-/* The owner runs an entry of its own, or a stolen one, and if that was short a few more of its own, as it has other
- * things to look after. False: nothing was ready. */
+/* The owner runs an entry of its own, or a stolen one, and if that was short and nothing else is to be looked
+ * after a few more of its own. False: nothing was ready. */
 bool        weir__pool_help(weir__pool *pool);
 uint64_t    weir__pool_wakes(const weir__pool *pool); /* so far */
 weir_status weir__pool_check(const weir__pool *pool); /* invariants, while nothing runs */

@@ -119,7 +119,7 @@ struct weir__worker {
 
 static inline weir__step *weir__step_of(weir__worker *w, int64_t ordinal) { return &w->step[ordinal % w->steps]; }
 
-void weir__worker_run_entry(void *worker, int thread, uint32_t entry); /* exec/task.c */
+bool weir__worker_run_entry(void *worker, int thread, uint32_t entry); /* exec/task.c */
 void weir__worker_fire(weir__worker *w, weir__step *s, int emitter,
                        int thread);      /* count down what waits for an emitter */
 void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */

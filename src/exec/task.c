@@ -456,8 +456,10 @@ static void send_off(weir__worker *w, int thread, int64_t *now, const follow *pa
 }
 
 /* A task and, without detour through the queues, the messages and the task that it made ready, and so on. The owner has
- * steps and messages to look after: it goes on only while there are no messages and nobody waits for work. */
-void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
+ * steps and messages to look after: it goes on only while there are no messages and nobody waits for work. True:
+ * messages wait to be sent; were the next task run before, the worker that waits for them would have its turn after it,
+ * and the two would go on taking turns. */
+bool weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
   enum { OWNER_TASKS = 16 };
   weir__worker *w    = worker;
   bool          owns = thread == w->options.threads;
@@ -470,7 +472,8 @@ void weir__worker_run_entry(void *worker, int thread, uint32_t entry) {
     entry = next.task;
     if (owns && entry != NONE && (w->requests || n >= OWNER_TASKS || !weir__pool_busy(w->pool))) {
       ready(w, entry, thread);
-      return;
+      break;
     }
   }
+  return atomic_load_explicit(&w->outbox, memory_order_relaxed) != 0;
 }

@@ -22,7 +22,7 @@ static void push(work *w, int thread, uint32_t entry) {
   if (entry < ENTRIES) (void)weir__pool_push(w->pool, thread, entry); /* the owner never sleeps here */
 }
 
-static void run(void *self, int thread, uint32_t entry) {
+static bool run(void *self, int thread, uint32_t entry) {
   work *w = self;
   atomic_fetch_add(&w->runs[entry], 1);
   switch (w->shape) {
@@ -41,6 +41,7 @@ static void run(void *self, int thread, uint32_t entry) {
     break;
   }
   atomic_fetch_sub(&w->left, 1);
+  return entry % 8 == 0; /* the owner may be called away after any */
 }
 
 static void once_each(shape how, int threads) {
