@@ -1,6 +1,6 @@
 /* What waiting costs: CPU time of a worker whose simulation publishes a step every 200 ms, and how long it takes from
  * the end of a step (after 1, 5 and 20 ms of idleness) to the first task, against a bare futex between two processes
- * that have slept as long. */
+ * that have slept as long; the two in turn. */
 #include "core/futex.h"
 #include "core/threads.h"
 #include "feed.h"
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOW_STEPS = 30, STEPS = 220, PINGS = 200, CASES = 3 };
+enum { SLOW_STEPS = 30, STEPS = 90, PINGS = 70, CASES = 3, ROUNDS = 4 };
 static const int idle_ms[CASES] = {1, 5, 20};
 
 static feed feed_of(const char *folder, int idle, int threads, char name[64]) {
@@ -42,10 +42,10 @@ static void send_pings(ping *p, int idle) {
   }
 }
 
-static double ping_us(int idle) {
-  ping         *p = bench_shared(sizeof *p);
-  char          what[32];
-  bench_samples s = {0};
+static void add_pings(int idle, bench_samples *samples) {
+  static ping *p;
+  if (!p) p = bench_shared(sizeof *p);
+  memset(p, 0, sizeof *p);
   fflush(stdout);
   pid_t child = fork();
   if (!child) {
@@ -53,21 +53,16 @@ static double ping_us(int idle) {
     send_pings(p, idle);
     _exit(0);
   }
-  bench_reserve(&s, PINGS);
   for (uint32_t seen = 0; seen < PINGS;) {
     uint32_t now = atomic_load(&p->bell);
     if (now == seen) {
       weir__futex_wait(&p->bell, now, -1, true);
       continue;
     }
-    if (now == seen + 1) bench_add(&s, (double)(weir__clock_ns() - p->sent[seen]));
+    if (now == seen + 1) bench_add(samples, (double)(weir__clock_ns() - p->sent[seen]));
     seen = now;
   }
   waitpid(child, NULL, 0);
-  snprintf(what, sizeof what, "idle-%d-ms", idle);
-  double median = bench_summary(what, "futex", &s, 1e-3, "us");
-  bench_clear(&s);
-  return median;
 }
 
 /* ---- the worker ---- */
@@ -89,20 +84,29 @@ static void run_one(const feed *f, feed_board *board, weir__comm *comm, int thre
   waitpid(child, NULL, 0);
 }
 
-static void wake(const char *folder, feed_board *board, weir__comm *comm, int idle, double bare) {
-  bench_samples s = {0};
+static void wake(const char *folder, feed_board *board, weir__comm *comm, int idle) {
+  bench_samples bare = {0}, ours = {0}, shares = {0};
   char          name[64], what[64];
   double        share;
   feed          f = feed_of(folder, idle, 0, name);
-  run_one(&f, board, comm, 0, &share);
-  bench_reserve(&s, STEPS);
-  for (int i = FEED_WARM; i < f.steps; i++) bench_add(&s, (double)(board->start_ns[i] - board->end_ns[0][i]));
+  bench_reserve(&bare, ROUNDS * PINGS);
+  bench_reserve(&ours, ROUNDS * STEPS);
+  bench_reserve(&shares, ROUNDS);
+  for (int k = 0; k < ROUNDS; k++) {
+    add_pings(idle, &bare);
+    run_one(&f, board, comm, 0, &share);
+    bench_add(&shares, 100 * share);
+    for (int i = FEED_WARM; i < f.steps; i++) bench_add(&ours, (double)(board->start_ns[i] - board->end_ns[0][i]));
+  }
   snprintf(what, sizeof what, "idle-%d-ms", idle);
-  double median = bench_summary(what, "weir-first-task", &s, 1e-3, "us");
-  bench_value(what, "weir-first-task", "cpu", 100 * share, "% of a core");
+  double futex = bench_summary(what, "futex", &bare, 1e-3, "us");
+  double task  = bench_summary(what, "weir-first-task", &ours, 1e-3, "us");
+  bench_value(what, "weir-first-task", "cpu", bench_quantile(&shares, 0.5), "% of a core");
   snprintf(what, sizeof what, "idle for %d ms, first task times a bare futex", idle);
-  bench_at_most(what, median / bare, 1.3, "");
-  bench_clear(&s);
+  bench_at_most(what, task / futex, 1.3, "");
+  bench_clear(&bare);
+  bench_clear(&ours);
+  bench_clear(&shares);
 }
 
 int main(void) {
@@ -120,7 +124,7 @@ int main(void) {
     snprintf(what, sizeof what, "CPU of a waiting worker, %d thread%s", threads + 1, threads ? "s" : "");
     bench_at_most(what, 100 * share, 1, "% of a core");
   }
-  for (int i = 0; i < CASES; i++) wake(folder, board, comm, idle_ms[i], ping_us(idle_ms[i]));
+  for (int i = 0; i < CASES; i++) wake(folder, board, comm, idle_ms[i]);
   weir__comm_destroy(&comm);
   bench_folder_remove();
   return 0;
