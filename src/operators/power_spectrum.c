@@ -192,20 +192,26 @@ WEIR__WIDEST static bool condition(const double *from, int64_t n, double mean, c
   return largest < UINT64_C(0x7ff) << 52;
 }
 
+/* Without a window the mean is in the first coefficient alone. What is subtracted from a plane before its transform is
+ * the mean of the first row then, so that rounding is relative to the variations and not to the mean, and the rest is
+ * taken from the coefficient: the plane is read once less. */
+static bool mean_in_first(const spectrum *p) { return p->detrend && p->count == 2 && p->window == WINDOW_NONE; }
+
 /* Load the next n[0] rows; `index` is left on the last of them. False when a value is missing or not finite. */
 static bool load(const spectrum *p, const context *c, const weir_view *v, int64_t *index, double *x) {
   int64_t  begin[WEIR_RANK_MAX];
   weir_sum sum  = {0};
   double   mean = 0;
   bool     fine = true;
+  int64_t  rows = !p->detrend ? 0 : mean_in_first(p) ? 1 : p->n[0];
   memcpy(begin, index, sizeof begin);
-  for (int64_t i = 0; p->detrend && i < p->n[0]; i++) {
+  for (int64_t i = 0; i < rows; i++) {
     if (i) weir_view_next_row(v, index);
     weir_sum_add(&sum, weir_view_load(v, index, p->n[1], x + i * p->n[1]), p->n[1]);
   }
   if (p->detrend) {
-    if (sum.count < p->n[0] * p->n[1] || sum.special) return false;
-    mean = weir_sum_mean(&sum);
+    if (sum.count == rows * p->n[1] && !sum.special) mean = weir_sum_mean(&sum);
+    else fine = false; /* and all rows are passed over */
     memcpy(index, begin, sizeof begin);
   }
   for (int64_t i = 0; i < p->n[0]; i++) {
@@ -252,6 +258,7 @@ static weir_status apply(const weir_apply *a) {
   if (weir_view_size(&v)) do {
       if (!load(p, c, &v, index, x)) continue;
       fftw_execute_dft_r2c(c->plan, x, z);
+      if (mean_in_first(p)) z[0][0] = z[0][1] = 0;
       collect(p, c, (const fftw_complex *)z, x, power); /* the field is not needed any more */
       planes++;
     } while (weir_view_next_row(&v, index));

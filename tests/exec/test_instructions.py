@@ -14,9 +14,9 @@ DRIVER = os.path.join(os.environ["WEIR_BUILD"], "tests", "driver_instructions")
 SHORT, LONG, MARGIN = 40, 120, 1.05
 ENGINE = re.compile(r"(^|/)src/(exec|comm|core|plan)/")
 BUDGETS = {  # graph: (instructions of the engine per task, of everything per step)
-    "halo": (2275, 1277975),
-    "tree": (911, 1750058),
-    "series": (976, 153368),
+    "halo": (1949, 1186119),
+    "tree": (515, 814578),
+    "series": (955, 143265),
 }
 
 
