@@ -41,7 +41,7 @@ typedef struct weir__keeper {
 static uint64_t cell_bytes(const weir__plan *p) {
   uint64_t bytes = 0;
   for (int i = 0; i < p->cells; i++)
-    if (weir__checkpoint_keeps(&p->cell[i])) bytes += (p->cell[i].stride + 1) * (uint64_t)p->cell[i].ring;
+    if (weir__checkpoint_keeps(&p->cell[i])) bytes += (p->cell[i].bytes + 1) * (uint64_t)p->cell[i].ring;
   return bytes;
 }
 
@@ -78,20 +78,21 @@ void weir__checkpoint_path(const char *directory, int rank, int64_t ordinal, con
 /* ---- writing ---- */
 
 typedef struct file {
-  int      fd;
+  FILE    *stream;
   uint32_t crc;
 } file;
 
+static weir_status failed(const char *path) {
+  return WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", path, strerror(errno));
+}
+
 static weir_status put(file *f, const void *bytes, size_t size, const char *path) {
-  const char *next = bytes;
-  while (size) {
-    size_t  part = size < ((size_t)1 << 30) ? size : (size_t)1 << 30;
-    ssize_t n    = write(f->fd, next, part);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", path, strerror(errno));
-    f->crc = (uint32_t)crc32(f->crc, (const Bytef *)next, (uInt)n);
-    next += n;
-    size -= (size_t)n;
+  for (const char *next = bytes; size;) {
+    size_t part = size < ((size_t)1 << 30) ? size : (size_t)1 << 30;
+    if (fwrite(next, 1, part, f->stream) < part) return failed(path);
+    f->crc = (uint32_t)crc32(f->crc, (const Bytef *)next, (uInt)part);
+    next += part;
+    size -= part;
   }
   return WEIR_OK;
 }
@@ -104,7 +105,8 @@ static weir_status put_all(const weir__worker *w, file *f, const weir__checkpoin
   for (int i = 0; i < p->cells; i++) {
     const weir__cell *cell = &p->cell[i];
     if (!weir__checkpoint_keeps(cell)) continue;
-    WEIR_TRY(put(f, cell->base, cell->stride * (size_t)cell->ring, path));
+    /* between two steps of a chunk may be those of its neighbours, which are cells of their own */
+    for (int64_t n = 0; n < cell->ring; n++) WEIR_TRY(put(f, cell->base + (size_t)n * cell->stride, cell->bytes, path));
     WEIR_TRY(put(f, cell->token, (size_t)cell->ring, path)); /* of cells of our own they lie side by side */
   }
   WEIR_TRY(put(f, p->state, p->state_bytes, path));
@@ -123,7 +125,8 @@ static weir_status put_all(const weir__worker *w, file *f, const weir__checkpoin
   }
   WEIR_TRY(put(f, failures, h->failure_bytes, path));
   uint32_t crc = f->crc;
-  return put(f, &crc, sizeof crc, path);
+  WEIR_TRY(put(f, &crc, sizeof crc, path));
+  return fflush(f->stream) ? failed(path) : WEIR_OK;
 }
 
 static weir_status flush(const char *directory, int fd) {
@@ -142,17 +145,22 @@ static weir_status write_file(const weir__worker *w, uint64_t *size) {
   file                    f = {.crc = (uint32_t)crc32(0, NULL, 0)};
   weir__checkpoint_path(w->options.checkpoint_directory, h.rank, h.ordinal, "", path);
   weir__checkpoint_path(w->options.checkpoint_directory, h.rank, h.ordinal, WEIR__CHECKPOINT_PART, part);
-  f.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (f.fd < 0) return WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", part, strerror(errno));
+  int fd   = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  f.stream = fd < 0 ? NULL : fdopen(fd, "w");
+  if (!f.stream) {
+    weir_status status = failed(part);
+    if (fd >= 0) close(fd);
+    return status;
+  }
   weir__text  failures = {0};
   weir_status status   = weir__failures_pack(w, &failures);
   h.failure_bytes      = failures.length;
   *size                = weir__checkpoint_bytes(&h);
   if (status >= 0) status = put_all(w, &f, &h, failures.data, part);
   weir__text_clear(&failures);
-  if (status >= 0 && rename(part, path)) status = WEIR_FAIL(WEIR_ERR_IO, "checkpoint %s: %s", path, strerror(errno));
-  if (status >= 0 && w->options.durable) status = flush(w->options.checkpoint_directory, f.fd);
-  close(f.fd);
+  if (status >= 0 && rename(part, path)) status = failed(path);
+  if (status >= 0 && w->options.durable) status = flush(w->options.checkpoint_directory, fd);
+  fclose(f.stream);
   if (status < 0) unlink(part);
   return status;
 }

@@ -228,8 +228,8 @@ static weir_status take(weir__worker *w, const weir__resume *at) {
   for (int i = 0; i < p->cells; i++) {
     const weir__cell *cell = &p->cell[i];
     if (!weir__checkpoint_keeps(cell)) continue;
-    memcpy(cell->base, next, cell->stride * (size_t)cell->ring);
-    next += cell->stride * (size_t)cell->ring;
+    for (int64_t n = 0; n < cell->ring; n++, next += cell->bytes)
+      memcpy(cell->base + (size_t)n * cell->stride, next, cell->bytes);
     memcpy(cell->token, next, (size_t)cell->ring);
     next += (size_t)cell->ring;
   }
