@@ -87,12 +87,12 @@ static void plan_clear(blocks *b) {
 }
 
 /* As a worker without a doorbell does (exec/worker.c). */
-static void rest(int64_t since, int *rests) {
-  enum { POLLS_NS = 50000, LONGEST_NS = 500000 };
+static void rest(int64_t since, int *looks, int *rests) {
+  enum { POLLS_NS = 50000, LONGEST_NS = 500000, YIELDS = 4 };
   int64_t ns = (int64_t)10000 << (*rests / 20 < 8 ? *rests / 20 : 8);
   if (ns > LONGEST_NS) ns = LONGEST_NS;
   if (weir__clock_ns() - since < POLLS_NS) {
-    sched_yield();
+    if (++*looks % YIELDS == 0) sched_yield();
     return;
   }
   nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
@@ -100,12 +100,12 @@ static void rest(int64_t since, int *rests) {
 }
 
 static void wait_for(blocks *b, int count) {
-  int     done = 0, rests = 0;
+  int     done = 0, looks = 0, rests = 0;
   int64_t since = b->rests ? weir__clock_ns() : 0;
   if (!b->rests) MPI_Waitall(count, b->request, MPI_STATUSES_IGNORE);
   while (b->rests && !done) {
     MPI_Testall(count, b->request, &done, MPI_STATUSES_IGNORE);
-    if (!done) rest(since, &rests);
+    if (!done) rest(since, &looks, &rests);
   }
 }
 
