@@ -10,7 +10,7 @@ enum {
   WEIR__SUM_STEP      = 40,
   WEIR__SUM_POSITIONS = 3,
   WEIR__SUM_BLOCK     = 512,
-  WEIR__SUM_STRIP     = 192,
+  WEIR__SUM_STRIP     = 128,
   WEIR__SUM_APART     = 8
 };
 

@@ -245,7 +245,7 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
 
 /* Own chunks of one result chunk -> partial cells with their tasks, appended to plan->join and `task`. Partial results
  * are cleared, filled and joined again: a task takes in some times as much as it makes. */
-enum { PARTIAL_SHARE = 16 };
+enum { PARTIAL_SHARE = 32 };
 static weir_status local_partials(weir__compiler *c, int number, const weir_region *out, const pair *pairs,
                                   size_t count, int *tasks) {
   weir__plan       *p        = c->plan;

@@ -139,6 +139,18 @@ static void sum_in_groups(int way, weir_sum *total, const double *w, const doubl
   *total = part[0];
 }
 
+/* The value and the mean are rounded without quads where that can be: they are to be those of a quotient, which never
+ * is. */
+static void check_quotients(const weir_sum *s) {
+  weir_sum one = {0}, many = {0};
+  weir_sum_add(&one, &(double){1}, 1);
+  weir_sum_add(&many, &(double){(double)s->count}, 1);
+  double value = weir_sum_value(s), mean = weir_sum_mean(s), by_one = weir_sum_ratio(s, &one),
+         by_many = weir_sum_ratio(s, &many);
+  assert_memory_equal(&value, &by_one, sizeof value);
+  assert_memory_equal(&mean, &by_many, sizeof mean);
+}
+
 /* Sum once; compare with the exact sum; permute and regroup, and compare bytes. */
 static void check(int way, double *w, double *x, int64_t n) {
   weir_sum    reference = {0};
@@ -151,6 +163,7 @@ static void check(int way, double *w, double *x, int64_t n) {
     largest = fabsl(term) > largest ? fabsl(term) : largest;
     exact_add_way(way, &e, w[i], x[i]);
   }
+  check_quotients(&reference);
   double      value = weir_sum_value(&reference);
   long double truth = exact_value(&e), bound = (long double)n * 0x1p-79L * largest;
   if (isinf(value)) {
@@ -193,6 +206,24 @@ static void test_ordinary(void **state) {
   }
   for (int i = 0; i < N; i++) X[i] = 1e5 + uniform(), W[i] = 1 + uniform();
   check_all_ways(N);
+}
+
+/* Sums of few terms with few bits lie on ties and next to them. */
+static void test_ties(void **state) {
+  (void)state;
+  for (int trial = 0; trial < 200000; trial++) {
+    weir_sum s = {0};
+    int64_t  n = 1 + (int64_t)(random_bits() % 9);
+    for (int64_t i = 0; i < n; i++) {
+      int bits = 1 + (int)(random_bits() % 53), exponent = (int)(random_bits() % 80) - 40;
+      X[i] = ldexp((double)(random_bits() >> (64 - bits)), exponent);
+      if (random_bits() & 1) X[i] = -X[i];
+      if (i && random_bits() % 4 == 0)
+        X[i] = (random_bits() & 1 ? X[i - 1] : -X[i - 1]) * ldexp(1, (int)(random_bits() % 3) - 54);
+    }
+    weir_sum_add(&s, X, n);
+    check_quotients(&s);
+  }
 }
 
 static void test_wide_ranges(void **state) {
@@ -404,9 +435,10 @@ static void test_columns(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ordinary),     cmocka_unit_test(test_wide_ranges), cmocka_unit_test(test_two_magnitudes),
-      cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),    cmocka_unit_test(test_special),
-      cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),        cmocka_unit_test(test_columns),
+      cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),         cmocka_unit_test(test_wide_ranges),
+      cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),
+      cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),
+      cmocka_unit_test(test_columns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
