@@ -173,6 +173,9 @@ typedef struct weir_operator {
   bool in_order; /**< steps must be seen in order even without state (writers) */
   bool identity; /**< the result is in[0] itself, of as many steps ago as `infer` says: who looks at it may be given
                     that instead */
+  bool in_tiles; /**< an element costs the same in a box of any size, as with a few neighbours: where one expression
+                    alone looks at the result it is computed there, a few rows at a time, and never stored. Of one
+                    input, with `need`, without state, `prepare` or results beside each other */
   bool accepts_missing; /**< call apply though an input is missing at this step (`missing` in its view); otherwise
                              the result is missing too and apply is not called */
 

@@ -514,24 +514,31 @@ weir_status weir__graph_finish(weir__graph *graph) {
   return WEIR_OK;
 }
 
-weir_status weir__node_need(const weir__node *node, int input, const weir_region *out, weir_region *region) {
-  const weir_field_type *type = node->in_type[input];
+weir_status weir__operator_need(const weir_operator *op, const void *params, const weir_field_type *const *in,
+                                int input, unsigned wrap, const weir_field_type *type, const weir_region *out,
+                                weir_region *region) {
+  const weir_field_type *of = in[input];
   weir_region            r;
-  if (node->op->need) WEIR_TRY(node->op->need(node->params, node->in_type, input, out, &r));
-  else r = weir__region_by_name(&node->type[0], out, type);
-  if (r.rank != type->rank)
+  if (op->need) WEIR_TRY(op->need(params, in, input, out, &r));
+  else r = weir__region_by_name(type, out, of);
+  if (r.rank != of->rank)
     return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s asks for a region of rank %d of input %d, which has rank %d",
-                     node->op->name, r.rank, input, type->rank);
+                     op->name, r.rank, input, of->rank);
   for (int a = 0; a < r.rank; a++) {
-    if (node->wrap[input] >> a & 1) continue;
+    if (wrap >> a & 1) continue;
     int64_t end = r.start[a] + r.count[a];
     if (r.start[a] < 0) r.start[a] = 0;
-    if (end > type->dim[a].size) end = type->dim[a].size;
+    if (end > of->dim[a].size) end = of->dim[a].size;
     r.count[a] = end - r.start[a];
     if (r.count[a] < 1)
-      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s asks for nothing of input %d on axis %s", node->op->name, input,
-                       type->dim[a].name);
+      return WEIR_FAIL(WEIR_ERR_OPERATOR, "operator %s asks for nothing of input %d on axis %s", op->name, input,
+                       of->dim[a].name);
   }
   *region = r;
   return WEIR_OK;
+}
+
+weir_status weir__node_need(const weir__node *node, int input, const weir_region *out, weir_region *region) {
+  return weir__operator_need(node->op, node->params, node->in_type, input, node->wrap[input], &node->type[0], out,
+                             region);
 }

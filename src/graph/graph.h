@@ -224,8 +224,12 @@ void weir__graph_want_published(weir__graph *graph, int node);
 /* Does trigger fire at this step? `previous` is the time of the step before (NaN: none). */
 bool weir__trigger_fires(const weir__trigger *trigger, int64_t step, double time, double previous);
 
-/* The region of input i of a node needed for the box `out` of its result: `need` of the operator or the same box by
- * name, then cut to the field (or left to be wrapped on the axes in node->wrap[i]). */
+/* The region of an input needed for the box `out` of a result of type `type`: `need` of the operator or the same box by
+ * name, then cut to the field (or left to be wrapped on the axes in `wrap`). */
+weir_status weir__operator_need(const weir_operator *op, const void *params, const weir_field_type *const *in,
+                                int input, unsigned wrap, const weir_field_type *type, const weir_region *out,
+                                weir_region *region);
+/* The same for input i of a node. */
 weir_status weir__node_need(const weir__node *node, int input, const weir_region *out, weir_region *region);
 bool        weir__node_reduces(const weir__node *node);
 

@@ -14,6 +14,7 @@ typedef struct walk {
   int       axes;
   int64_t   count[WEIR_RANK_MAX], stride[WEIR_RANK_MAX], index[WEIR_RANK_MAX]; /* all but the run */
   int64_t   at;                                                                /* elements of the run already walked */
+  ptrdiff_t soon; /* bytes from here to what is to be asked for already; 0: nothing */
   char     *base;
 } walk;
 
@@ -43,6 +44,7 @@ static void walk_start(walk *w, const weir_view *view, const int *axis, const we
                        .has_fill = view->has_fill,
                        .fill     = view->fill},
               .axes = n ? n - 1 : 0,
+              .soon = WEIR__KERNEL_SOON,
               .base = base};
   for (int a = 0; a < w->axes; a++) {
     w->count[a]  = count[a + 1];
@@ -68,11 +70,11 @@ static int walk_some(const walk *w, int n) {
   return left < n ? (int)left : n;
 }
 
-/* Ask for the `n` elements that come two blocks after `x`: a block's arithmetic takes as long as the memory takes to
- * answer, and the processor's own prefetching begins anew at each page, and where one field is read after another. (The
- * empty assembly keeps gcc from taking the function for one without effect.) */
-static void prefetch(const double *x, int64_t n, bool write) {
-  uintptr_t ahead = (uintptr_t)x + AHEAD * sizeof *x;
+/* Ask for the `n` elements that lie so many bytes after `x`. Mostly that is two blocks on: a block's arithmetic takes
+ * as long as the memory takes to answer, and the processor's own prefetching begins anew at each page, and where one
+ * field is read after another. (The empty assembly keeps gcc from taking the function for one without effect.) */
+static void prefetch(const double *x, ptrdiff_t soon, int64_t n, bool write) {
+  uintptr_t ahead = (uintptr_t)x + (uintptr_t)soon;
   __asm__ volatile("");
   if (write)
     for (int64_t i = 0; i < n; i += 8) __builtin_prefetch((const double *)ahead + i, 1);
@@ -90,7 +92,7 @@ static const double *walk_load(walk *w, int n, double *buffer) {
       const double *x      = weir_view_load(&w->run, &start, some, buffer + done);
       bool          direct = x != buffer + done;
       if (direct && some == n && n % 8 == 0 && w->run.stride[0] == (int64_t)sizeof(double)) {
-        prefetch(x, n, false); /* after the end of the run most often comes the next one */
+        if (w->soon) prefetch(x, w->soon, n, false); /* after the end of the run most often comes the next one */
         if ((w->at += some) == w->run.count[0]) walk_next(w);
         return x;
       }
@@ -222,9 +224,9 @@ static const double *run_block(const weir__kernel_params *k, machine *m, int n, 
   return m->reg[k->result.index];
 }
 
-/* Compute the box that `out` covers; `cached`: which is in the cache. */
-static void run(const weir__kernel_params *k, const weir_apply *a, const weir_view *inputs, const weir_view *out,
-                bool cached, void *scratch) {
+/* Compute the box that `out` covers; `cached`: which is in the cache. `soon`: see weir__kernel_run. */
+static void run(const weir__kernel_params *k, const weir_apply *a, const weir_view *inputs, const ptrdiff_t *soon,
+                const weir_view *out, bool cached, void *scratch) {
   machine     m;
   walk        result;
   double      uniform[BLOCK];
@@ -238,7 +240,10 @@ static void run(const weir__kernel_params *k, const weir_apply *a, const weir_vi
   walk_start(&result, out, NULL, &tile);
   for (int i = 0; i < k->instructions; i++) {
     const weir__instruction *in = &k->code[i];
-    if (in->op == WEIR__OP_LOAD) walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], &tile);
+    if (in->op == WEIR__OP_LOAD) {
+      walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], &tile);
+      if (soon) m.input[in->index].soon = soon[in->index];
+    }
     if (in->op == WEIR__OP_COORDINATE) ramp_start(&m.ramp[in->index], &k->type, in->index, &tile);
   }
   if (k->result.uniform)
@@ -248,7 +253,7 @@ static void run(const weir__kernel_params *k, const weir_apply *a, const weir_vi
     double *direct = walk_direct(&result, n);
     if (direct && !cached) { /* what comes after the end may be another thread's */
       int64_t left = result.run.count[0] - result.at - AHEAD;
-      prefetch(direct, left < n ? left : n, true);
+      prefetch(direct, WEIR__KERNEL_SOON, left < n ? left : n, true);
     }
     const double *values = k->result.uniform ? uniform : run_block(k, &m, n, direct);
     if (values != direct) walk_store(&result, n, values);
@@ -262,7 +267,12 @@ void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, c
   type.dtype           = WEIR_F64;
   type.has_fill        = false;
   weir_view out        = weir__view_dense(dense_out, &type, &tile);
-  run(kernel, a, inputs, &out, true, scratch);
+  run(kernel, a, inputs, NULL, &out, true, scratch);
+}
+
+void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
+                      const ptrdiff_t *soon, const weir_view *out, void *scratch) {
+  run(kernel, a, inputs, soon, out, false, scratch);
 }
 
 /* ---- the operator ---- */
@@ -275,7 +285,7 @@ static weir_status infer(weir_infer *i) {
 }
 
 static weir_status apply(const weir_apply *a) {
-  run(a->params, a, a->in, a->out, false, a->scratch);
+  weir__kernel_run(a->params, a, a->in, NULL, a->out, a->scratch);
   return WEIR_OK;
 }
 

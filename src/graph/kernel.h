@@ -112,7 +112,7 @@ typedef struct weir__uniform {
 
 /* Doubles: registers of 2 KiB stay in the first-level cache, and loads of one block overlap with arithmetic of another.
  */
-enum { WEIR__KERNEL_BLOCK = 256 };
+enum { WEIR__KERNEL_BLOCK = 256, WEIR__KERNEL_SOON = 2 * WEIR__KERNEL_BLOCK * sizeof(double) };
 
 /* The parameters of weir__operator_arithmetic; everything they point to is in the graph's arena. */
 typedef struct weir__kernel_params {
@@ -133,6 +133,12 @@ size_t weir__kernel_scratch(const weir__kernel_params *kernel);
  * tile. */
 void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
                        weir_region tile, double *dense_out, void *scratch);
+
+/* The same into any view, whose box is computed; values are rounded to its type. `soon` (NULL: what comes next) says
+ * for each input how many bytes from an element that is read there is another that will be wanted of the memory after
+ * this call; 0: none. */
+void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
+                      const ptrdiff_t *soon, const weir_view *out, void *scratch);
 
 /* ---- one instruction over `n` elements, a multiple of 8 (kernel_loops.c) ---- */
 

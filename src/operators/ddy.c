@@ -19,6 +19,7 @@ const weir_operator weir_operator_ddy = {
     .params      = params,
     .params_size = sizeof(weir__gradient),
     .work        = 3,
+    .in_tiles    = true,
     .infer       = infer,
     WEIR__GRADIENT_FUNCTIONS,
 };

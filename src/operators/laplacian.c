@@ -63,6 +63,7 @@ const weir_operator weir_operator_laplacian = {
     .params       = params,
     .params_size  = sizeof(laplacian),
     .work         = 5,
+    .in_tiles     = true,
     .infer        = infer,
     .need         = need,
     .apply        = apply,

@@ -27,6 +27,7 @@ const weir_operator weir_operator_mid = {
     .params       = params,
     .params_size  = sizeof(weir__half),
     .work         = 3,
+    .in_tiles     = true,
     .infer        = infer,
     .need         = weir__half_need,
     .apply        = weir__half_apply,
