@@ -180,7 +180,7 @@ static weir_status own_cells(weir__compiler *c, int number) {
     bool        needed = weir__plan_triggers(p, number, &region) != 0;
     for (int k = 0; k < node->outputs; k++) {
       bool       claimed = c->where[number] == WEIR__CLAIMED_BY_STEP;
-      int64_t    ring    = node->is_static ? 1 : claimed ? p->claimed_flight : p->flight + node->history;
+      int64_t    ring    = claimed ? p->claimed_flight : weir__compiler_ring(p, node);
       weir__cell cell    = {.bytes      = needed ? weir__type_bytes(&node->type[k], &region) : 0,
                             .ring       = ring,
                             .slot_piece = -1,

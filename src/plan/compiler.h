@@ -53,6 +53,7 @@ typedef struct weir__compiler {
 weir_status weir__compiler_agree(weir__compiler *c, weir_status status); /* the worst of all workers */
 int         weir__compiler_new_cell(weir__compiler *c, weir__cell cell); /* its number; -1: no memory */
 weir_status weir__compiler_depend(weir__compiler *c, weir__emitter from, int task, bool next);
+int64_t     weir__compiler_ring(const weir__plan *plan, const weir__node *node);
 weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int task, int64_t lag);
 weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *number);
 weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit);

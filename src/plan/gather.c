@@ -115,12 +115,25 @@ typedef struct request {
   weir__gather *gather;
 } request;
 
+/* Steps of the node's results that have a place at once. Of what is looked back at, the oldest is written over by the
+ * newest of the steps in flight, once all have looked at it. */
+int64_t weir__compiler_ring(const weir__plan *p, const weir__node *node) {
+  if (node->is_static) return 1;
+  return node->history ? node->history + (p->flight > 1 ? p->flight - 1 : 1) : p->flight;
+}
+
 /* A task waits for what an emitter completed `lag` steps ago. Steps of a task may overtake each other, so looking back
- * further than one step wants the looked-at task to keep their order. */
+ * further than one step wants the looked-at task to keep their order. Who looks at the oldest step is waited for by the
+ * one that writes over it, flight - 1 steps later. */
 weir_status weir__compiler_look_back(weir__compiler *c, weir__emitter from, int task, int64_t lag) {
+  const weir__plan   *p      = c->plan;
+  const weir__emitter looker = {WEIR__EMIT_TASK, task};
   WEIR_TRY(weir__compiler_depend(c, from, task, lag > 0));
-  if (lag > 1 && from.kind == WEIR__EMIT_TASK) WEIR_TRY(weir__compiler_depend(c, from, from.number, true));
-  return WEIR_OK;
+  if (!lag || from.kind != WEIR__EMIT_TASK) return WEIR_OK;
+  if (lag > 1) WEIR_TRY(weir__compiler_depend(c, from, from.number, true));
+  if (p->flight < 2 || lag < p->graph->node[p->task[from.number].node].history) return WEIR_OK;
+  if (p->flight > 2) WEIR_TRY(weir__compiler_depend(c, looker, task, true));
+  return weir__compiler_depend(c, looker, from.number, true);
 }
 
 static weir_status add_part(weir__compiler *c, const request *r, int64_t chunk, const weir_region *region,

@@ -155,7 +155,8 @@ static void trial(weir__comm *comm, uint64_t seed) {
   int end = g->nodes;
   for (int p = 0; p < PARTS && e->part[p]; p++) { /* somebody else looks at each */
     assert_int_equal(weir__graph_define(g, name[p], e->part[p], (weir__place){0}), WEIR_OK);
-    assert_non_null(part[p].values = calloc((size_t)one.size, sizeof(double)));
+    part[p].size = one.size;
+    assert_non_null(part[p].values = calloc((size_t)one.size * STEPS, sizeof(double)));
     capture_add(g, expression(g, name[p]), (weir__trigger){.period = 1 + below(2)}, &part[p]);
   }
   capture_add(g, expression(g, e->of_parts), (weir__trigger){.period = 1}, &two);
