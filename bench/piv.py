@@ -66,8 +66,9 @@ def velocimetry(case, images, threads, options, peer):
           f"{median / PAIRS * 1e3:.1f} ms per pair" + (f", {n / median / peer:.1f} times Fluidimage's {peer / 1e3:.1f} k" if peer else ""))
 
 
-def without_uncertainty(threads, options, peer):
+def without_uncertainty(case, threads, options, peer):
     """What the peers compute: the recipe that weir piv wrote, less what they have not."""
+    case += ", no uncertainty"
     weir("piv", "tif", "-o", "out", "--pictures", "0", *options)
     with open("out/piv.yaml") as file:
         recipe = re.sub(r"(?m)^  uncertainty_.*\n", "", file.read()).replace(" uncertainty_u, uncertainty_v,", "")
@@ -78,9 +79,9 @@ def without_uncertainty(threads, options, peer):
     median, least, most = timed(
         lambda: weir("run", "less.yaml", "--dir", "less.run", "--threads", str(threads - 1)), "less.run")
     n = vectors("less/piv.zarr")
-    case = "64 and 32, deformed, no uncertainty"
+    shutil.rmtree("less")
     rates[case, threads] = n / median
-    bench.value(case, f"weir {threads} threads", "vectors per second", n / median, "1/s")
+    bench.value(case, f"weir {threads} thread{'s' * (threads > 1)}", "vectors per second", n / median, "1/s")
     print(f"# {case}, {threads} thread(s): {n / median / 1e3:.0f} k vectors/s ({n / most / 1e3:.0f} to {n / least / 1e3:.0f}), "
           f"{median / PAIRS * 1e3:.1f} ms per pair, {n / median / peer:.1f} times Fluidimage's {peer / 1e3:.1f} k")
 
@@ -193,7 +194,8 @@ try:
         velocimetry("single pass", "tif", threads, ["--window", "32"], threads * FLUIDIMAGE["single"])
     velocimetry("64 and 32, deformed", "tif", 1, ["--window", "64,32"], None)
     velocimetry("64 and 32, deformed", "tif", 2, ["--window", "64,32"], FLUIDIMAGE["multi"])
-    without_uncertainty(2, ["--window", "64,32"], FLUIDIMAGE["multi"])
+    without_uncertainty("single pass", 1, ["--window", "32"], FLUIDIMAGE["single"])
+    without_uncertainty("64 and 32, deformed", 2, ["--window", "64,32"], FLUIDIMAGE["multi"])
     velocimetry("64 and 32, deformed, splines", "tif", 2, ["--window", "64,32", "--smooth", "last"], FLUIDIMAGE["multi"])
     velocimetry("64, 32 and 32 (default)", "tif", 2, [], None)
     velocimetry("single pass from PNG", "png", 2, ["--window", "32"], 2 * FLUIDIMAGE["single"])
@@ -202,7 +204,8 @@ try:
         mean_image(form)
     rate, two = "vectors per second", "Fluidimage 2 processes"
     peer("single pass", "OpenPIV 1 process", rate, "1/s", "openpiv", "openpiv", "tif")
-    against("single pass", 1, peer("single pass", "Fluidimage 1 process", rate, "1/s", "fluidimage", "single", "tif"), 10)
+    against("single pass, no uncertainty", 1,
+            peer("single pass, no uncertainty", "Fluidimage 1 process", rate, "1/s", "fluidimage", "single", "tif"), 10)
     amount = str(PAIRS * VECTORS)
     against("64 and 32, deformed, no uncertainty", 2,
             peer("64 and 32, deformed, no uncertainty", two, rate, "1/s", "fluidimage", "multi", "tif", amount), 10)
