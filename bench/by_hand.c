@@ -45,15 +45,21 @@ static line line_open(const feed *f, int rank, int slots) {
   return l;
 }
 
+/* Pieces of one field that a process defined one after another are seen as one, as weir's worker does. */
+static const double *see_data(const hand *h, const line *l, uint64_t sequence) {
+  int       pieces = weir__channel_definitions_of(l->channel)->pieces;
+  size_t    bytes  = (size_t)h->count * sizeof(double);
+  weir_view view;
+  if (pieces > 1) return weir__channel_pieces(l->channel, sequence, 0, pieces, bytes);
+  bench_check(weir__channel_piece(l->channel, sequence, 0, &view), "piece");
+  return view.data;
+}
+
 static void see(hand *h, const line *l, const weir__channel_record *record) {
   for (int k = HAND_PAST_MAX; k > 0; k--) h->past[k] = h->past[k - 1];
-  for (int p = 0; p < h->pieces; p++) {
-    weir_view view;
-    bench_check(weir__channel_piece(l->channel, record->sequence, p, &view), "piece");
-    h->piece[p] = view.data;
-  }
-  h->past[0] = h->piece[0];
+  h->past[0] = see_data(h, l, record->sequence);
   h->step    = (int)record->step;
+  if (!h->past[0]) bench_check(WEIR_FAIL(WEIR_ERR_INTERNAL, "a step without data"), "piece");
 }
 
 void by_hand(const feed *f, feed_board *board, int rank, const hand_program *program, feed_cost *cost) {
@@ -65,9 +71,7 @@ void by_hand(const feed *f, feed_board *board, int rank, const hand_program *pro
   weir__channel_record record;
   weir__channel_event  event;
   line                 l = line_open(f, rank, program->past + 2 > SLOTS ? program->past + 2 : SLOTS);
-  h.pieces               = weir__channel_definitions_of(l.channel)->pieces;
-  h.count                = f->rows / f->size * f->columns / h.pieces;
-  bench_check(weir__alloc_array((size_t)h.pieces, sizeof *h.piece, &h.piece), "pieces");
+  h.count                = f->rows / f->size * f->columns;
   if (program->begin) program->begin(&h);
   while ((event = weir__channel_next(l.channel, &record)) == WEIR__CHANNEL_STEP || event == WEIR__CHANNEL_NOTHING) {
     if (event == WEIR__CHANNEL_NOTHING) {
@@ -82,7 +86,6 @@ void by_hand(const feed *f, feed_board *board, int rank, const hand_program *pro
   if (event == WEIR__CHANNEL_LOST) bench_check(WEIR_FAIL(WEIR_ERR_GONE, "the simulation gave up"), f->stream);
   if (cost) *cost = (feed_cost){{bench_cpu_seconds() - cpu, resident_all(), h.sent}, resident_since(before)};
   if (program->end) program->end(&h);
-  weir__free(h.piece);
   weir__channel_detach(&l.channel);
   weir__doorbell_destroy(&l.bell);
 }

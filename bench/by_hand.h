@@ -8,13 +8,12 @@ enum { HAND_PAST_MAX = 4 };
 
 /* What such a program sees of one step. */
 typedef struct hand {
-  const feed    *feed;
-  int            rank, step, pieces;
-  int64_t        count;                   /* elements of a piece */
-  const double **piece;                   /* of this step, in the simulation's memory */
-  const double  *past[HAND_PAST_MAX + 1]; /* the first piece so many steps ago, there as well; NULL: not yet */
-  int64_t        sent;                    /* bytes, counted by the program */
-  void          *self;                    /* its own memory */
+  const feed   *feed;
+  int           rank, step;
+  int64_t       count;                   /* elements of its process */
+  const double *past[HAND_PAST_MAX + 1]; /* so many steps ago, 0: now, in the simulation's memory; NULL: not yet */
+  int64_t       sent;                    /* bytes, counted by the program */
+  void         *self;                    /* its own memory */
 } hand;
 
 typedef struct hand_program {

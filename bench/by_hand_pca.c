@@ -109,7 +109,7 @@ static void solve(pca *p, const double dot[KEPT], double rho, double left[SIDE *
 
 static double step(hand *h) {
   pca          *p = h->self;
-  const double *x = h->piece[0];
+  const double *x = h->past[0];
   double        n = p->samples, c = sqrt(n / (n + 1)), dot[SIDE], rr, left[SIDE * SIDE];
   if (p->samples++ == 0) {
     memcpy(p->mean, x, (size_t)h->count * sizeof *x);

@@ -44,16 +44,8 @@ static double sum_chain(const double *u, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum += u[i];
   return sum;
 }
-static double mean_lanes(hand *h) {
-  double sum = 0;
-  for (int p = 0; p < h->pieces; p++) sum += sum_lanes(h->piece[p], h->count);
-  return reduce_sum(h, sum) / elements(h);
-}
-static double mean_chain(hand *h) {
-  double sum = 0;
-  for (int p = 0; p < h->pieces; p++) sum += sum_chain(h->piece[p], h->count);
-  return reduce_sum(h, sum) / elements(h);
-}
+static double      mean_lanes(hand *h) { return reduce_sum(h, sum_lanes(h->past[0], h->count)) / elements(h); }
+static double      mean_chain(hand *h) { return reduce_sum(h, sum_chain(h->past[0], h->count)) / elements(h); }
 const hand_program hand_mean       = {.name = "limit", .step = mean_lanes};
 const hand_program hand_mean_chain = {.name = "chain", .step = mean_chain};
 const hand_program hand_mean_awake = {.name = "awake", .step = mean_lanes, .awake = true};
@@ -68,7 +60,7 @@ static WIDEST double wave_lanes(const double *u, int64_t n) {
   for (; i < n; i++) rest += sin(sqrt(u[i] + 1));
   return fold(lane) + rest;
 }
-static double      wave(hand *h) { return reduce_sum(h, wave_lanes(h->piece[0], h->count)) / elements(h); }
+static double      wave(hand *h) { return reduce_sum(h, wave_lanes(h->past[0], h->count)) / elements(h); }
 const hand_program hand_wave = {.name = "limit", .step = wave};
 
 /* ---- windows in time ---- */
@@ -164,10 +156,10 @@ static void flip_end(hand *h) { weir__free(h->self); }
 static double flip_step(hand *h) {
   double *other = h->self, sum = 0;
   int64_t n = h->feed->columns, rows = h->count / n;
-  MPI_Sendrecv(h->piece[0], (int)h->count, MPI_DOUBLE, 1 - h->rank, 0, other, (int)h->count, MPI_DOUBLE, 1 - h->rank, 0,
+  MPI_Sendrecv(h->past[0], (int)h->count, MPI_DOUBLE, 1 - h->rank, 0, other, (int)h->count, MPI_DOUBLE, 1 - h->rank, 0,
                MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   h->sent += h->count * (int64_t)sizeof *other;
-  for (int64_t y = 0; y < rows; y++) sum += sum_of_both(h->piece[0] + y * n, other + (rows - 1 - y) * n, n);
+  for (int64_t y = 0; y < rows; y++) sum += sum_of_both(h->past[0] + y * n, other + (rows - 1 - y) * n, n);
   return reduce_sum(h, sum);
 }
 const hand_program hand_flip = {.name = "limit", .begin = flip_begin, .end = flip_end, .step = flip_step};

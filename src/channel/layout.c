@@ -39,6 +39,14 @@ static bool place_piece(const weir__channel_definitions *definitions, const weir
   return !piece->wanted || region_bytes(&piece->region, field->type.dtype, &piece->bytes);
 }
 
+/* Does what is wanted of piece p go on where that of the piece before ends, as slabs of an array do that were defined
+ * one after another? */
+static bool goes_on(const weir__channel_definitions *definitions, const weir__layout *self, int p) {
+  if (!p || definitions->piece[p].field != definitions->piece[p - 1].field) return false;
+  const weir__layout_piece *before = &self->piece[p - 1], *piece = &self->piece[p];
+  return before->wanted && piece->wanted && !piece->is_static && weir__region_follows(&before->region, &piece->region);
+}
+
 /* A field comes for the step after the one it was computed from by `lag`, and the process may still hold the one
  * before: lag + 2 buffers. */
 static bool place_feedback(const weir__channel_definitions *definitions, const weir__channel_feedback *feedback, int p,
@@ -70,6 +78,8 @@ static bool place_all(const weir__channel_definitions *definitions, const weir__
     weir__layout_piece *piece = &self->piece[p];
     fits                      = place_piece(definitions, &demands->piece[p], p, terms->in_place, piece);
     if (!fits || !piece->wanted || piece->is_static) continue;
+    if (!terms->in_place && goes_on(definitions, self, p)) /* nothing between: they are one box for who reads them */
+      self->slot_bytes = self->piece[p - 1].at + self->piece[p - 1].bytes;
     piece->at = self->slot_bytes;
     fits      = advance(&self->slot_bytes, piece->bytes);
   }

@@ -257,6 +257,16 @@ weir_status weir__channel_piece(const weir__channel *self, uint64_t sequence, in
   return WEIR_OK;
 }
 
+const void *weir__channel_pieces(const weir__channel *self, uint64_t sequence, int piece, int count, size_t bytes) {
+  const weir__held *held = self->data ? find(self, sequence) : NULL;
+  if (!held || !held->memory || !held->readable || self->terms.in_place || piece < 0 || count < 1 ||
+      count > self->layout.pieces - piece)
+    return NULL;
+  const weir__layout_piece *first = &self->layout.piece[piece], *last = &self->layout.piece[piece + count - 1];
+  if (!first->wanted || first->is_static || last->at + last->bytes - first->at != bytes) return NULL;
+  return memchr((const char *)held->memory + piece, 0, (size_t)count) ? NULL : weir__at(held->memory, first->at);
+}
+
 static void let_go(weir__channel *self, weir__held *held) {
   held->readable = false;
   if (held->buffer >= 0) self->in_use[held->buffer] = false;

@@ -336,14 +336,17 @@ weir_status weir__intake_next(weir__intake *in, weir__arrival *arrival) {
 
 bool weir__intake_lost(const weir__intake *in) { return in->lost; }
 
-void weir__intake_pieces_of(weir__intake *in, const weir__arrival *arrival, const void **data) {
-  for (int k = 0; k < in->pieces; k++) {
-    const weir__channel_definitions *d = weir__channel_definitions_of(in->channel[in->piece[k].channel]);
-    weir_view                        view;
+void weir__intake_pieces_of(weir__intake *in, const weir__plan *plan, const weir__arrival *arrival, const void **data) {
+  for (int k = 0; k < plan->pieces; k += plan->piece[k].together) {
+    const weir__local_piece *piece     = &plan->piece[k];
+    const weir__channel     *channel   = in->channel[piece->channel];
+    bool                     is_static = plan->graph->node[piece->node].is_static;
+    weir_view                view;
     data[k] = NULL;
-    if (arrival->torn && !d->field[d->piece[in->piece[k].piece].field].is_static) continue;
-    if (weir__channel_piece(in->channel[in->piece[k].channel], arrival->sequence, in->piece[k].piece, &view) >= 0)
-      data[k] = view.data;
+    if (arrival->torn && !is_static) continue;
+    if (piece->together > 1)
+      data[k] = weir__channel_pieces(channel, arrival->sequence, piece->piece, piece->together, piece->bytes);
+    else if (weir__channel_piece(channel, arrival->sequence, piece->piece, &view) >= 0) data[k] = view.data;
   }
 }
 

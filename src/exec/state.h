@@ -192,7 +192,8 @@ weir_status weir__intake_next(weir__intake *intake, weir__arrival *arrival);
 /* What was agreed on with others about the step that came last: whether it is torn, and stands for `more` further. */
 void weir__intake_settle(weir__intake *intake, const weir__arrival *arrival);
 bool weir__intake_lost(const weir__intake *intake); /* it ended because a process died, or gave up */
-void weir__intake_pieces_of(weir__intake *intake, const weir__arrival *arrival, const void **data);
+void weir__intake_pieces_of(weir__intake *intake, const weir__plan *plan, const weir__arrival *arrival,
+                            const void **data);
 void weir__intake_done(weir__intake *intake, uint64_t sequence);      /* its data are not looked at any more */
 void weir__intake_acknowledge(weir__intake *intake, uint64_t before); /* all steps before: their places are free */
 /* Steps up to number `step` are in a checkpoint: they are passed over, and nothing is decided for so many steps after

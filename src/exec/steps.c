@@ -187,7 +187,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
     s->index[i]            = w->active_count[i];
     w->active_count[i] += (node->triggers & s->fired) != 0 || node->triggers == ~(uint64_t)0;
   }
-  if (w->plan->pieces) weir__intake_pieces_of(w->intake, arrival, s->piece);
+  if (w->plan->pieces) weir__intake_pieces_of(w->intake, w->plan, arrival, s->piece);
   atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);
   w->begun++;
   if (arrival->torn) weir__keeper_pass(w);

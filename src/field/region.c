@@ -71,6 +71,13 @@ bool weir__region_equal(const weir_region *a, const weir_region *b) {
   return true;
 }
 
+bool weir__region_follows(const weir_region *a, const weir_region *b) {
+  if (a->rank != b->rank || a->rank < 1 || b->start[0] != end_of(a, 0)) return false;
+  for (int i = 1; i < a->rank; i++)
+    if (a->start[i] != b->start[i] || a->count[i] != b->count[i]) return false;
+  return true;
+}
+
 bool weir__region_contains(const weir_region *outer, const weir_region *inner) {
   if (outer->rank != inner->rank) return false;
   for (int i = 0; i < outer->rank; i++)

@@ -149,7 +149,10 @@ typedef struct weir__local_piece {
   int         channel, piece; /* whose, and its number there */
   weir_region region;
   bool        in_place; /* its data are all of it, not only what is wanted */
-  weir_region memory;   /* by the plan: what lies densely where its data are */
+  /* by the plan */
+  weir_region memory;   /* what lies densely where its data are */
+  int         together; /* so many pieces from this one on lie there as one box; 0: it belongs to an earlier one's */
+  size_t      bytes;    /* of that box */
 } weir__local_piece;
 
 /* Something of a field is wanted in steps in which one of these triggers fires (all bits: in every step). */

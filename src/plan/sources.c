@@ -73,24 +73,25 @@ static weir_status add_fragment(mail *m, fragment f) {
 }
 
 static weir_status share_piece(mail *m, int piece) {
-  weir__compiler          *c     = m->c;
-  weir__plan              *p     = c->plan;
-  const weir__local_piece *local = &p->piece[piece];
-  const weir__node        *node  = &p->graph->node[local->node];
+  weir__compiler          *c      = m->c;
+  weir__plan              *p      = c->plan;
+  const weir__local_piece *local  = &p->piece[piece];
+  const weir__node        *node   = &p->graph->node[local->node];
+  const weir_region       *wanted = local->together > 1 ? &local->memory : &local->region;
   int64_t                  first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX];
-  if (weir__region_size(&local->region) == 0) return WEIR_OK;
+  if (weir__region_size(wanted) == 0) return WEIR_OK;
   int cell = weir__compiler_new_cell(
       c, (weir__cell){
              .ring = 1, .slot_piece = piece, .message = -1, .region = local->memory, .dtype = node->type[0].dtype});
   if (cell < 0) return WEIR_ERR_MEMORY;
-  weir__grid_touched(&node->grid, &local->region, first, last);
+  weir__grid_touched(&node->grid, wanted, first, last);
   memcpy(index, first, sizeof index);
   do {
     int64_t      chunk = weir__grid_ravel(&node->grid, index);
     int          owner = weir__owner(p, local->node, chunk);
     weir_region  whole = weir__grid_region(&node->grid, chunk);
     announcement a     = {.node = local->node, .chunk = chunk};
-    weir__region_intersect(&whole, &local->region, &a.region);
+    weir__region_intersect(&whole, wanted, &a.region);
     if (!weir__plan_triggers(p, local->node, &a.region)) continue; /* it lies between what is wanted */
     if (owner == p->rank) {
       WEIR_TRY(add_fragment(m, (fragment){a.node, chunk, a.region, cell, {WEIR__EMIT_BEGIN, 0}}));
@@ -277,6 +278,38 @@ static weir_status keep_pieces(weir__compiler *c, const weir__local_piece *piece
   return WEIR_OK;
 }
 
+/* In which steps anything of the piece comes. */
+static uint64_t comes(const weir__plan *p, const weir__local_piece *piece) {
+  weir__wants wants;
+  uint64_t    triggers = 0;
+  weir__plan_wants(p, piece->node, &piece->region, &wants);
+  for (int n = 0; n < wants.count; n++) triggers |= wants.want[n].triggers;
+  return triggers;
+}
+
+/* Pieces that lie in the slots one after another, as their process defined them, and come in the same steps, are one:
+ * many small ones cost what one does. */
+static void join_pieces(weir__plan *p) {
+  weir__local_piece *head = NULL;
+  for (int i = 0; i < p->pieces; i++) {
+    weir__local_piece *piece = &p->piece[i], *before = piece - 1;
+    const weir__node  *node  = &p->graph->node[piece->node];
+    size_t             bytes = weir__type_bytes(&node->type[0], &piece->memory);
+    if (head && before->node == piece->node && before->channel == piece->channel && before->piece + 1 == piece->piece &&
+        !piece->in_place && !node->is_static && weir__region_size(&before->region) &&
+        weir__region_size(&piece->region) && weir__region_follows(&before->region, &piece->region) &&
+        comes(p, before) == comes(p, piece)) {
+      head->together++;
+      head->bytes += bytes;
+      head->memory.count[0] += piece->memory.count[0];
+      continue;
+    }
+    head           = piece;
+    head->together = 1;
+    head->bytes    = bytes;
+  }
+}
+
 weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pieces, int piece_count, bool holes) {
   const weir__graph *graph   = c->plan->graph;
   weir_status        status  = WEIR_OK;
@@ -288,7 +321,9 @@ weir_status weir__compile_sources(weir__compiler *c, const weir__local_piece *pi
       status = read_tasks(c, i);
   if (!pieces) return weir__compiler_agree(c, status);
   if (status >= 0) status = keep_pieces(c, pieces, piece_count);
-  for (int i = 0; i < piece_count && status >= 0; i++) status = share_piece(&m, i);
+  if (status >= 0) join_pieces(c->plan);
+  for (int i = 0; i < piece_count && status >= 0; i++)
+    if (c->plan->piece[i].together) status = share_piece(&m, i);
   if (status >= 0) status = write_letters(&m, &letters, &count);
   WEIR_TRY_GOTO(out, weir__compiler_agree(c, status));
   status = weir__comm_exchange(c->comm, letters, count, &received, &received_count);

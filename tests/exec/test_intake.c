@@ -1,13 +1,14 @@
 /* weir-test: timeout=120
  *
  * Proves what happens between the processes of a simulation (forked, with the real client) and a worker: pieces that do
- * not match the chunks arrive as whole fields; overlaps, holes and disagreements give one message that names field and
- * place, and the simulation goes on; a step that one process could not publish is missing and counted; after a process
- * was killed the worker ends with the steps that all had published; and no more leaves the simulation than the graph
- * looks at, in the steps in which it does. */
+ * not match the chunks arrive as whole fields; slabs that a process defined one after another, and comes with in the
+ * same steps, are one piece, whatever part of them is wanted; overlaps, holes and disagreements give one message that
+ * names field and place, and the simulation goes on; a step that one process could not publish is missing and counted;
+ * after a process was killed the worker ends with the steps that all had published; and no more leaves the simulation
+ * than the graph looks at, in the steps in which it does. */
 #include "channel/scene.h"
 #include "comm/comm.h"
-#include "exec/worker.h"
+#include "exec/state.h"
 #include <math.h>
 #include <weir/client.h>
 
@@ -156,7 +157,8 @@ typedef struct setup {
   int64_t              period;
   weir__worker_options options;
   weir__worker_stats   stats;
-  weir_status          status; /* of the first that failed */
+  int                  together[2 * PIECES]; /* of the worker's first pieces */
+  weir_status          status;               /* of the first that failed */
   char                 message[1024];
 } setup;
 
@@ -203,6 +205,7 @@ static void work(setup *s, const scene *where, weir__comm *comm) {
     failed(s, status);
     weir__intake_refuse(intake, s->message);
   } else {
+    for (int i = 0; i < worker->plan->pieces && i < 2 * PIECES; i++) s->together[i] = worker->plan->piece[i].together;
     status = weir__worker_run(worker);
     if (status < 0) failed(s, status);
     weir__worker_stats_get(worker, &s->stats);
@@ -272,6 +275,34 @@ static void pieces_of_any_shape(void **state) {
       check_step(1, step, step, NY);
       check_step(2, step, 7, NY); /* static */
       assert_true(keep[3].calls[step] == 1 && keep[3].data[step][0] == (double)step);
+    }
+  }
+}
+
+/* Process 0 has rows 0 to 8 in four slabs, process 1 the rest: two slabs side by side, which do not follow each other,
+ * and two that do. */
+static void slabs_one_after_another(void **state) {
+  (void)state;
+  for (int part = 0; part < 2; part++) {
+    setup s      = {.processes = 2, .options = {.threads = 2 * part, .steps_in_flight = 2}, .period = 1 + 2 * part};
+    s.process[0] = (process){
+        .pieces = 4, .start = {{0, 0}, {1, 0}, {4, 0}, {5, 0}}, .count = {{1, 13}, {3, 13}, {1, 13}, {4, 13}}};
+    s.process[1] = (process){
+        .pieces = 4, .start = {{9, 0}, {9, 6}, {12, 0}, {14, 0}}, .count = {{3, 6}, {3, 7}, {2, 13}, {3, 13}}};
+    for (int i = 0; i < 2; i++) {
+      s.process[i].rank = i, s.process[i].size = 2, s.process[i].more = !part;
+      s.process[i].skip = s.process[i].dies = s.process[i].published = -1;
+    }
+    if (part) s.box = (weir_region){2, {2, 3}, {14, 5}};
+    run(&s);
+    if (s.status < 0) fail_msg("%s", s.message);
+    assert_int_equal(s.stats.steps, part ? 3 : STEPS);
+    for (int64_t step = 0; step < STEPS; step += s.period)
+      for (int k = 0; k < (part ? 1 : 3); k++) check_step(k, step, k == 2 ? 7 : step, NY);
+    if (!part) { /* u, then w; the static m is not joined */
+      assert_memory_equal(s.together, ((int[]){4, 0, 0, 0, 4, 0, 0, 0}), sizeof s.together);
+    } else { /* nothing of the first is wanted */
+      assert_memory_equal(s.together, ((int[]){1, 3, 0, 0, 1, 1, 2, 0}), sizeof s.together);
     }
   }
 }
@@ -391,6 +422,7 @@ static void a_process_without_any(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(pieces_of_any_shape),
+                                     cmocka_unit_test(slabs_one_after_another),
                                      cmocka_unit_test(overlaps),
                                      cmocka_unit_test(holes),
                                      cmocka_unit_test(disagreements),
