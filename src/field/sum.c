@@ -105,14 +105,26 @@ static bool is_ready_for_products(const weir_sum *sum) {
   return is_ready(sum) && position_exponent(sum->top - 1) >= -800;
 }
 
-/* Add at most BLOCK terms at the positions there are; false, and nothing added, when it cannot be. */
-static bool add_terms(weir_sum *sum, const double *x, int64_t n) {
+/* Add at most BLOCK terms at the positions there are; false, and nothing added, when it cannot be. `large`: they may
+ * all be large; false afterwards: they were not. */
+static bool add_terms(weir_sum *sum, const double *x, int64_t n, bool *large) {
   uint64_t unit[POSITIONS];
   int64_t  missing = 0;
   int      b       = position_exponent(sum->top - 1);
-  if (!is_ready(sum) || !(way()->terms(x, n, b, unit, NULL) || way()->terms(x, n, b, unit, &missing))) return false;
+  if (!is_ready(sum)) return false;
+  *large = *large && way()->large_terms(x, n, b, unit);
+  if (!*large && !way()->terms(x, n, b, unit, NULL) && !way()->terms(x, n, b, unit, &missing)) return false;
   take(sum, unit);
   sum->count += n - missing;
+  return true;
+}
+
+/* Are a few terms large? */
+static bool seem_large(const weir_sum *sum, const double *x, int64_t n) {
+  if (n < 1 || !is_ready(sum)) return false;
+  int64_t least = weir__sum_least(position_exponent(sum->top - 1));
+  for (int k = 0; k < 3; k++)
+    if ((int64_t)(weir__bits_of(x[k * (n - 1) / 2]) & INT64_MAX) < least) return false;
   return true;
 }
 
@@ -131,12 +143,13 @@ static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u :
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
   double most;
   begin(sum, x, n);
+  bool large = seem_large(sum, x, n);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    if (add_terms(sum, x + i, m)) continue; /* nearly always */
+    if (add_terms(sum, x + i, m, &large)) continue; /* nearly always */
     if (scan(x + i, m, &most)) {
       make_room(sum, most);
-      if (add_terms(sum, x + i, m)) continue;
+      if (add_terms(sum, x + i, m, &large)) continue;
     }
     for (int64_t k = i; k < i + m; k++) {
       if (isnan(x[k])) continue;

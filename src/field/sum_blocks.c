@@ -75,6 +75,24 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w
   return fine >= 0;
 }
 
+WEIR__INLINE bool add_large_terms(const double *x, int64_t n, int b, uint64_t *unit) {
+  const double  m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP);
+  const int64_t limit = weir__sum_limit(b), least = weir__sum_least(b);
+  uint64_t      u0 = 0, u1 = 0;
+  int64_t       fine = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double  high = x[i];
+    int64_t size = (int64_t)(weir__bits_of(high) & INT64_MAX);
+    fine |= (limit - size) | (size - least);
+    CUT(high, m0, u0);
+    CUT_LAST(high, m1, u1);
+  }
+  unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
+  unit[1] = u1 - (uint64_t)n * weir__bits_of(m1);
+  unit[2] = 0;
+  return fine >= 0;
+}
+
 WEIR__INLINE bool add_moments(bool fused, const double *x, int64_t n, int b, int square_b, uint64_t *unit,
                               uint64_t *square_unit) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
@@ -160,6 +178,9 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
     return missing ? add_terms(1, fused, true, NULL, x, n, b, unit, missing)                                           \
                    : add_terms(1, fused, false, NULL, x, n, b, unit, NULL);                                            \
   }                                                                                                                    \
+  target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
+    return add_large_terms(x, n, b, unit);                                                                             \
+  }                                                                                                                    \
   target static bool products_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,               \
                                      int64_t *missing) {                                                               \
     return missing ? add_terms(2, fused, true, w, x, n, b, unit, missing)                                              \
@@ -184,8 +205,9 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
     return holes ? add_columns(2, fused, true, x, pitch, rows, columns, strip)                                         \
                  : add_columns(2, fused, false, x, pitch, rows, columns, strip);                                       \
   }                                                                                                                    \
-  static const weir__sum_way way_##name = {terms_##name,   products_##name, weighted_squares_##name,                   \
-                                           moments_##name, columns_##name,  column_squares_##name};
+  static const weir__sum_way way_##name = {                                                                            \
+      terms_##name,   large_terms_##name, products_##name,      weighted_squares_##name,                               \
+      moments_##name, columns_##name,     column_squares_##name};
 
 #ifdef __FP_FAST_FMA
 WAY(plain, , true)

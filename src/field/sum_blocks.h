@@ -30,6 +30,9 @@ typedef struct weir__sum_strip {
  * and b + 52 < 1023; for products b >= -800. */
 typedef struct weir__sum_way {
   bool (*terms)(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing);
+  /* The same in less time where all terms are at least 2^(b+12) in size: those have nothing at the third position.
+   * False when one is smaller, too. */
+  bool (*large_terms)(const double *x, int64_t n, int b, uint64_t *unit);
   bool (*products)(const double *w, const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing); /* w x */
   bool (*weighted_squares)(const double *w, const double *x, int64_t n, int b, uint64_t *unit,
                            int64_t *missing); /* w x^2 */
@@ -61,6 +64,9 @@ static inline double weir__sum_magic(int b) {
 
 /* Bits of the largest number below 2^(b + 39), where a higher position would be used. */
 static inline int64_t weir__sum_limit(int b) { return ((int64_t)(b + WEIR__SUM_STEP - 1 + 1023) << 52) - 1; }
+
+/* Bits of 2^(b + 12): the last of 53 bits of what is as large or larger is not below 2^(b - 40). */
+static inline int64_t weir__sum_least(int b) { return (int64_t)(b + 12 + 1023) << 52; }
 
 /* a * b = high + low exactly, while nothing over- or underflows: Dekker 1971, "A floating-point technique for extending
  * the available precision", doi 10.1007/BF01397083, with Veltkamp's splitting. */

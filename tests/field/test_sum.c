@@ -395,6 +395,36 @@ static void test_ways(void **state) {
   }
 }
 
+/* Large terms give the same integers on the short way, which refuses all others. */
+static void test_large(void **state) {
+  (void)state;
+  for (int k = 0; k < weir__sum_ways(); k++)
+    for (int trial = 0; trial < 4000; trial++) {
+      const weir__sum_way *way     = weir__sum_way_at(k);
+      int64_t              n       = 1 + (int64_t)(random_bits() % WEIR__SUM_BLOCK);
+      int                  b       = (int)(random_bits() % 1900) - 990;
+      uint64_t             unit[3] = {0}, expected[3] = {0};
+      bool                 refused = false;
+      for (int64_t i = 0; i < n; i++) {
+        X[i] = ldexp(0.5 + 0.5 * uniform(), b + 13 + (int)(random_bits() % 27));
+        if (random_bits() & 1) X[i] = -X[i];
+      }
+      switch (random_bits() % 8) {
+      case 0: X[random_bits() % (uint64_t)n] = 0, refused = true; break;
+      case 1: X[random_bits() % (uint64_t)n] = NAN, refused = true; break;
+      case 2: X[random_bits() % (uint64_t)n] = -INFINITY, refused = true; break;
+      case 3: X[random_bits() % (uint64_t)n] = nextafter(ldexp(1, b + 12), 0), refused = true; break;
+      case 4: X[random_bits() % (uint64_t)n] = ldexp(1, b + 39), refused = true; break;
+      case 5: X[random_bits() % (uint64_t)n] = -ldexp(1, b + 12); break;
+      default: break;
+      }
+      assert_int_equal(way->large_terms(X, n, b, unit), !refused);
+      if (refused) continue;
+      assert_true(way->terms(X, n, b, expected, NULL));
+      assert_memory_equal(unit, expected, sizeof unit);
+    }
+}
+
 /* Each column of a table, with its range, holes, infinities and zeros, as if it were added alone. */
 static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squares) {
   struct {
@@ -438,7 +468,7 @@ int main(void) {
       cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),         cmocka_unit_test(test_wide_ranges),
       cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),
       cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),
-      cmocka_unit_test(test_columns),
+      cmocka_unit_test(test_large),          cmocka_unit_test(test_columns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
