@@ -1,4 +1,5 @@
 /* Running a task: views of its inputs, calls of its operator, tokens, and counting down what waits for it. */
+#include "core/simd.h"
 #include "exec/state.h"
 #include <math.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static bool all_there(const weir__worker *w, const weir__step *s, const weir__ga
 
 /* A view of a region, but for its data. Beyond its rank it has what the next box begins with, at which nobody looks: so
  * there are no loops, here where each task comes by several times. */
-static void form(const weir__plan *p, int number, uint32_t box, weir_view *view) {
+WEIR__INLINE void form(const weir__plan *p, int number, uint32_t box, weir_view *view) {
   const weir_view *f     = &p->form[number];
   const int64_t   *start = p->box + box;
   view->dtype            = f->dtype;
@@ -97,13 +98,13 @@ static void form(const weir__plan *p, int number, uint32_t box, weir_view *view)
 }
 
 /* Of a result's chunk, where it is in this step. */
-static void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
+WEIR__INLINE void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
   form(w->plan, cell->form, cell->box, view);
   view->data = at(s, cell);
 }
 
 /* The view of one input. `missing` is set when it has no value in this step. */
-static void see(const weir__worker *w, const weir__step *s, int thread, const weir__gather *g, weir_view *view) {
+WEIR__INLINE void see(const weir__worker *w, const weir__step *s, int thread, const weir__gather *g, weir_view *view) {
   const weir__plan *p = w->plan;
   if (!g->parts) {
     *view = (weir_view){.data = NULL};
@@ -158,7 +159,7 @@ static void open_call(call *c, weir__worker *w, weir__step *s, int thread, int n
 
 /* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.
  */
-static bool open_inputs(call *c, const weir__bit *bit) {
+WEIR__WIDEST static bool open_inputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m    = &c->w->memory[c->thread];
   size_t               used = 0;
   bool                 all  = true;
@@ -173,7 +174,7 @@ static bool open_inputs(call *c, const weir__bit *bit) {
   return all || c->node->op->accepts_missing;
 }
 
-static void open_outputs(call *c, const weir__bit *bit) {
+WEIR__WIDEST static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
   for (int k = 0; k < c->node->outputs; k++) see_chunk(c->w, c->s, &c->w->plan->cell[bit->cell + k], &m->out[k]);
 }
