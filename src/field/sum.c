@@ -248,12 +248,14 @@ void weir_sum_add_weighted_square(weir_sum *sum, const double *w, const double *
 void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n) {
   begin(sum, x, n);
   begin_products(squares, x, x, n, 2);
+  bool large = seem_large(sum, x, n);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t  m = n - i < BLOCK ? n - i : BLOCK;
     uint64_t unit[POSITIONS], square_unit[POSITIONS];
-    if (is_ready(sum) && is_ready_for_products(squares) &&
-        way()->moments(x + i, m, position_exponent(sum->top - 1), position_exponent(squares->top - 1), unit,
-                       square_unit)) { /* nearly always */
+    int      b = position_exponent(sum->top - 1), square_b = position_exponent(squares->top - 1);
+    bool     ready = is_ready(sum) && is_ready_for_products(squares);
+    large          = ready && large && way()->moments(x + i, m, b, square_b, true, unit, square_unit);
+    if (large || (ready && way()->moments(x + i, m, b, square_b, false, unit, square_unit))) { /* nearly always */
       take(sum, unit);
       take(squares, square_unit);
       sum->count += m;

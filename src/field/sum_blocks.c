@@ -93,27 +93,33 @@ WEIR__INLINE bool add_large_terms(const double *x, int64_t n, int b, uint64_t *u
   return fine >= 0;
 }
 
-WEIR__INLINE bool add_moments(bool fused, const double *x, int64_t n, int b, int square_b, uint64_t *unit,
+WEIR__INLINE bool add_moments(bool fused, bool large, const double *x, int64_t n, int b, int square_b, uint64_t *unit,
                               uint64_t *square_unit) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
                p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
-  const int64_t limit = weir__sum_limit(b), square_limit = weir__sum_limit(square_b);
+  const int64_t limit = weir__sum_limit(b), square_limit = weir__sum_limit(square_b), least = weir__sum_least(b);
   uint64_t      u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
   int64_t       fine = 0;
   for (int64_t i = 0; i < n; i++) {
     double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
     if (!fused) fine |= beyond(low, square_limit);
     fine |= beyond(term, limit) | beyond(high, square_limit);
-    CUT(term, m0, u0);
-    CUT_LOW(term, m1, m2, u1, u2);
+    if (large) {
+      fine |= (int64_t)(weir__bits_of(term) & INT64_MAX) - least;
+      CUT(term, m0, u0);
+      CUT_LAST(term, m1, u1);
+    } else {
+      CUT(term, m0, u0);
+      CUT_LOW(term, m1, m2, u1, u2);
+    }
     CUT_LOW(low, p1, p2, v1, v2);
     CUT(high, p0, v0);
     CUT_LOW(high, p1, p2, v1, v2);
   }
   unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1]        = u1 - (uint64_t)n * weir__bits_of(m1);
-  unit[2]        = u2 - (uint64_t)n * weir__bits_of(m2);
+  unit[2]        = large ? 0 : u2 - (uint64_t)n * weir__bits_of(m2);
   square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
   square_unit[1] = v1 - (uint64_t)n * 2 * weir__bits_of(p1);
   square_unit[2] = v2 - (uint64_t)n * 2 * weir__bits_of(p2);
@@ -191,9 +197,10 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
     return missing ? add_terms(3, fused, true, w, x, n, b, unit, missing)                                              \
                    : add_terms(3, fused, false, w, x, n, b, unit, NULL);                                               \
   }                                                                                                                    \
-  target static bool moments_##name(const double *x, int64_t n, int b, int square_b, uint64_t *unit,                   \
+  target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, uint64_t *unit,       \
                                     uint64_t *square_unit) {                                                           \
-    return add_moments(fused, x, n, b, square_b, unit, square_unit);                                                   \
+    return large ? add_moments(fused, true, x, n, b, square_b, unit, square_unit)                                      \
+                 : add_moments(fused, false, x, n, b, square_b, unit, square_unit);                                    \
   }                                                                                                                    \
   target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,         \
                                     weir__sum_strip *strip) {                                                          \

@@ -36,8 +36,8 @@ typedef struct weir__sum_way {
   bool (*products)(const double *w, const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing); /* w x */
   bool (*weighted_squares)(const double *w, const double *x, int64_t n, int b, uint64_t *unit,
                            int64_t *missing); /* w x^2 */
-  /* Terms for one sum and their squares for another, in one pass. */
-  bool (*moments)(const double *x, int64_t n, int b, int square_b, uint64_t *unit, uint64_t *square_unit);
+  /* Terms for one sum, of which all are to be large or any size will do, and their squares for another, in one pass. */
+  bool (*moments)(const double *x, int64_t n, int b, int square_b, bool large, uint64_t *unit, uint64_t *square_unit);
   /* Rows that are `pitch` apart of columns at most WEIR__SUM_STRIP. */
   bool (*columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes, weir__sum_strip *strip);
   bool (*column_squares)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,

@@ -383,7 +383,7 @@ static void test_ways(void **state) {
           int64_t             *m   = holes ? &none[j] : NULL;
           fine[j]                  = what == 0   ? one->terms(X, n, b, unit[j], m)
                                      : what == 1 ? one->products(W, X, n, b, unit[j], m)
-                                     : what == 2 ? one->moments(X, n, b / 2, b, unit[j], unit[j] + 3)
+                                     : what == 2 ? one->moments(X, n, b / 2, b, false, unit[j], unit[j] + 3)
                                                  : one->weighted_squares(W, X, n, b, unit[j], m);
         }
         assert_int_equal(fine[0], fine[1]);
@@ -422,6 +422,10 @@ static void test_large(void **state) {
       if (refused) continue;
       assert_true(way->terms(X, n, b, expected, NULL));
       assert_memory_equal(unit, expected, sizeof unit);
+      uint64_t both[2][6] = {{0}}; /* and with their squares */
+      if (b < -400 || b > 400) continue;
+      for (int j = 0; j < 2; j++) assert_true(way->moments(X, n, b, 2 * b + 40, j, both[j], both[j] + 3));
+      assert_memory_equal(both[0], both[1], sizeof both[0]);
     }
 }
 
