@@ -17,10 +17,10 @@
  * Every result of every system is compared with the known one. Times: `latency` is from just before the last process
  * ends the step to the result; `with-put` from the first put on. Systems take turns within each round.
  *
- * Run as `mpirun -n 2 bench_insitu FOLDER [full] [B1 B2-64 ...]` (FOLDER empty); each process forks one of the simulation
- * before MPI starts. Memory is the resident set at the end of
- * a run beyond what it was before: its own, and the slots that are shared with the simulation (4 steps by default). The
- * peers are in bench/dask_insitu.py, deisa_insitu.py and ray_insitu.py. */
+ * Run as `mpirun -n 2 bench_insitu FOLDER [full] [B1 B2-64 ...]` (FOLDER empty); each process forks one of the
+ * simulation before MPI starts. Memory is the resident set at the end of a run beyond what it was before: its own, and
+ * the slots that are shared with the simulation (4 steps by default). The peers are in bench/dask_insitu.py,
+ * deisa_insitu.py and ray_insitu.py. */
 #include "by_hand.h"
 #include "works.h"
 #include <signal.h>
@@ -50,10 +50,10 @@ typedef struct example {
 /* chunks of 10 x 10 */
 /* clang-format off */
 #define B1(n, in_full)                                                                                               \
-  {"B1", #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 220, 20, 2, in_full, \
+  {"B1", #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 120, 20, 6, in_full, \
    false, 0},                                                                                                        \
-  {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 220, 20, 2, in_full, true, 0},  \
-  {"B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 120, 20, 2, in_full, false, PAUSE}
+  {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 120, 20, 6, in_full, true, 0},  \
+  {"B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 60, 10, 6, in_full, false, PAUSE}
 /* clang-format on */
 /* chunks of 1 MiB, 80 MB, 128 MiB */
 #define SMALL(name, n, work, hand, steps, rounds, in_full)                                                             \
@@ -71,8 +71,8 @@ static const example examples[] = {
     B1(2560, true),
     B1(5120, true),
     B1(10200, true),
-    SMALL("B2", 64, &work_wave, &hand_wave, 25, 2, false),
-    MIDDLE("B2", 4, &work_wave, &hand_wave, 11, 2, false),
+    SMALL("B2", 64, &work_wave, &hand_wave, 25, 4, false),
+    MIDDLE("B2", 4, &work_wave, &hand_wave, 11, 4, false),
     LARGE("B2", 4, &work_wave, &hand_wave, 11, 2, true),
     SMALL("B3-rate", 16, &work_rate, &hand_rate, 35, 2, false),
     SMALL("B3-rate", 64, &work_rate, &hand_rate, 25, 2, true),
