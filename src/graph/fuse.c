@@ -19,11 +19,18 @@ static int users_of(const weir__graph *graph, int node) {
   return users;
 }
 
+/* Does it follow from its inputs' regions alone, as who says `in_tiles` promises? */
+static bool is_plain(const weir_operator *op) {
+  return op->need && op->outputs <= 1 && !op->partial_size && !op->state_size && !op->prepare && !op->in_order &&
+         !op->accepts_missing;
+}
+
 /* May input k of the arithmetic be made where it is looked at? */
 static bool may_be_made(const weir__graph *graph, const weir__node *a, int k) {
   const weir__kernel_params *kernel = a->params;
   const weir__node          *s      = a->input[k].node < 0 ? NULL : &graph->node[a->input[k].node];
-  if (!s || !s->op || !s->op->in_tiles || a->lag[k] || s->inputs != 1 || s->input[0].node < 0 || s->lag[0])
+  if (!s || !s->op || !s->op->in_tiles || !is_plain(s->op) || a->lag[k] || s->inputs != 1 || s->input[0].node < 0 ||
+      s->lag[0])
     return false;
   if (s->wanted || s->check_finite || s->is_static != a->is_static || s->own_pace != a->own_pace ||
       s->on_failure != a->on_failure)
@@ -43,11 +50,12 @@ static weir_status feed(weir__graph *graph, weir__node *a) {
   *f = (weir__fed){.kernel = a->params};
   for (int i = 0; i < a->inputs; i++) {
     if (!made[i]) continue;
-    const weir__node *s = &graph->node[a->input[i].node];
-    f->feed[i]          = (weir__feed){s->op, s->params, s->in_type[0], &s->type[0], s->wrap[0]};
-    a->input[i]         = s->input[0];
-    a->in_type[i]       = s->in_type[0];
-    a->wrap[i]          = s->wrap[0];
+    weir__node *s = &graph->node[a->input[i].node];
+    f->feed[i]    = (weir__feed){s->op, s->params, s->in_type[0], &s->type[0], s->wrap[0]};
+    s->inner      = true;
+    a->input[i]   = s->input[0];
+    a->in_type[i] = s->in_type[0];
+    a->wrap[i]    = s->wrap[0];
   }
   a->op     = &weir__operator_fed_arithmetic;
   a->params = f;
@@ -103,10 +111,10 @@ static int leading_input(const weir__graph *graph, const weir__node *a) {
 }
 
 static weir_status fuse(weir__graph *graph, weir__node *r) {
-  const weir__node *a    = &graph->node[r->input[0].node];
-  int               lead = leading_input(graph, a), n = 0;
-  weir__node        was = *r;
-  weir__fused      *f;
+  weir__node  *a    = &graph->node[r->input[0].node];
+  int          lead = leading_input(graph, a), n = 0;
+  weir__node   was = *r;
+  weir__fused *f;
   if (lead < 0) return WEIR_OK;
   WEIR_TRY(weir__arena_alloc(&graph->arena, sizeof *f, &f));
   *f = (weir__fused){.op = r->op, .params = r->params, .kernel = a->params, .others = r->inputs - 1};
@@ -122,6 +130,7 @@ static weir_status fuse(weir__graph *graph, weir__node *r) {
     r->in_type[n] = was.in_type[n - a->inputs + 1];
     r->lag[n]     = was.lag[n - a->inputs + 1];
   }
+  a->inner  = true;
   r->inputs = n;
   r->op     = &weir__operator_fused_reduction;
   r->params = f;

@@ -42,6 +42,7 @@ typedef struct weir__node {
   bool                   at_once;   /* of a source: who reads a part has read all, so one task reads all its chunks */
   bool                   is_static; /* has one value for the whole run, valid from the first step on */
   int                    depth;     /* longest path from a source; same depth: independent of each other */
+  bool                   inner;     /* computed where it is looked at, never stored (graph/fuse.c) */
   bool                   wanted;    /* asked for itself, whole; else only what its consumers need is computed */
   uint64_t               triggers;  /* bit t: computed in steps in which trigger t fires; 0: nobody wants it */
   uint64_t               seen;      /* those of them in which somebody looks at the results; the rest are for state */

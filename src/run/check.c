@@ -159,7 +159,7 @@ static void add_field(table *t, const weir__node *node, int k) {
   snprintf(cell[4], 160, "%.150s", type->units ? (*type->units ? type->units : "1") : "?");
   add_note(cell[5], type->location ? "on points " : NULL, weir_location_name(type->location));
   add_note(cell[5], node->is_static ? "static" : NULL, "");
-  add_note(cell[5], node->triggers ? NULL : "not used", "");
+  add_note(cell[5], node->triggers ? NULL : node->inner ? "computed where it is used" : "not used", "");
   add_note(cell[5], node->history ? "earlier steps are kept" : NULL, "");
 }
 

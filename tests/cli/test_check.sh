@@ -49,6 +49,14 @@ grep -q 'b.yaml:[0-9]*:[0-9]*: policy is for workers that are behind' out.txt ||
 rm b.yaml out.txt
 same "plan for three workers" "plan of each step, 3 workers" "$("$weir" check a.yaml --workers 3 | grep ^plan)"
 same "rows of the plan" 4 "$("$weir" check a.yaml --workers=3 | sed '1,/^plan/d' | wc -l)"
+sed 's/^  fastest: .*/  speed: abs(u)\n  fastest: max(speed)\n  shear: ddy(u)\n  left: 3 * shear\n  twice: 2 * u/; s/\[fastest\]/[fastest, mean(left)]/' a.yaml >b.yaml
+same "fields that are not stored" "speed: computed where it is used
+fastest: stored
+shear: computed where it is used
+left: stored
+twice: not used" "$("$weir" check b.yaml | awk '/^  (speed|fastest|shear|left|twice) / {
+  print $1 ": " (/computed where it is used/ ? "computed where it is used" : /not used/ ? "not used" : "stored")}')"
+rm b.yaml
 # overload TEXT RECIPE-LINES...: what is said of overload and recovery
 overload() {
   local expected=$1
