@@ -44,7 +44,8 @@ static bool place_piece(const weir__channel_definitions *definitions, const weir
 static bool goes_on(const weir__channel_definitions *definitions, const weir__layout *self, int p) {
   if (!p || definitions->piece[p].field != definitions->piece[p - 1].field) return false;
   const weir__layout_piece *before = &self->piece[p - 1], *piece = &self->piece[p];
-  return before->wanted && piece->wanted && !piece->is_static && weir__region_follows(&before->region, &piece->region);
+  return before->wanted && piece->wanted && !piece->is_static &&
+         weir__region_follows(&before->region, &piece->region) == 0;
 }
 
 /* A field comes for the step after the one it was computed from by `lag`, and the process may still hold the one

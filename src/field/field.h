@@ -9,8 +9,8 @@
 
 int64_t weir__region_size(const weir_region *region); /* elements; 1 for rank 0 */
 bool    weir__region_intersect(const weir_region *a, const weir_region *b, weir_region *out); /* false: empty */
-/* Does b go on along the first axis where a ends, so that both are one box, in memory as well? */
-bool        weir__region_follows(const weir_region *a, const weir_region *b);
+/* The axis along which b goes on where a ends, so that both are one box; -1: along none. */
+int         weir__region_follows(const weir_region *a, const weir_region *b);
 bool        weir__region_equal(const weir_region *a, const weir_region *b);
 bool        weir__region_contains(const weir_region *outer, const weir_region *inner);
 weir_region weir__region_whole(const weir_field_type *type);

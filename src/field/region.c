@@ -71,11 +71,15 @@ bool weir__region_equal(const weir_region *a, const weir_region *b) {
   return true;
 }
 
-bool weir__region_follows(const weir_region *a, const weir_region *b) {
-  if (a->rank != b->rank || a->rank < 1 || b->start[0] != end_of(a, 0)) return false;
-  for (int i = 1; i < a->rank; i++)
-    if (a->start[i] != b->start[i] || a->count[i] != b->count[i]) return false;
-  return true;
+int weir__region_follows(const weir_region *a, const weir_region *b) {
+  int axis = -1;
+  if (a->rank != b->rank) return -1;
+  for (int k = 0; k < a->rank; k++) {
+    if (a->start[k] == b->start[k] && a->count[k] == b->count[k]) continue;
+    if (axis >= 0 || b->start[k] != end_of(a, k)) return -1;
+    axis = k;
+  }
+  return axis;
 }
 
 bool weir__region_contains(const weir_region *outer, const weir_region *inner) {

@@ -176,17 +176,6 @@ static weir_status add_bit(weir__compiler *c, int number, int task, int64_t chun
   return WEIR_OK;
 }
 
-/* The axis along which box b follows a; -1: along none. */
-static int axis_between(const weir_region *a, const weir_region *b) {
-  int axis = -1;
-  for (int k = 0; k < a->rank; k++) {
-    if (a->start[k] == b->start[k] && a->count[k] == b->count[k]) continue;
-    if (axis >= 0 || b->start[k] != a->start[k] + a->count[k]) return -1;
-    axis = k;
-  }
-  return axis;
-}
-
 typedef enum meeting { APART, SAME_CELL, NEXT_CELL } meeting;
 
 /* Does what b sees, one part, lie in memory where one view of both would have it? */
@@ -218,7 +207,7 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
     const weir__gather *ga = &p->gather[a->gather + i], *gb = &p->gather[b->gather + i];
     if (node->input[i].node < 0) continue;
     weir_region ra = weir__plan_region(p, ga), rb = weir__plan_region(p, gb);
-    axis[i] = axis_between(&ra, &rb);
+    axis[i] = weir__region_follows(&ra, &rb);
     if (axis[i] < 0 && (!i || !weir__region_equal(&ra, &rb))) return;
     if (i && axis[i] >= 0 && weir__axis_find(node->in_type[0], node->in_type[i]->dim[axis[i]].name) != axis[0]) return;
     met = meets(c, node->input[i].node, ga, gb, axis[i]);

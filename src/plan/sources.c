@@ -77,7 +77,7 @@ static weir_status share_piece(mail *m, int piece) {
   weir__plan              *p      = c->plan;
   const weir__local_piece *local  = &p->piece[piece];
   const weir__node        *node   = &p->graph->node[local->node];
-  const weir_region       *wanted = local->together > 1 ? &local->memory : &local->region;
+  const weir_region       *wanted = local->in_place ? &local->region : &local->memory;
   int64_t                  first[WEIR_RANK_MAX], last[WEIR_RANK_MAX], index[WEIR_RANK_MAX];
   if (weir__region_size(wanted) == 0) return WEIR_OK;
   int cell = weir__compiler_new_cell(
@@ -278,15 +278,6 @@ static weir_status keep_pieces(weir__compiler *c, const weir__local_piece *piece
   return WEIR_OK;
 }
 
-/* In which steps anything of the piece comes. */
-static uint64_t comes(const weir__plan *p, const weir__local_piece *piece) {
-  weir__wants wants;
-  uint64_t    triggers = 0;
-  weir__plan_wants(p, piece->node, &piece->region, &wants);
-  for (int n = 0; n < wants.count; n++) triggers |= wants.want[n].triggers;
-  return triggers;
-}
-
 /* Pieces that lie in the slots one after another, as their process defined them, and come in the same steps, are one:
  * many small ones cost what one does. */
 static void join_pieces(weir__plan *p) {
@@ -297,8 +288,8 @@ static void join_pieces(weir__plan *p) {
     size_t             bytes = weir__type_bytes(&node->type[0], &piece->memory);
     if (head && before->node == piece->node && before->channel == piece->channel && before->piece + 1 == piece->piece &&
         !piece->in_place && !node->is_static && weir__region_size(&before->region) &&
-        weir__region_size(&piece->region) && weir__region_follows(&before->region, &piece->region) &&
-        comes(p, before) == comes(p, piece)) {
+        weir__region_size(&piece->region) && weir__region_follows(&before->region, &piece->region) == 0 &&
+        weir__plan_triggers(p, before->node, &before->region) == weir__plan_triggers(p, piece->node, &piece->region)) {
       head->together++;
       head->bytes += bytes;
       head->memory.count[0] += piece->memory.count[0];
