@@ -46,18 +46,10 @@ static line line_open(const feed *f, int rank, int slots) {
 }
 
 /* Pieces of one field that a process defined one after another are seen as one, as weir's worker does. */
-static const double *see_data(const hand *h, const line *l, uint64_t sequence) {
-  int       pieces = weir__channel_definitions_of(l->channel)->pieces;
-  size_t    bytes  = (size_t)h->count * sizeof(double);
-  weir_view view;
-  if (pieces > 1) return weir__channel_pieces(l->channel, sequence, 0, pieces, bytes);
-  bench_check(weir__channel_piece(l->channel, sequence, 0, &view), "piece");
-  return view.data;
-}
-
 static void see(hand *h, const line *l, const weir__channel_record *record) {
   for (int k = HAND_PAST_MAX; k > 0; k--) h->past[k] = h->past[k - 1];
-  h->past[0] = see_data(h, l, record->sequence);
+  h->past[0] = weir__channel_pieces(l->channel, record->sequence, 0, weir__channel_definitions_of(l->channel)->pieces,
+                                    (size_t)h->count * sizeof(double));
   h->step    = (int)record->step;
   if (!h->past[0]) bench_check(WEIR_FAIL(WEIR_ERR_INTERNAL, "a step without data"), "piece");
 }

@@ -237,9 +237,9 @@ weir__channel_event weir__channel_next(weir__channel *channel, weir__channel_rec
  * tombstone. In place: of the whole piece. */
 weir_status weir__channel_piece(const weir__channel *channel, uint64_t sequence, int piece, weir_view *view);
 
-/* The data of `count` such pieces, not static ones, that were defined one after another and whose hulls follow each
- * other along the first axis (weir__region_follows), as one box; NULL when any is not in the step, or they do not lie
- * in `bytes`, or in place. */
+/* Where the data of such a piece are, or of `count` that were defined one after another, are not static, and whose
+ * hulls follow each other along the first axis, as one box: NULL when any is not in the step, or they do not lie in
+ * `bytes`, or in place. */
 const void *weir__channel_pieces(const weir__channel *channel, uint64_t sequence, int piece, int count, size_t bytes);
 
 /* This worker has read enough of the step; its place stays as it is until it is acknowledged. In any order. */

@@ -232,39 +232,47 @@ static weir__held *find(const weir__channel *self, uint64_t sequence) {
   return self->held[low % entries].sequence <= sequence ? &self->held[low % entries] : NULL;
 }
 
+/* Where the data of `count` pieces are that lie one after another; NULL when any is not there. `held`: of the step. */
+static void *data_of(const weir__channel *self, const weir__held *held, int piece, int count) {
+  const weir__layout_piece *p = &self->layout.piece[piece];
+  if (!p->wanted) return NULL;
+  if (p->is_static) return weir__at(self->data, p->at);
+  if (!held->memory || memchr((const uint8_t *)held->memory + piece, 0, (size_t)count)) return NULL;
+  void *memory = weir__at(held->memory, p->at);
+  if (self->terms.in_place) memcpy(&memory, memory, sizeof memory);
+  return memory;
+}
+
+/* Of a step that can be looked at; NULL: it cannot. */
+static const weir__held *find_readable(const weir__channel *self, uint64_t sequence) {
+  const weir__held *held = find(self, sequence);
+  return held && (!held->memory || held->readable) ? held : NULL;
+}
+
 weir_status weir__channel_piece(const weir__channel *self, uint64_t sequence, int piece, weir_view *view) {
   if (!self->data || piece < 0 || piece >= self->layout.pieces)
     return WEIR_FAIL(WEIR_ERR_ARGUMENT, "piece %d of a channel with %d", piece, self->data ? self->layout.pieces : 0);
-  const weir__layout_piece *p      = &self->layout.piece[piece];
-  const weir_field_type    *type   = &self->definitions.field[self->definitions.piece[piece].field].type;
-  const weir_region        *region = &p->region;
-  void                     *memory = NULL;
-  if (p->is_static) {
-    if (!self->any) return WEIR_FAIL(WEIR_ERR_STATE, "static pieces can be read once a step was read");
-    if (p->wanted) memory = weir__at(self->data, p->at);
-  } else {
-    const weir__held *held = find(self, sequence);
-    if (!held || (held->memory && !held->readable))
-      return WEIR_FAIL(WEIR_ERR_ARGUMENT, "step with sequence number %" PRIu64 " is not held", sequence);
-    if (held->memory && p->wanted && ((const uint8_t *)held->memory)[piece]) memory = weir__at(held->memory, p->at);
-    if (self->terms.in_place) {
-      if (memory) memcpy(&memory, memory, sizeof memory);
-      region = &self->definitions.piece[piece].region;
-    }
-  }
-  *view         = weir__view_dense(memory, type, region);
-  view->missing = !memory;
+  const weir__layout_piece     *p    = &self->layout.piece[piece];
+  const weir__channel_piece_of *of   = &self->definitions.piece[piece];
+  const weir__held             *held = p->is_static ? NULL : find_readable(self, sequence);
+  if (p->is_static && !self->any) return WEIR_FAIL(WEIR_ERR_STATE, "static pieces can be read once a step was read");
+  if (!p->is_static && !held)
+    return WEIR_FAIL(WEIR_ERR_ARGUMENT, "step with sequence number %" PRIu64 " is not held", sequence);
+  bool whole    = self->terms.in_place && !p->is_static;
+  *view         = weir__view_dense(data_of(self, held, piece, 1), &self->definitions.field[of->field].type,
+                           whole ? &of->region : &p->region);
+  view->missing = !view->data;
   return WEIR_OK;
 }
 
 const void *weir__channel_pieces(const weir__channel *self, uint64_t sequence, int piece, int count, size_t bytes) {
-  const weir__held *held = self->data ? find(self, sequence) : NULL;
-  if (!held || !held->memory || !held->readable || self->terms.in_place || piece < 0 || count < 1 ||
-      count > self->layout.pieces - piece)
+  if (!self->data || piece < 0 || count < 1 || count > self->layout.pieces - piece) return NULL;
+  const weir__layout_piece *first = &self->layout.piece[piece], *last = first + count - 1;
+  const weir__held         *held = first->is_static ? NULL : find_readable(self, sequence);
+  if (first->is_static ? !self->any : !held) return NULL;
+  if (count > 1 && (first->is_static || self->terms.in_place || last->at + last->bytes - first->at != bytes))
     return NULL;
-  const weir__layout_piece *first = &self->layout.piece[piece], *last = &self->layout.piece[piece + count - 1];
-  if (!first->wanted || first->is_static || last->at + last->bytes - first->at != bytes) return NULL;
-  return memchr((const char *)held->memory + piece, 0, (size_t)count) ? NULL : weir__at(held->memory, first->at);
+  return data_of(self, held, piece, count);
 }
 
 static void let_go(weir__channel *self, weir__held *held) {

@@ -338,15 +338,9 @@ bool weir__intake_lost(const weir__intake *in) { return in->lost; }
 
 void weir__intake_pieces_of(weir__intake *in, const weir__plan *plan, const weir__arrival *arrival, const void **data) {
   for (int k = 0; k < plan->pieces; k += plan->piece[k].together) {
-    const weir__local_piece *piece     = &plan->piece[k];
-    const weir__channel     *channel   = in->channel[piece->channel];
-    bool                     is_static = plan->graph->node[piece->node].is_static;
-    weir_view                view;
-    data[k] = NULL;
-    if (arrival->torn && !is_static) continue;
-    if (piece->together > 1)
-      data[k] = weir__channel_pieces(channel, arrival->sequence, piece->piece, piece->together, piece->bytes);
-    else if (weir__channel_piece(channel, arrival->sequence, piece->piece, &view) >= 0) data[k] = view.data;
+    const weir__local_piece *p = &plan->piece[k];
+    if (arrival->torn && !plan->graph->node[p->node].is_static) data[k] = NULL;
+    else data[k] = weir__channel_pieces(in->channel[p->channel], arrival->sequence, p->piece, p->together, p->bytes);
   }
 }
 
