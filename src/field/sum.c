@@ -364,13 +364,24 @@ static quad power_of_two(int e) {
   return result;
 }
 
+/* The bins with carries done: the sum in units of the lowest position is (first 2^40 + second) 2^40 + third. */
+typedef struct carried {
+  int128   first;
+  uint64_t second, third; /* below 2^40 */
+} carried;
+
+static carried carry(const weir_sum *sum) {
+  const uint64_t mask  = (UINT64_C(1) << STEP) - 1;
+  int128         third = bin_get(sum, 2), second = bin_get(sum, 1) + (third >> STEP);
+  return (carried){bin_get(sum, 0) + (second >> STEP), (uint64_t)second & mask, (uint64_t)third & mask};
+}
+
 /* The sum in 113 bits, rounded to odd, so that rounding it once more to double is as rounding the exact sum. */
 static quad value_of(const weir_sum *sum) {
-  const uint64_t low_mask = (UINT64_C(1) << STEP) - 1;
   if (!sum->top) return 0;
-  int128 third = bin_get(sum, 2), second = bin_get(sum, 1) + (third >> STEP),
-         first = bin_get(sum, 0) + (second >> STEP);
-  uint128 low  = (uint128)((uint64_t)second & low_mask) << STEP | ((uint64_t)third & low_mask); /* 80 bits, positive */
+  carried s        = carry(sum);
+  int128  first    = s.first;
+  uint128 low      = (uint128)s.second << STEP | s.third; /* 80 bits, positive */
   bool    negative = first < 0;
   if (negative) {
     first = -first - (low != 0);
@@ -398,14 +409,13 @@ static double special_value(unsigned special) {
  * evaluation of elementary mathematical functions with correctly rounded last bit", doi 10.1145/114697.116813), or when
  * a part would not be a normal number, or the whole is too small for its unit to be that exact. */
 static bool quotient(const weir_sum *sum, int64_t n, double *result) {
-  const uint64_t mask  = (UINT64_C(1) << STEP) - 1;
-  const int      unit  = position_exponent(sum->top - POSITIONS);
-  int128         third = bin_get(sum, 2), second = bin_get(sum, 1) + (third >> STEP),
-         first = bin_get(sum, 0) + (second >> STEP), size = first < 0 ? -first - 1 : first;
+  const carried s    = carry(sum);
+  const int     unit = position_exponent(sum->top - POSITIONS);
+  int128        size = s.first < 0 ? -s.first - 1 : s.first;
   if (!sum->top || size < (1 << 20) || size >> 62 || unit < -900 || unit > 700 || n >> 53) return false;
   /* integers that each fit a double; all but the first are positive */
-  double a = (double)(int64_t)(first >> 32) * 0x1p112, b = (double)(uint32_t)first * 0x1p80,
-         c = (double)((uint64_t)second & mask) * 0x1p40, d = (double)((uint64_t)third & mask);
+  double a = (double)(int64_t)(s.first >> 32) * 0x1p112, b = (double)(uint32_t)s.first * 0x1p80,
+         c = (double)s.second * 0x1p40, d = (double)s.third;
   double   s1 = a + b, s2 = (b - (s1 - a)) + (c + d);
   double   q1 = s1 / (double)n, q2 = (__builtin_fma(-q1, (double)n, s1) + s2) / (double)n;
   double   slack = fabs(q1) * 0x1p-66, lower = q1 + (q2 - slack), upper = q1 + (q2 + slack), scale;

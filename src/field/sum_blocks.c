@@ -9,6 +9,8 @@ enum { TOGETHER = 8, LINE = 64 / sizeof(double) };
 
 /* Negative when |x| is beyond the limit, or is not finite: as integers, bits of numbers without sign are in order. */
 WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(weir__bits_of(x) & INT64_MAX); }
+/* Negative when |x| is below the least. */
+WEIR__INLINE int64_t below(double x, int64_t least) { return (int64_t)(weir__bits_of(x) & INT64_MAX) - least; }
 
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
@@ -25,17 +27,25 @@ WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(
     CUT_LAST(x, m2, unit2);                                                                                            \
   } while (0)
 
+/* At all positions; what is `large` has nothing at the third. */
+#define CUT_TERM(large, x, m0, m1, m2, unit0, unit1, unit2)                                                            \
+  do {                                                                                                                 \
+    CUT(x, m0, unit0);                                                                                                 \
+    if (large) CUT_LAST(x, m1, unit1);                                                                                 \
+    else CUT_LOW(x, m1, m2, unit1, unit2);                                                                             \
+  } while (0)
+
 WEIR__INLINE double low_half(double a, double b, double high, bool fused) {
   return fused ? __builtin_fma(a, b, -high) : weir__product_low(a, b, high);
 }
 
 /* The products' low half is 2^-53 of the high one: it gives nothing to the first position, and the low half of that
  * only to the third. Without fused operations it is not finite where a factor is near the largest numbers. */
-WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w, const double *x, int64_t n, int b,
-                            uint64_t *unit, int64_t *missing) {
+WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, bool large, const double *w, const double *x,
+                            int64_t n, int b, uint64_t *unit, int64_t *missing) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2     = weir__sum_magic(b - 2 * WEIR__SUM_STEP);
-  const int64_t limit = weir__sum_limit(b);
+  const int64_t limit = weir__sum_limit(b), least = weir__sum_least(b);
   uint64_t      u0 = 0, u1 = 0, u2 = 0;
   int64_t       fine = 0, none = 0;
   for (int64_t i = 0; i < n; i++) {
@@ -65,31 +75,13 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, const double *w
       none += !has;
     }
     fine |= beyond(high, limit);
-    CUT(high, m0, u0);
-    CUT_LOW(high, m1, m2, u1, u2);
+    if (large) fine |= below(high, least);
+    CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
   }
   unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1] = u1 - (uint64_t)n * (factors == 3 ? 3 : factors) * weir__bits_of(m1);
-  unit[2] = u2 - (uint64_t)n * (factors == 3 ? 4 : factors) * weir__bits_of(m2);
+  unit[2] = large ? 0 : u2 - (uint64_t)n * (factors == 3 ? 4 : factors) * weir__bits_of(m2);
   if (holes) *missing = none;
-  return fine >= 0;
-}
-
-WEIR__INLINE bool add_large_terms(const double *x, int64_t n, int b, uint64_t *unit) {
-  const double  m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP);
-  const int64_t limit = weir__sum_limit(b), least = weir__sum_least(b);
-  uint64_t      u0 = 0, u1 = 0;
-  int64_t       fine = 0;
-  for (int64_t i = 0; i < n; i++) {
-    double  high = x[i];
-    int64_t size = (int64_t)(weir__bits_of(high) & INT64_MAX);
-    fine |= (limit - size) | (size - least);
-    CUT(high, m0, u0);
-    CUT_LAST(high, m1, u1);
-  }
-  unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
-  unit[1] = u1 - (uint64_t)n * weir__bits_of(m1);
-  unit[2] = 0;
   return fine >= 0;
 }
 
@@ -105,14 +97,8 @@ WEIR__INLINE bool add_moments(bool fused, bool large, const double *x, int64_t n
     double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
     if (!fused) fine |= beyond(low, square_limit);
     fine |= beyond(term, limit) | beyond(high, square_limit);
-    if (large) {
-      fine |= (int64_t)(weir__bits_of(term) & INT64_MAX) - least;
-      CUT(term, m0, u0);
-      CUT_LAST(term, m1, u1);
-    } else {
-      CUT(term, m0, u0);
-      CUT_LOW(term, m1, m2, u1, u2);
-    }
+    if (large) fine |= below(term, least);
+    CUT_TERM(large, term, m0, m1, m2, u0, u1, u2);
     CUT_LOW(low, p1, p2, v1, v2);
     CUT(high, p0, v0);
     CUT_LOW(high, p1, p2, v1, v2);
@@ -181,21 +167,21 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
 
 #define WAY(name, target, fused)                                                                                       \
   target static bool terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {               \
-    return missing ? add_terms(1, fused, true, NULL, x, n, b, unit, missing)                                           \
-                   : add_terms(1, fused, false, NULL, x, n, b, unit, NULL);                                            \
+    return missing ? add_terms(1, fused, true, false, NULL, x, n, b, unit, missing)                                    \
+                   : add_terms(1, fused, false, false, NULL, x, n, b, unit, NULL);                                     \
   }                                                                                                                    \
   target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
-    return add_large_terms(x, n, b, unit);                                                                             \
+    return add_terms(1, fused, false, true, NULL, x, n, b, unit, NULL);                                                \
   }                                                                                                                    \
   target static bool products_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,               \
                                      int64_t *missing) {                                                               \
-    return missing ? add_terms(2, fused, true, w, x, n, b, unit, missing)                                              \
-                   : add_terms(2, fused, false, w, x, n, b, unit, NULL);                                               \
+    return missing ? add_terms(2, fused, true, false, w, x, n, b, unit, missing)                                       \
+                   : add_terms(2, fused, false, false, w, x, n, b, unit, NULL);                                        \
   }                                                                                                                    \
   target static bool weighted_squares_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,       \
                                              int64_t *missing) {                                                       \
-    return missing ? add_terms(3, fused, true, w, x, n, b, unit, missing)                                              \
-                   : add_terms(3, fused, false, w, x, n, b, unit, NULL);                                               \
+    return missing ? add_terms(3, fused, true, false, w, x, n, b, unit, missing)                                       \
+                   : add_terms(3, fused, false, false, w, x, n, b, unit, NULL);                                        \
   }                                                                                                                    \
   target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, uint64_t *unit,       \
                                     uint64_t *square_unit) {                                                           \
