@@ -176,6 +176,9 @@ typedef struct weir_operator {
   bool in_tiles; /**< an element costs the same in a box of any size, as with a few neighbours: where one expression
                     alone looks at the result it is computed there, a few rows at a time, and never stored. Of one
                     input, with `need`, without state, `prepare` or results beside each other */
+  bool in_boxes; /**< an element of the result does not depend on the box that is asked for: chunks that lie one after
+                    the other are computed in one call where the regions that they need do, too. Of one result, without
+                    state; `in_tiles` implies it */
   bool accepts_missing; /**< call apply though an input is missing at this step (`missing` in its view); otherwise
                              the result is missing too and apply is not called */
 

@@ -67,17 +67,26 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
  * of what comes next. Collective. */
 weir_status weir__comm_notices_end(weir__comm *comm);
 
-/* A fixed set of requests, made once. Slots are started again and again without allocation, best in the order in which
- * they are expected to complete. */
+/* A fixed set of requests, made once, and started again and again without allocation; at most `count` at a time in each
+ * of `queues` queues of receives, and so many sends. Slots are the caller's numbers of them. */
 typedef struct weir__requests weir__requests;
-weir_status                   weir__requests_create(weir__comm *comm, int count, weir__requests **requests);
+weir_status                   weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests);
 void                          weir__requests_destroy(weir__requests **requests);
-enum { WEIR__ANYBODY = -1 }; /* a receive takes a message of that tag from whoever sends it */
 weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag);
 /* One that is complete only when its receive was there. */
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
                                        int tag);
-weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag);
+/* MPI is given the receives of a queue in their order, and the later ones when earlier ones are complete: a message
+ * must not wait for what comes of later ones of its queue, but of those that are told to be expected `together`. */
+enum { WEIR__ANYBODY = -1 }; /* a message of that tag from whoever sends it */
+typedef struct weir__receive {
+  int    queue, slot;
+  void  *bytes;
+  size_t size; /* at most */
+  int    peer, tag;
+  bool   together; /* with the one before it in the queue */
+} weir__receive;
+weir_status weir__request_receive(weir__requests *requests, const weir__receive *receive);
 /* Which started slots have completed since the last call: at most `most` numbers into `done`. Of many, a call looks at
  * some, none is forgotten; at all of them if it says so, as one should that is rarely made. */
 weir_status weir__requests_test(weir__requests *requests, bool all, int *done, int most, int *count);

@@ -1,38 +1,68 @@
 /* Requests: sends and receives of steps, started and looked at.
  *
- * Started ones are in the order in which they were started, which should be that in which they are expected. A step may
- * wait for a thousand messages, and MPI looks at each request that it is asked about: so a test asks about the oldest,
- * about the youngest (a send is mostly over at once), and about some of the others in turn. */
+ * A step may wait for a thousand messages, and MPI looks at each request that it is asked about, and goes through those
+ * that wait for a message until it finds the one that a message is for. So receives stand in queues, one for each step
+ * in flight, in the order in which they are expected: MPI is given the next ones alone, and a look asks about the first
+ * of a queue, and if that is not there about some of the others. For sends nobody waits: it asks about them now and
+ * then, and when there is nothing else. */
 #include "comm/comm_parts.h"
 
 #ifdef WEIR_HAVE_MPI
 
-enum { TESTED = 16 };
+enum {
+  GIVEN  = 32, /* receives of a queue that MPI has at a time */
+  FIRST  = 4,  /* of those, asked about in each look */
+  OTHERS = 4,  /* and in turn; or one in SHARE */
+  SHARE  = 16,
+  SENDS  = 32, /* the first of them, asked about at a time */
+  MORE   = 8   /* looks, in one of which it asks about more than the first if that is there */
+};
+
+typedef struct entry {
+  MPI_Request   request; /* MPI_REQUEST_NULL: it is over */
+  int           slot;
+  weir__receive receive; /* where it is one */
+} entry;
+
+/* In the order in which they were asked for. */
+typedef struct queue {
+  int    pending, given;     /* requests that are not over; those of them that MPI has */
+  int    first, begins, end; /* MPI has [first, begins), but for those that are over, and not [begins, end) */
+  int    turn;               /* of the others, the next to be asked about */
+  entry *entry;
+} queue;
+
+typedef struct place {
+  queue *queue;
+  int    at;
+} place;
 
 struct weir__requests {
   weir__comm  *comm;
-  int          capacity, pending, length;
-  int          first, end; /* requests [first, end) are started, or over: MPI_REQUEST_NULL */
-  int          turn;       /* of those in between, the next to be asked about */
-  MPI_Request *request;
-  int         *slot;  /* of request[i] */
+  int          capacity, length; /* of each queue: requests, and places for them */
+  int          queues, pending;  /* the last queue is that of sends */
+  unsigned     looks;
+  queue       *queue;
   MPI_Request *asked; /* those that a test asks about */
-  int         *place; /* of asked[i] in `request` */
+  place       *place; /* of asked[i] */
   int         *index; /* out array of MPI_Testsome */
 };
 
-weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **requests) {
+weir_status weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests) {
   weir_status     status = WEIR_OK;
   weir__requests *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
   self->comm     = comm;
   self->capacity = count;
   self->length   = 2 * count + 1;
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->request, &self->request));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *self->slot, &self->slot));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->asked, &self->asked));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->place, &self->place));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)count + 1, sizeof *self->index, &self->index));
+  size_t all     = (size_t)(queues + 1) * (size_t)count + 1;
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)queues + 1, sizeof *self->queue, &self->queue));
+  self->queues = queues + 1;
+  for (queue *q = self->queue; q < self->queue + self->queues; q++)
+    WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *q->entry, &q->entry));
+  WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->asked, &self->asked));
+  WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->place, &self->place));
+  WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->index, &self->index));
   *requests = self;
   self      = NULL;
 out:
@@ -43,13 +73,15 @@ out:
 void weir__requests_destroy(weir__requests **requests) {
   weir__requests *self = *requests;
   if (!self) return;
-  for (int i = self->first; i < self->end; i++) {
-    if (self->request[i] == MPI_REQUEST_NULL) continue;
-    MPI_Cancel(&self->request[i]);
-    MPI_Request_free(&self->request[i]);
+  for (queue *q = self->queue; q < self->queue + self->queues; q++) {
+    for (int i = q->first; i < q->begins; i++) {
+      if (q->entry[i].request == MPI_REQUEST_NULL) continue;
+      MPI_Cancel(&q->entry[i].request);
+      MPI_Request_free(&q->entry[i].request);
+    }
+    weir__free(q->entry);
   }
-  weir__free(self->request);
-  weir__free(self->slot);
+  weir__free(self->queue);
   weir__free(self->asked);
   weir__free(self->place);
   weir__free(self->index);
@@ -57,95 +89,157 @@ void weir__requests_destroy(weir__requests **requests) {
   *requests = NULL;
 }
 
-static void close_gaps(weir__requests *r) {
-  int kept = 0;
-  for (int i = r->first; i < r->end; i++) {
-    if (r->request[i] == MPI_REQUEST_NULL) continue;
-    r->request[kept] = r->request[i];
-    r->slot[kept++]  = r->slot[i];
+static void close_gaps(queue *q) {
+  int kept = 0, given = 0;
+  for (int i = q->first; i < q->end; i++) {
+    if (i < q->begins && q->entry[i].request == MPI_REQUEST_NULL) continue;
+    given += i < q->begins;
+    q->entry[kept++] = q->entry[i];
   }
-  r->first = 0;
-  r->end   = kept;
+  q->first  = 0;
+  q->begins = given;
+  q->end    = kept;
 }
 
 /* Room for one more. */
-static weir_status make_room(weir__requests *r) {
-  if (r->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
-  if (r->end == r->length) close_gaps(r);
+static weir_status make_room(const weir__requests *r, queue *q) {
+  if (q->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
+  if (q->end == r->length) close_gaps(q);
   return WEIR_OK;
 }
 
-static weir_status started(weir__requests *r, int slot) {
-  r->slot[r->end++] = slot;
+static weir_status add(weir__requests *r, queue *q) {
+  q->end++;
+  q->pending++;
   r->pending++;
   return WEIR_OK;
 }
 
+/* Sends are given to MPI at once. */
+static weir_status sent(weir__requests *r, queue *q, int slot) {
+  q->entry[q->end].slot = slot;
+  q->begins++;
+  q->given++;
+  return add(r, q);
+}
+
 weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
-  WEIR_TRY(make_room(r));
-  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
-  return started(r, slot);
+  queue *q = &r->queue[r->queues - 1];
+  WEIR_TRY(make_room(r, q));
+  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
+  return sent(r, q, slot);
 }
 
 weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
-  WEIR_TRY(make_room(r));
-  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
-  return started(r, slot);
+  queue *q = &r->queue[r->queues - 1];
+  WEIR_TRY(make_room(r, q));
+  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
+  return sent(r, q, slot);
 }
 
-weir_status weir__request_receive(weir__requests *r, int slot, void *bytes, size_t size, int peer, int tag) {
-  WEIR_TRY(make_room(r));
-  if (peer == WEIR__ANYBODY) peer = MPI_ANY_SOURCE;
-  MPI_TRY(MPI_Irecv(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &r->request[r->end]));
-  return started(r, slot);
+/* MPI gets the next receives. */
+static weir_status give(const weir__requests *r, queue *q) {
+  for (; q->begins < q->end; q->begins++, q->given++) {
+    entry               *e = &q->entry[q->begins];
+    const weir__receive *w = &e->receive;
+    if (q->given >= GIVEN && !w->together) break;
+    MPI_TRY(MPI_Irecv(w->bytes, (int)w->size, MPI_BYTE, w->peer == WEIR__ANYBODY ? MPI_ANY_SOURCE : w->peer,
+                      TAG_STEP + w->tag, r->comm->handle, &e->request));
+  }
+  return WEIR_OK;
+}
+
+weir_status weir__request_receive(weir__requests *r, const weir__receive *receive) {
+  queue *q = &r->queue[receive->queue];
+  WEIR_TRY(make_room(r, q));
+  q->entry[q->end] = (entry){.slot = receive->slot, .receive = *receive};
+  WEIR_TRY(add(r, q));
+  return give(r, q);
 }
 
 /* Those of [from, end) that are not over are to be asked about. */
-static void take_window(weir__requests *r, int *n, int from, int end) {
+static void take_some(weir__requests *r, queue *q, int from, int end, int *n) {
   for (int i = from; i < end; i++) {
-    if (r->request[i] == MPI_REQUEST_NULL) continue;
-    r->place[*n]     = i;
-    r->asked[(*n)++] = r->request[i];
+    if (q->entry[i].request == MPI_REQUEST_NULL) continue;
+    r->place[*n]     = (place){q, i};
+    r->asked[(*n)++] = q->entry[i].request;
   }
 }
 
-/* One question for all: when nothing has completed MPI looks at its transports, and may yield, in each. `done` must
- * hold all that may complete at once. */
-weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most, int *count) {
-  int n = 0, completed = 0;
-  *count = 0;
-  if (!r->pending) return WEIR_OK;
-  if (all || r->end - r->first <= 3 * TESTED) {
-    take_window(r, &n, r->first, r->end);
-  } else {
-    int from = r->first + TESTED, end = r->end - TESTED;
-    if (r->turn < from || r->turn >= end) r->turn = from;
-    int next = r->turn + TESTED < end ? r->turn + TESTED : end;
-    take_window(r, &n, r->first, from);
-    take_window(r, &n, r->turn, next);
-    take_window(r, &n, end, r->end);
-    r->turn = next;
+static void take_queue(weir__requests *r, queue *q, int first, int *n) {
+  int from = q->first + first, others = OTHERS + (q->begins - q->first) / SHARE;
+  if (q->begins <= from + others) {
+    take_some(r, q, q->first, q->begins, n);
+    return;
   }
-  if (n > most) n = most;
+  take_some(r, q, q->first, from, n);
+  if (q->turn < from || q->turn >= q->begins) q->turn = from;
+  int next = q->turn + others < q->begins ? q->turn + others : q->begins;
+  take_some(r, q, q->turn, next, n);
+  q->turn = next;
+}
+
+static void trim(queue *q) {
+  while (q->first < q->begins && q->entry[q->first].request == MPI_REQUEST_NULL) q->first++;
+  if (q->end - q->first > 2 * q->pending + SENDS) close_gaps(q);
+}
+
+/* A request is over. */
+static int finish(weir__requests *r, queue *q, entry *e) {
+  e->request = MPI_REQUEST_NULL;
+  q->pending--;
+  q->given--;
+  r->pending--;
+  return e->slot;
+}
+
+/* The first of the queues, which have turns: MPI moves messages, and tells of this one in the same call. */
+static weir_status test_first(weir__requests *r, int *done, int *count) {
+  unsigned receives = (unsigned)r->queues - 1;
+  for (unsigned i = 0; i < receives; i++) {
+    queue *q    = &r->queue[(r->looks + i) % receives];
+    int    over = 0;
+    if (q->first == q->begins) continue;
+    MPI_TRY(MPI_Test(&q->entry[q->first].request, &over, MPI_STATUS_IGNORE));
+    if (over) done[(*count)++] = finish(r, q, &q->entry[q->first]);
+    break;
+  }
+  return WEIR_OK;
+}
+
+static weir_status test_some(weir__requests *r, int n, int *done, int *count) {
+  int completed = 0;
   MPI_TRY(MPI_Testsome(n, r->asked, &completed, r->index, MPI_STATUSES_IGNORE));
   for (int i = 0; completed != MPI_UNDEFINED && i < completed; i++) {
-    int at           = r->place[r->index[i]];
-    r->request[at]   = MPI_REQUEST_NULL;
-    done[(*count)++] = r->slot[at];
+    place at         = r->place[r->index[i]];
+    done[(*count)++] = finish(r, at.queue, &at.queue->entry[at.at]);
   }
-  r->pending -= *count;
-  while (r->first < r->end && r->request[r->first] == MPI_REQUEST_NULL) r->first++;
-  while (r->first < r->end && r->request[r->end - 1] == MPI_REQUEST_NULL) r->end--;
-  if (*count && r->end - r->first > 2 * r->pending + 4 * TESTED) close_gaps(r);
   return WEIR_OK;
+}
+
+weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most, int *count) {
+  queue *sends = &r->queue[r->queues - 1];
+  int    n     = 0;
+  *count       = 0;
+  if (!r->pending || !most) return WEIR_OK;
+  r->looks++;
+  for (queue *q = r->queue; q < sends; q++) WEIR_TRY(give(r, q));
+  if (!all && r->looks % MORE) WEIR_TRY(test_first(r, done, count));
+  if (!*count) {
+    for (queue *q = r->queue; q < sends; q++) take_queue(r, q, all ? r->length : FIRST, &n);
+    if (all || !n || r->looks % MORE == 0) take_queue(r, sends, all ? r->length : SENDS, &n);
+    WEIR_TRY(test_some(r, n < most ? n : most, done, count));
+  }
+  for (queue *q = r->queue; *count && q <= sends; q++) trim(q);
+  return WEIR_OK; /* the next receives are given in the next call, when what has come was looked at */
 }
 
 int weir__requests_pending(const weir__requests *requests) { return requests->pending; }
 
 #else /* one process only */
 
-weir_status weir__requests_create(weir__comm *comm, int count, weir__requests **requests) {
-  (void)comm, (void)count;
+weir_status weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests) {
+  (void)comm, (void)queues, (void)count;
   *requests = NULL;
   return WEIR_OK;
 }
@@ -159,8 +253,8 @@ weir_status weir__request_send_matched(weir__requests *requests, int slot, const
   (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
   return weir__comm_alone();
 }
-weir_status weir__request_receive(weir__requests *requests, int slot, void *bytes, size_t size, int peer, int tag) {
-  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
+weir_status weir__request_receive(weir__requests *requests, const weir__receive *receive) {
+  (void)requests, (void)receive;
   return weir__comm_alone();
 }
 weir_status weir__requests_test(weir__requests *requests, bool all, int *done, int most, int *count) {

@@ -24,7 +24,10 @@ struct weir__claims {
 int weir__claims_window(const weir__worker *w) { return 2 * w->plan->flight; }
 
 static weir_status listen(weir__claims *c) {
-  return weir__request_receive(c->requests, QUESTION, &c->asker, sizeof c->asker, WEIR__ANYBODY, QUESTION);
+  return weir__request_receive(
+      c->requests,
+      &(weir__receive){
+          .slot = QUESTION, .bytes = &c->asker, .size = sizeof c->asker, .peer = WEIR__ANYBODY, .tag = QUESTION});
 }
 
 weir_status weir__claims_create(weir__worker *w) {
@@ -45,7 +48,7 @@ weir_status weir__claims_create(weir__worker *w) {
   int size = weir__comm_size(w->comm), most = REPLY + size + 1;
   status = weir__alloc_array((size_t)most, sizeof *c->done, &c->done);
   if (status >= 0) status = weir__alloc_array((size_t)size, sizeof *c->reply, &c->reply);
-  if (status >= 0) status = weir__requests_create(c->comm, most, &c->requests);
+  if (status >= 0) status = weir__requests_create(c->comm, 2, most, &c->requests);
   return weir__comm_agree(w->comm, status);
 }
 
@@ -74,7 +77,9 @@ static weir_status ask(weir__worker *w, weir__claims *c) {
     return WEIR_OK;
   }
   c->asked = true;
-  WEIR_TRY(weir__request_receive(c->requests, ANSWER, &c->answer, sizeof c->answer, 0, ANSWER));
+  WEIR_TRY(weir__request_receive(
+      c->requests,
+      &(weir__receive){.queue = 1, .slot = ANSWER, .bytes = &c->answer, .size = sizeof c->answer, .tag = ANSWER}));
   return weir__request_send(c->requests, ASK, &c->rank, sizeof c->rank, 0, QUESTION);
 }
 

@@ -220,9 +220,11 @@ bool weir__pool_help(weir__pool *pool) {
   uint32_t entry;
   if (!find_as_owner(pool, &entry)) return false;
   if (atomic_load_explicit(&pool->owner_away, memory_order_relaxed)) atomic_store(&pool->owner_away, false);
+  deque *own  = &pool->deques[pool->threads];
+  bool   away = pool->run(pool->self, pool->threads, entry);
+  if (away || !take(pool, own, &entry)) return true; /* a task alone costs no look at the clock */
   int64_t began = weir__clock_ns();
-  bool    away  = pool->run(pool->self, pool->threads, entry);
-  deque  *own   = &pool->deques[pool->threads];
+  away          = pool->run(pool->self, pool->threads, entry);
   if (away ||
       atomic_load_explicit(&own->bottom, memory_order_relaxed) <= atomic_load_explicit(&own->top, memory_order_relaxed))
     return true;

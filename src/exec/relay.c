@@ -107,7 +107,11 @@ weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
     return r->received.end ? WEIR_END : WEIR_OK;
   }
   if (!r->waiting) {
-    WEIR_TRY(weir__request_receive(w->requests, ANNOUNCED, &r->received, sizeof r->received, r->sponsor, 0));
+    WEIR_TRY(weir__request_receive(w->requests, &(weir__receive){.queue = w->plan->flight,
+                                                                 .slot  = ANNOUNCED,
+                                                                 .bytes = &r->received,
+                                                                 .size  = sizeof r->received,
+                                                                 .peer  = r->sponsor}));
     r->waiting = true;
   }
   return WEIR_ERR_TIMEOUT;

@@ -67,6 +67,7 @@ struct weir__worker {
   int64_t             *active_count; /* per node: steps it was active in */
   weir__thread_memory *memory;       /* per thread and owner */
   _Atomic uint32_t    *outbox_next;  /* stack of packed messages: entry (step slot * messages + message) + 1 */
+  size_t              *outbox_bytes; /* of an entry */
   _Atomic uint32_t     outbox;
   _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
   _Atomic uint32_t     asleep;

@@ -138,10 +138,16 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
 static weir_status post_receives(weir__worker *w, const weir__step *s) {
   const weir__plan *p = w->plan;
   for (int i = 0; i < p->messages_in; i++) {
-    int   m      = p->arrival[i];
-    char *buffer = p->in[m].buffer + (size_t)(s->ordinal % p->flight) * p->in[m].stride;
-    WEIR_TRY(weir__request_receive(w->requests, weir__worker_request_base(w, s->ordinal) + m, buffer, p->in[m].bytes,
-                                   p->in[m].peer, weir__worker_tag(w, &p->in[m], s->ordinal)));
+    const weir__message *m       = &p->in[p->arrival[i]];
+    int                  turn    = (int)(s->ordinal % p->flight);
+    weir__receive        receive = {.queue    = turn,
+                                    .slot     = weir__worker_request_base(w, s->ordinal) + p->arrival[i],
+                                    .bytes    = m->buffer + (size_t)turn * m->stride,
+                                    .size     = m->bytes,
+                                    .peer     = m->peer,
+                                    .tag      = weir__worker_tag(w, m, s->ordinal),
+                                    .together = m->together};
+    WEIR_TRY(weir__request_receive(w->requests, &receive));
   }
   return WEIR_OK;
 }

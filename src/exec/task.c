@@ -72,13 +72,30 @@ static bool assemble(const weir__worker *w, const weir__step *s, const weir__gat
   return true;
 }
 
+/* The tokens in a step of cells of one result that are as far apart as the first two. */
+typedef struct token_list {
+  uint8_t  *first;
+  ptrdiff_t step;
+} token_list;
+
+static token_list tokens_of(const weir__cell *cell, size_t where, int apart, int count) {
+  return (token_list){cell->token + where * cell->token_stride, count > 1 ? cell[apart].token - cell->token : 0};
+}
+
 /* Has each part a value in this step, but those at which nobody looks now? */
 static bool all_there(const weir__worker *w, const weir__step *s, const weir__gather *g) {
-  const weir__plan *p = w->plan;
-  for (int i = 0; i < g->parts; i++) {
-    const weir__part *part = &p->part[g->first + i];
-    if (fires(s, part->triggers) && !cell_data(s, &p->cell[part->cell], part->lag)) return false;
+  const weir__plan *p    = w->plan;
+  const weir__part *part = &p->part[g->first];
+  if (g->apart) {
+    const weir__cell *cell  = &p->cell[g->cell];
+    size_t            where = cell->claimed ? s->claimed_turn : turn(s, cell->ring, g->lag);
+    token_list        t     = tokens_of(cell, where, g->apart, g->parts);
+    uint8_t           all   = 1;
+    for (int i = 0; i < g->parts; i++) all &= t.first[i * t.step];
+    return all;
   }
+  for (int i = 0; i < g->parts; i++)
+    if (fires(s, part[i].triggers) && !cell_data(s, &p->cell[part[i].cell], part[i].lag)) return false;
   return true;
 }
 
@@ -97,10 +114,15 @@ WEIR__INLINE void form(const weir__plan *p, int number, uint32_t box, weir_view 
   memcpy(view->stride, f->stride, sizeof view->stride);
 }
 
-/* Of a result's chunk, where it is in this step. */
-WEIR__INLINE void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
-  form(w->plan, cell->form, cell->box, view);
+/* Of a result's chunk, or of some from that one on, where it is in this step. */
+WEIR__INLINE void see_box(const weir__worker *w, const weir__step *s, const weir__cell *cell, uint32_t box,
+                          weir_view *view) {
+  form(w->plan, cell->form, box, view);
   view->data = at(s, cell);
+}
+
+WEIR__INLINE void see_chunk(const weir__worker *w, const weir__step *s, const weir__cell *cell, weir_view *view) {
+  see_box(w, s, cell, cell->box, view);
 }
 
 /* The view of one input. `missing` is set when it has no value in this step. */
@@ -176,11 +198,18 @@ WEIR__WIDEST static bool open_inputs(call *c, const weir__bit *bit) {
 
 WEIR__WIDEST static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
-  for (int k = 0; k < c->node->outputs; k++) see_chunk(c->w, c->s, &c->w->plan->cell[bit->cell + k], &m->out[k]);
+  for (int k = 0; k < c->node->outputs; k++) {
+    const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
+    see_box(c->w, c->s, cell, bit->chunks > 1 ? bit->box : cell->box, &m->out[k]);
+  }
 }
 
 static void mark(const call *c, const weir__bit *bit, bool has) {
-  for (int k = 0; k < c->node->outputs; k++) *token(c->s, &c->w->plan->cell[bit->cell + k]) = has;
+  const weir__cell *cell = &c->w->plan->cell[bit->cell];
+  for (int k = 0; k < c->node->outputs; k++) {
+    token_list t = tokens_of(&cell[k], place(c->s, &cell[k]), c->node->outputs, bit->chunks);
+    for (int i = 0; i < bit->chunks; i++) t.first[i * t.step] = has;
+  }
 }
 
 /* WEIR_END: there is no value at this step. */
@@ -199,19 +228,65 @@ static bool gave_results(const call *c, const weir__bit *bit, weir_status status
   return succeeded(c->w, c->s, c->node, bit, status);
 }
 
+/* The part of an input of several chunks that one of them needs, if it has a value there. */
+static bool narrow(const call *c, const weir__gather *g, const weir_region *need, weir_view *view) {
+  const weir__plan *p     = c->w->plan;
+  weir_region       whole = weir__plan_region(p, g), here;
+  bool              has;
+  if (weir__region_equal(&whole, need)) return !view->missing;
+  view->data = look(c->s, &p->cell[g->cell], g->lag, &has);
+  if (view->data) view->data = (char *)view->data + g->offset;
+  for (int a = 0; view->data && a < need->rank; a++)
+    view->data = (char *)view->data + (need->start[a] - whole.start[a]) * view->stride[a];
+  memcpy(view->start, need->start, sizeof view->start);
+  memcpy(view->count, need->count, sizeof view->count);
+  for (int i = 0; i < g->parts && view->data; i++) {
+    const weir__part *part = &p->part[g->first + i];
+    if (weir__region_intersect(&part->region, need, &here) && fires(c->s, part->triggers) &&
+        !cell_data(c->s, &p->cell[part->cell], part->lag))
+      return false;
+  }
+  view->missing = !view->data;
+  return !view->missing;
+}
+
+/* Several chunks of which some have no inputs, or cannot be computed: each is called for by itself, so that it does not
+ * matter to the others whether they share a call with it. */
+static void run_apart(call *c, const weir__bit *bit) {
+  weir__thread_memory *m = &c->w->memory[c->thread];
+  for (int n = 0; n < bit->chunks; n++) {
+    weir__bit   one    = *bit;
+    weir_region region = weir__grid_region(&c->node->grid, bit->chunk + n), need;
+    one.chunk          = bit->chunk + n;
+    one.chunks         = 1;
+    one.cell           = bit->cell + n;
+    (void)open_inputs(c, bit);
+    open_outputs(c, &one);
+    bool has = true;
+    for (int i = 0; i < c->node->inputs && has; i++) {
+      if (c->node->input[i].node < 0) continue;
+      has = weir__node_need(c->node, i, &region, &need) >= 0 &&
+            narrow(c, &c->w->plan->gather[bit->gather + i], &need, &m->in[i]);
+    }
+    if (has) has = gave_results(c, &one, c->node->op->apply(&c->a));
+    mark(c, &one, has);
+  }
+}
+
 static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__task *task) {
   call c;
   open_call(&c, w, s, thread, task->node);
   for (int i = task->bit; i < task->bit + task->bits; i++) {
-    const weir__bit *bit = &w->plan->bit[i];
-    bool             has = active(w, s, c.node, bit) && open_inputs(&c, bit);
+    const weir__bit *bit    = &w->plan->bit[i];
+    bool             called = active(w, s, c.node, bit), has = called && open_inputs(&c, bit);
     if (has) {
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
       weir_status status = c.node->op->apply(&c.a);
-      has                = gave_results(&c, bit, status);
+      has                = bit->chunks > 1 ? status == WEIR_OK : gave_results(&c, bit, status);
     }
-    mark(&c, bit, has);
+    if (bit->chunks > 1 && called && !has) run_apart(&c, bit);
+    else mark(&c, bit, has);
   }
 }
 
@@ -325,34 +400,41 @@ static void run_decide(weir__worker *w, weir__step *s, int thread, const weir__t
 
 /* ---- messages ---- */
 
+/* Its entry in the outbox. */
+static uint32_t outbox_entry(const weir__worker *w, const weir__step *s, int message) {
+  return (uint32_t)(s->ordinal % w->plan->flight) * (uint32_t)w->plan->messages_out + (uint32_t)message;
+}
+
 static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__plan    *p      = w->plan;
   const weir__message *m      = &p->out[task->message];
-  char                *buffer = weir__worker_outgoing(s, m), *next = buffer + m->head;
-  weir__message_head   head   = {s->step, s->ordinal, (int64_t)m->head};
-  uint8_t             *tokens = (uint8_t *)buffer + sizeof head;
+  char                *buffer = weir__worker_outgoing(s, m);
+  weir__message_head  *head   = (weir__message_head *)buffer;
+  size_t               at = m->head, sent = m->head;
+  head->step    = s->step;
+  head->ordinal = (uint32_t)s->ordinal;
   for (int i = 0; i < m->packets; i++) {
     const weir__packet *packet = &p->packet_out[m->packet + i];
     const weir__cell   *cell   = &p->cell[packet->cell];
     char               *data   = fires(s, packet->triggers) ? cell_data(s, cell, packet->lag) : NULL;
-    tokens[i]                  = data != NULL;
-    if (data && cell->dtype) {
-      weir_field_type shape = {.dtype = cell->dtype, .rank = cell->region.rank};
-      weir_view       to    = weir__view_dense(next, &shape, &packet->region);
-      weir__copy_from_dense(&to, packet->region.start, data, &cell->region, &packet->region);
+    at                         = weir__packet_place(packet, at);
+    head->token[i]             = data != NULL;
+    if (data && packet->plain) {
+      memcpy(buffer + at, data + packet->offset, packet->bytes);
     } else if (data) {
-      memcpy(next, data, packet->bytes);
+      weir_field_type shape = {.dtype = cell->dtype, .rank = cell->region.rank};
+      weir_view       to    = weir__view_dense(buffer + at, &shape, &packet->region);
+      weir__copy_from_dense(&to, packet->region.start, data, &cell->region, &packet->region);
     }
-    next += (packet->bytes + 63) & ~(size_t)63;
-    if (data) head.bytes = next - buffer;
+    at += packet->bytes;
+    if (data) sent = at;
   }
-  memcpy(buffer, &head, sizeof head);
+  w->outbox_bytes[outbox_entry(w, s, task->message)] = sent;
 }
 
 /* A stack that anyone pushes to and the owner empties whole, so that nothing is ever popped twice. */
 static void post(weir__worker *w, const weir__step *s, int message) {
-  uint32_t entry = (uint32_t)(s->ordinal % w->plan->flight) * (uint32_t)w->plan->messages_out + (uint32_t)message;
-  uint32_t head  = atomic_load(&w->outbox);
+  uint32_t entry = outbox_entry(w, s, message), head = atomic_load(&w->outbox);
   do atomic_store_explicit(&w->outbox_next[entry], head, memory_order_relaxed);
   while (!atomic_compare_exchange_weak(&w->outbox, &head, entry + 1));
 }

@@ -27,23 +27,23 @@ int weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordi
 
 static weir_status send_packed(weir__worker *w, bool *some) {
   const weir__plan *p    = w->plan;
-  uint32_t          head = atomic_exchange(&w->outbox, 0);
+  uint32_t          head = 0;
+  if (atomic_load_explicit(&w->outbox, memory_order_relaxed)) head = atomic_exchange(&w->outbox, 0);
   while (head) {
     uint32_t             entry = head - 1;
+    size_t               bytes = w->outbox_bytes[entry];
     int64_t              slot  = entry / (uint32_t)p->messages_out;
     const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
     head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
-    int64_t            began   = weir__worker_watch(w);
-    const weir__step  *s       = weir__step_in_slot(w, slot);
-    char              *buffer  = weir__worker_outgoing(s, m);
-    int                request = weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out);
-    weir__message_head first;
-    memcpy(&first, buffer, sizeof first);
+    int64_t           began    = weir__worker_watch(w);
+    const weir__step *s        = weir__step_in_slot(w, slot);
+    char             *buffer   = weir__worker_outgoing(s, m);
+    int               request  = weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out);
     WEIR_TRY((m->claimed ? weir__request_send_matched : weir__request_send)(
-        w->requests, request, buffer, (size_t)first.bytes, m->peer, weir__worker_tag(w, m, s->ordinal)));
+        w->requests, request, buffer, bytes, m->peer, weir__worker_tag(w, m, s->ordinal)));
     weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), s, began);
     w->stats.messages++;
-    w->stats.message_bytes += first.bytes;
+    w->stats.message_bytes += (int64_t)bytes;
     *some = true;
   }
   if (*some && w->intake) weir__intake_ring_peers(w->intake);
@@ -51,14 +51,14 @@ static weir_status send_packed(weir__worker *w, bool *some) {
 }
 
 static weir_status arrived(weir__worker *w, weir__step *s, int message) {
-  const weir__message *m = &w->plan->in[message];
-  weir__message_head   head;
-  memcpy(&head, m->buffer + (size_t)(s->ordinal % w->plan->flight) * m->stride, sizeof head);
-  if (head.step != s->step || head.ordinal != s->ordinal)
+  const weir__message      *m = &w->plan->in[message];
+  const weir__message_head *head =
+      (const weir__message_head *)(m->buffer + (size_t)(s->ordinal % w->plan->flight) * m->stride);
+  if (head->step != s->step || head->ordinal != (uint32_t)s->ordinal)
     return WEIR_FAIL(
         WEIR_ERR_COMM,
         "worker %d is at step %lld, but worker %d sent step %lld: the processes do not publish the same steps",
-        w->plan->rank, (long long)s->step, m->peer, (long long)head.step);
+        w->plan->rank, (long long)s->step, m->peer, (long long)head->step);
   weir__worker_fire(w, s, m->emitter, w->options.threads);
   return WEIR_OK;
 }
@@ -102,16 +102,17 @@ void weir__worker_heed(weir__worker *w, const weir__notice *notice) {
 /* What workers say out of order: this one to the others at once, and they to it: a look costs as much as a few tasks,
  * and is made now and then, more often when there is nothing else to do. */
 static weir_status pass_notices(weir__worker *w, bool *some) {
-  enum { TURNS = 16, IDLE_TURNS = 4 };
+  enum { TURNS = 64, IDLE_TURNS = 16 };
   int64_t      words[WEIR__NOTICE_WORDS] = {0};
   weir__notice notice;
-  bool         heard = ++w->deaf % (*some ? TURNS : w->rests ? 1 : IDLE_TURNS) == 0, any = false;
+  bool         heard = ++w->deaf >= (*some ? TURNS : w->rests ? 1 : IDLE_TURNS), any = false;
   while (weir__failure_next_notice(w, &notice)) {
     memcpy(words, (int64_t[]){notice.kind, notice.a, notice.b}, 3 * sizeof *words);
     WEIR_TRY(weir__comm_notice_send(w->comm, words));
     weir__worker_heed(w, &notice);
     any = true;
   }
+  if (heard) w->deaf = 0;
   while (heard) {
     WEIR_TRY(weir__comm_notice_receive(w->comm, words, &heard));
     if (!heard) break;
@@ -161,6 +162,7 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
     RESTS_NS         = 4000000,
     BETWEEN_STEPS_NS = 200000000,
     MANY             = 400,
+    SOON_NS          = 2000, /* what is on its way from another core is there by then */
     YIELDS           = 4
   };
   int64_t now   = weir__clock_ns();
@@ -173,7 +175,8 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
   if (rests && w->rests > MANY) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && now - w->idle_ns < POLLS_NS) {
-    if (idle_rounds % YIELDS == YIELDS - 1) sched_yield(); /* MPI may yield by itself in each look, and then twice */
+    /* MPI may yield by itself in each look, and then twice */
+    if (idle_rounds % YIELDS == YIELDS - 1 && now - w->idle_ns > SOON_NS) sched_yield();
     return;
   }
   w->rests++;
@@ -183,13 +186,13 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
   if (w->trace) weir__trace_add(w->trace, w->options.threads, WEIR__TRACE_WAIT, 0, began, weir__clock_ns(), 0);
 }
 
-/* One turn of the owner. */
+/* One turn of the owner. What tasks have packed goes out before anything else is looked at. */
 static weir_status turn(weir__worker *w, bool *some) {
   WEIR_TRY(weir__steps_begin(w, some));
-  WEIR_TRY(send_packed(w, some));
   WEIR_TRY(receive_some(w, some));
   WEIR_TRY(weir__claims_work(w, some));
   if (weir__pool_help(w->pool)) *some = true;
+  WEIR_TRY(send_packed(w, some));
   weir__steps_retire(w, some);
   WEIR_TRY(pass_notices(w, some)); /* a step that retires makes room for another, unless something in it ends the run */
   WEIR_TRY(weir__keeper_work(w, some));
@@ -316,12 +319,15 @@ void weir__worker_arm(weir__worker *w) {
 }
 
 static weir_status allocate_requests(weir__worker *w) {
-  const weir__plan *p = w->plan;
-  int all = p->flight * (p->messages_in + p->messages_out + weir__relay_followers(w)) + weir__relay_followers(w) + 1;
-  w->done_capacity = all;
-  WEIR_TRY(weir__alloc_array((size_t)all, sizeof *w->done, &w->done));
-  WEIR_TRY(weir__alloc_array((size_t)(p->messages_out * p->flight) + 1, sizeof *w->outbox_next, &w->outbox_next));
-  return p->size > 1 ? weir__requests_create(w->comm, all, &w->requests) : WEIR_OK;
+  const weir__plan *p         = w->plan;
+  int               followers = weir__relay_followers(w), packed = p->flight * p->messages_out;
+  int sends = packed + (p->flight + 1) * followers, most = sends > p->messages_in ? sends : p->messages_in;
+  w->done_capacity = p->flight * p->messages_in + sends + 1;
+  WEIR_TRY(weir__alloc_array((size_t)w->done_capacity, sizeof *w->done, &w->done));
+  WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_next, &w->outbox_next));
+  WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_bytes, &w->outbox_bytes));
+  /* of each step in flight those it waits for, and one more for announcements */
+  return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, most + 1, &w->requests) : WEIR_OK;
 }
 
 static weir_status settle_options(weir__worker *w) {
@@ -465,6 +471,7 @@ void weir__worker_destroy(weir__worker **worker) {
   weir__free(w->latency);
   weir__free(w->done);
   weir__free((void *)w->outbox_next);
+  weir__free(w->outbox_bytes);
   weir__free(w);
   *worker = NULL;
 }

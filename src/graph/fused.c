@@ -230,6 +230,7 @@ const weir_operator weir__operator_fed_arithmetic = {.api          = WEIR_OPERAT
                                                      .inputs       = 1,
                                                      .params_size  = sizeof(weir__fed),
                                                      .work         = 3,
+                                                     .in_boxes     = true,
                                                      .need         = fed_need,
                                                      .apply        = compute,
                                                      .scratch_size = fed_scratch};

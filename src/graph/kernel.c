@@ -304,6 +304,7 @@ const weir_operator weir__operator_arithmetic = {
     .optional_inputs = WEIR_INPUTS_MAX, /* an expression may have no field at all: 2 * time */
     .input_names     = input_names,
     .params_size     = sizeof(weir__kernel_params),
+    .in_boxes        = true,
     .infer           = infer,
     .apply           = apply,
     .scratch_size    = scratch_size};

@@ -1,8 +1,8 @@
-/* Tasks of plain operators: one bit per chunk, small chunks together. */
+/* Tasks of plain operators: small chunks together, and, where the operator allows it, several in one call. */
 #include "plan/compiler.h"
 #include <string.h>
 
-/* The inputs of one chunk: a gather each, an empty one for those not given. */
+/* The inputs of a call: a gather each, an empty one for those not given. */
 static weir_status add_inputs(weir__compiler *c, int number, int task, const weir_region *out) {
   const weir__node *node    = &c->plan->graph->node[number];
   size_t            scratch = 0;
@@ -19,9 +19,83 @@ static weir_status add_inputs(weir__compiler *c, int number, int task, const wei
   return WEIR_OK;
 }
 
-static double elements(const weir__plan *p, const weir__gather *g) {
-  weir_region region = weir__plan_region(p, g);
-  return g->parts ? (double)weir__region_size(&region) : 0;
+/* Chunks that one call computes. */
+typedef struct run {
+  int64_t     first, count;
+  weir_region region;
+  uint64_t    triggers;
+  double      elements; /* of the result and the inputs */
+} run;
+
+/* What the inputs hold of a call on `out`. */
+static weir_status count_elements(const weir__node *node, const weir_region *out, double *elements) {
+  *elements = (double)weir__region_size(out);
+  for (int i = 0; i < node->inputs; i++) {
+    weir_region need;
+    if (node->input[i].node < 0) continue;
+    WEIR_TRY(weir__node_need(node, i, out, &need));
+    *elements += (double)weir__region_size(&need);
+  }
+  return WEIR_OK;
+}
+
+/* Is a region of an input that this worker computes seen as it lies, cut into chunks or not? */
+static bool lies_here(const weir__compiler *c, int user, weir__edge from, const weir_region *region) {
+  const weir__plan *p    = c->plan;
+  const weir__node *node = &p->graph->node[from.node];
+  int64_t           first[WEIR_RANK_MAX], last[WEIR_RANK_MAX];
+  weir_region       whole = weir__region_whole(&node->type[from.output]);
+  if (c->where[from.node] != c->where[user] || !c->sequence[from.node] || !weir__region_contains(&whole, region))
+    return false;
+  weir__grid_touched(&node->grid, region, first, last);
+  int64_t a = weir__grid_ravel(&node->grid, first), b = weir__grid_ravel(&node->grid, last);
+  if (a < c->first[from.node] || b >= c->end[from.node]) return false;
+  int cell = c->cell[from.node] + from.output, outputs = node->outputs;
+  return weir__compiler_side_by_side(c, from.node, cell + (int)(a - c->first[from.node]) * outputs,
+                                     cell + (int)(b - c->first[from.node]) * outputs);
+}
+
+/* May the call also compute the chunk after its last, `next`? What it sees of an input must lie as one then, if not all
+ * chunks see the same. */
+static bool goes_on(const weir__compiler *c, int number, const run *r, const weir_region *next,
+                    const weir_region *longer) {
+  const weir__node *node = &c->plan->graph->node[number];
+  int               cell = c->cell[number] + (int)(r->first - c->first[number]);
+  if (!weir__compiler_side_by_side(c, number, cell, cell + (int)r->count)) return false;
+  for (int i = 0; i < node->inputs; i++) {
+    weir_region before, alone, after;
+    if (node->input[i].node < 0) continue;
+    if (weir__node_need(node, i, &r->region, &before) < 0 || weir__node_need(node, i, next, &alone) < 0 ||
+        weir__node_need(node, i, longer, &after) < 0)
+      return false;
+    bool same = weir__region_equal(&before, &after) && weir__region_equal(&alone, &after);
+    if (!same && !lies_here(c, number, node->input[i], &after)) return false;
+  }
+  return true;
+}
+
+/* As many chunks as one call may compute, and a task has room for. */
+static weir_status find_run(const weir__compiler *c, int number, double held, run *r) {
+  const weir__plan    *p     = c->plan;
+  const weir__node    *node  = &p->graph->node[number];
+  const weir_operator *op    = node->op;
+  double               cost  = op->work > 0 ? op->work : 1;
+  bool                 boxes = (op->in_boxes || op->in_tiles) && op->outputs <= 1 && !op->state_size && !op->in_order &&
+               !op->accepts_missing && !node->check_finite;
+  WEIR_TRY(count_elements(node, &r->region, &r->elements));
+  while (boxes && r->first + r->count < c->end[number]) {
+    weir_region next = weir__grid_region(&node->grid, r->first + r->count), longer = r->region;
+    int         axis = weir__region_follows(&r->region, &next);
+    double      elements;
+    if (axis < 0 || weir__plan_triggers(p, number, &next) != r->triggers) break;
+    longer.count[axis] += next.count[axis];
+    WEIR_TRY(count_elements(node, &longer, &elements));
+    if ((held + elements) * cost >= WEIR__TASK_ELEMENTS || !goes_on(c, number, r, &next, &longer)) break;
+    r->region   = longer;
+    r->elements = elements;
+    r->count++;
+  }
+  return WEIR_OK;
 }
 
 weir_status weir__compile_apply(weir__compiler *c, int number) {
@@ -30,11 +104,13 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
   int               task = -1;
   double            cost = node->op->work > 0 ? node->op->work : 1;
   double            held = 0; /* elements in the task so far */
-  for (int64_t chunk = c->first[number]; chunk < c->end[number]; chunk++) {
-    weir_region region   = weir__grid_region(&node->grid, chunk);
-    int64_t     mine     = chunk - c->first[number];
-    uint64_t    triggers = weir__plan_triggers(p, number, &region);
-    if (!triggers) continue; /* nobody looks at this chunk */
+  for (int64_t chunk = c->first[number]; chunk < c->end[number];) {
+    run r      = {.first = chunk, .count = 1, .region = weir__grid_region(&node->grid, chunk)};
+    r.triggers = weir__plan_triggers(p, number, &r.region);
+    if (!r.triggers) { /* nobody looks at this chunk */
+      chunk++;
+      continue;
+    }
     if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
       WEIR_TRY(weir__compiler_new_task(
           c, (weir__task){.kind = WEIR__TASK_APPLY, .node = number, .bit = p->bits, .partial = -1}, &task));
@@ -42,19 +118,24 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
       if (node->op->state_size || node->op->in_order)
         WEIR_TRY(weir__compiler_depend(c, (weir__emitter){WEIR__EMIT_TASK, task}, task, true));
     }
-    weir__bit bit = {.chunk    = chunk,
-                     .gather   = p->gathers,
-                     .cell     = c->cell[number] + (int)mine * node->outputs,
-                     .state    = p->state_bytes,
-                     .triggers = triggers};
+    WEIR_TRY(find_run(c, number, held, &r));
+    int64_t   mine = chunk - c->first[number];
+    weir__bit bit  = {.chunk    = chunk,
+                      .chunks   = (int)r.count,
+                      .gather   = p->gathers,
+                      .cell     = c->cell[number] + (int)mine * node->outputs,
+                      .state    = p->state_bytes,
+                      .triggers = r.triggers};
+    if (r.count > 1) WEIR_TRY(weir__compiler_new_box(c, &r.region, &bit.box));
     if (node->op->state_size)
-      p->state_bytes += (node->op->state_size(node->params, node->in_type, &region) + 63) & ~(size_t)63;
-    WEIR_TRY(add_inputs(c, number, task, &region));
+      p->state_bytes += (node->op->state_size(node->params, node->in_type, &r.region) + 63) & ~(size_t)63;
+    WEIR_TRY(add_inputs(c, number, task, &r.region));
     WEIR_TRY(weir__compiler_new_bit(c, bit));
     p->task[task].bits++;
-    c->task_of[c->task_at[number] + mine] = (weir__emitter){WEIR__EMIT_TASK, task};
-    held += (double)weir__region_size(&region);
-    for (int i = 0; i < node->inputs; i++) held += elements(p, &p->gather[bit.gather + i]);
+    for (int64_t i = 0; i < r.count; i++)
+      c->task_of[c->task_at[number] + mine + i] = (weir__emitter){WEIR__EMIT_TASK, task};
+    held += r.elements;
+    chunk += r.count;
   }
   return WEIR_OK;
 }

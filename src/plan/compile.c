@@ -72,7 +72,7 @@ static void find_claimed(weir__compiler *c) {
 
 /* ---- growing lists ---- */
 
-static weir_status new_box(weir__compiler *c, const weir_region *region, uint32_t *box) {
+weir_status weir__compiler_new_box(weir__compiler *c, const weir_region *region, uint32_t *box) {
   weir__plan *p    = c->plan;
   size_t      rank = (size_t)region->rank;
   if (p->boxes > UINT32_MAX - WEIR__BOX_MAX) return WEIR_FAIL(WEIR_ERR_OVERFLOW, "a plan of too many regions");
@@ -93,7 +93,7 @@ weir_region weir__plan_region(const weir__plan *p, const weir__gather *g) {
 
 int weir__compiler_new_cell(weir__compiler *c, weir__cell cell) {
   weir__plan *p = c->plan;
-  if (new_box(c, &cell.region, &cell.box) < 0) return -1;
+  if (weir__compiler_new_box(c, &cell.region, &cell.box) < 0) return -1;
   if (weir__grow(&p->cell, (size_t)p->cells + 1, &p->cell_capacity, sizeof *p->cell) < 0) return -1;
   p->cell[p->cells] = cell;
   return p->cells++;
@@ -117,6 +117,7 @@ weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *num
 weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit) {
   weir__plan *p = c->plan;
   WEIR_TRY(weir__grow(&p->bit, (size_t)p->bits + 1, &p->bit_capacity, sizeof bit));
+  if (!bit.chunks) bit.chunks = 1;
   p->bit[p->bits++] = bit;
   return WEIR_OK;
 }
@@ -133,7 +134,7 @@ weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather, co
   weir__plan              *p       = c->plan;
   if (!region) region = &nothing;
   gather.rank = (uint8_t)region->rank;
-  WEIR_TRY(new_box(c, region, &gather.box));
+  WEIR_TRY(weir__compiler_new_box(c, region, &gather.box));
   WEIR_TRY(weir__grow(&p->gather, (size_t)p->gathers + 1, &p->gather_capacity, sizeof gather));
   p->gather[p->gathers++] = gather;
   return WEIR_OK;

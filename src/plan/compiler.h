@@ -59,6 +59,7 @@ weir_status weir__compiler_new_task(weir__compiler *c, weir__task task, int *num
 weir_status weir__compiler_new_bit(weir__compiler *c, weir__bit bit);
 weir_status weir__compiler_new_part(weir__compiler *c, weir__part part);
 weir_status weir__compiler_new_gather(weir__compiler *c, weir__gather gather, const weir_region *region); /* or NULL */
+weir_status weir__compiler_new_box(weir__compiler *c, const weir_region *region, uint32_t *box);
 /* Views of a dense box: its number in plan->form, new or not. */
 weir_status weir__compiler_form(weir__compiler *c, const weir_field_type *type, const weir_region *dense, int *form);
 /* Threads need scratch for a call on `out`: `inputs` bytes gathered before, and the operator's own. */

@@ -1,5 +1,6 @@
 /* Dependencies into compressed lists, and memory for everything, once. */
 #include "plan/compiler.h"
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,7 +209,7 @@ weir_status weir__compile_memory(weir__compiler *c) {
       const weir__message *m = &p->in[cell->message];
       cell->base             = m->buffer + cell->offset;
       cell->stride = cell->token_stride = m->stride;
-      cell->token                       = (uint8_t *)m->buffer + sizeof(weir__message_head);
+      cell->token                       = (uint8_t *)m->buffer + offsetof(weir__message_head, token);
       continue;
     }
     cell->base         = p->memory + cell->offset;

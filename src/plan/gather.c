@@ -216,6 +216,16 @@ static bool lies_in_place(const weir__compiler *c, const request *r, const weir_
   return g->parts > 1 || (g->parts == 1 && weir__region_equal(&part->region, region));
 }
 
+/* Are its cells in memory of the plan all as far apart as the first two? */
+static bool evenly_apart(const weir__plan *p, const weir__gather *g) {
+  const weir__part *part = &p->part[g->first];
+  if (g->parts < 2 || p->cell[part->cell].slot_piece >= 0) return false;
+  int apart = part[1].cell - part[0].cell;
+  for (int i = 2; i < g->parts; i++)
+    if (part[i].cell - part[i - 1].cell != apart) return false;
+  return apart > 0 && apart <= WEIR_OUTPUTS_MAX;
+}
+
 /* A region assembled from parts is large enough to deserve memory of the plan, shared by threads, from this size on. */
 enum { OWN_CELL = 1 << 18 };
 
@@ -239,6 +249,7 @@ weir_status weir__compiler_gather(weir__compiler *c, int task, weir__edge edge, 
     const int64_t     *stride = p->form[g.form].stride;
     g.cell                    = one->cell;
     g.lag                     = one->lag;
+    if (evenly_apart(p, &g)) g.apart = (uint8_t)(one[1].cell - one->cell);
     for (int a = 0; a < region->rank; a++) g.offset += (size_t)((region->start[a] - held->start[a]) * stride[a]);
   }
   if (!g.in_place && bytes >= OWN_CELL) {

@@ -1,6 +1,7 @@
 /* Subscriptions are sent to the owners once; then packets of one purpose and depth between two workers become one
  * message. Both ends sort the same packets the same way, so they agree on the layout without a word. */
 #include "plan/compiler.h"
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,8 +140,6 @@ static weir_status add_forwards(weir__compiler *c) {
 
 /* ---- packing ---- */
 
-static size_t align(size_t n) { return (n + 63) & ~(size_t)63; }
-
 /* Sorted packets -> messages. */
 static weir_status make_messages(weir__plan *p, bool incoming, weir__packet *packet, int packets,
                                  weir__message **messages, int *count) {
@@ -157,10 +156,10 @@ static weir_status make_messages(weir__plan *p, bool incoming, weir__packet *pac
                                              .packet  = i,
                                              .packets = end - i,
                                              .ring    = claimed && !incoming ? p->claimed_flight : p->flight};
-    m->head                = align(sizeof(weir__message_head) + (size_t)m->packets);
+    m->head                = offsetof(weir__message_head, token) + (size_t)m->packets;
     m->bytes               = m->head;
-    for (int k = i; k < end; k++) m->bytes += align(packet[k].bytes);
-    m->stride = m->bytes;
+    for (int k = i; k < end; k++) m->bytes = weir__packet_place(&packet[k], m->bytes) + packet[k].bytes;
+    m->stride = (m->bytes + 63) & ~(size_t)63;
     if (m->bytes > INT32_MAX)
       return WEIR_FAIL(WEIR_ERR_OVERFLOW,
                        "a message of %zu bytes from worker %d to %d is too large; use more workers or smaller chunks",
@@ -176,8 +175,8 @@ static weir_status place_incoming(weir__plan *p) {
       weir__packet *packet = &p->packet_in[p->in[m].packet + k];
       weir__cell   *cell   = &p->cell[packet->cell];
       cell->message        = m;
-      cell->offset         = at;
-      at += align(packet->bytes);
+      cell->offset         = weir__packet_place(packet, at);
+      at                   = cell->offset + packet->bytes;
     }
   }
   return WEIR_OK;
@@ -200,9 +199,33 @@ static weir_status order_arrivals(weir__plan *p) {
   for (int m = 0; m < p->messages_in; m++) list[m] = (expected){p->packet_in[p->in[m].packet].depth, m};
   qsort(list, (size_t)p->messages_in, sizeof *list, by_depth);
   weir_status status = weir__arena_alloc(&p->arena, ((size_t)p->messages_in + 1) * sizeof *p->arrival, &p->arrival);
-  for (int m = 0; status >= 0 && m < p->messages_in; m++) p->arrival[m] = list[m].message;
+  for (int i = 0; status >= 0 && i < p->messages_in; i++) {
+    p->arrival[i]                   = list[i].message;
+    p->in[list[i].message].together = i && list[i].depth == list[i - 1].depth;
+  }
   weir__free(list);
   return status;
+}
+
+/* Do the elements of a region follow each other in a dense box around it? From `*first` on. */
+static bool follow_each_other(const weir_region *box, const weir_region *region, int64_t *first) {
+  int64_t stride = 1;
+  bool    cut    = false; /* an axis behind this one is not whole */
+  *first         = 0;
+  for (int a = region->rank - 1; a >= 0; a--) {
+    if (cut && region->count[a] > 1) return false;
+    cut |= region->count[a] < box->count[a];
+    *first += (region->start[a] - box->start[a]) * stride;
+    stride *= box->count[a];
+  }
+  return true;
+}
+
+static void find_plain(weir__plan *p, weir__packet *packet) {
+  const weir__cell *cell  = &p->cell[packet->cell];
+  int64_t           first = 0;
+  packet->plain           = !cell->dtype || follow_each_other(&cell->region, &packet->region, &first);
+  packet->offset          = cell->dtype ? (size_t)first * weir_dtype_size(cell->dtype) : 0;
 }
 
 static weir_status pack_tasks(weir__compiler *c, const int *renumbered) {
@@ -214,8 +237,9 @@ static weir_status pack_tasks(weir__compiler *c, const int *renumbered) {
     p->out[m].emitter     = task;
     p->task[task].claimed = p->out[m].claimed;
     for (int k = 0; k < p->out[m].packets; k++) {
-      const weir__packet *packet = &p->packet_out[p->out[m].packet + k];
-      weir__emitter       from   = {WEIR__EMIT_BEGIN, 0};
+      weir__packet *packet = &p->packet_out[p->out[m].packet + k];
+      weir__emitter from   = {WEIR__EMIT_BEGIN, 0};
+      find_plain(p, packet);
       if (packet->task >= 0) from = (weir__emitter){WEIR__EMIT_TASK, packet->task};
       else if (packet->task < -1) from = (weir__emitter){WEIR__EMIT_PACKET, renumbered[-2 - packet->task]};
       WEIR_TRY(weir__compiler_look_back(c, from, task, packet->lag));

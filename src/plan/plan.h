@@ -11,7 +11,8 @@
  * always, and receives what it needs of claimed nodes from whoever has claimed the step.
  *
  *   cell     memory for one thing at one step (a chunk, a region received, a partial result), several steps deep
- *   bit      one call of an operator (one chunk), or one copy into a chunk or a message
+ *   bit      one call of an operator (a chunk, or some that lie one after the other), or one copy into a chunk or a
+ *            message
  *   task     some bits of one kind that run one after the other: what is scheduled
  *   message  what goes from one worker to another at one depth of the graph: several regions packed
  *   emitter  what completes: a task, the beginning of a step, or a message's arrival */
@@ -52,6 +53,7 @@ typedef struct weir__part {
  * else copied together into scratch or a cell of its own. */
 typedef struct weir__gather {
   bool     in_place;
+  uint8_t  apart;  /* in place, in several parts: these are in cells so far apart; 0: not */
   bool     holes;  /* of an assembled chunk: no piece covers some of it, so it is filled with missing values first */
   uint8_t  rank;   /* of the region */
   uint32_t box;    /* the region, in plan->box */
@@ -65,6 +67,8 @@ typedef struct weir__gather {
 
 typedef struct weir__bit {
   int64_t  chunk;
+  int      chunks;   /* APPLY: so many from that one on in one call */
+  uint32_t box;      /* then: of their results, in plan->box */
   int      gather;   /* first of the inputs' gathers in plan->gather */
   int      cell;     /* of result 0; results follow; -1: none */
   size_t   state;    /* offset of its state in plan->state */
@@ -104,25 +108,29 @@ typedef enum weir__purpose {
                  */
 } weir__purpose;
 typedef struct weir__packet {
+  uint64_t      triggers; /* in steps in which none of them fires it is empty */
+  int64_t       lag;
+  size_t        bytes;
+  size_t        offset; /* outgoing: where in the cell it begins, if it is `plain` bytes of that */
+  int           cell;   /* where it comes from (outgoing) or is found (incoming) */
+  weir__purpose purpose;
+  bool          plain;
   int           peer;
   int           depth;
-  weir__purpose purpose;
   int64_t       tree; /* partials and broadcasts: which tree, so that no two trees wait for each other */
   int           node, output;
-  int64_t       chunk, lag;
+  int64_t       chunk;
   weir_region   region;
-  uint64_t      triggers; /* in steps in which none of them fires it is empty */
-  double        rate;     /* how often they do, as far as is known before */
-  size_t        bytes;
-  int           cell; /* where it comes from (outgoing) or is found (incoming) */
+  double        rate; /* how often triggers fire, as far as is known before */
   int           task; /* outgoing: what makes it; -1: the beginning of the step */
 } weir__packet;
 
 typedef struct weir__message {
   int    peer, tag;
   bool   claimed;         /* sent only in steps that the sender has claimed */
+  bool   together;        /* incoming: of the same depth as the one before it in plan->arrival */
   int    packet, packets; /* in plan->packet */
-  size_t head;            /* bytes before the first packet's data: header and tokens */
+  size_t head;            /* bytes: header and tokens */
   size_t bytes;
   char  *buffer; /* `ring` times `stride` bytes */
   size_t stride;
@@ -130,13 +138,20 @@ typedef struct weir__message {
   int    emitter; /* incoming: what fires on arrival; outgoing: its PACK task */
 } weir__message;
 
-/* First bytes of every message. Packets that are rarely there come last, and what follows the last one that is there
- * is not sent. */
+/* First bytes of every message; the data of its packets follow. Packets that are rarely there come last, and what
+ * follows the last one that is there is not sent. */
 typedef struct weir__message_head {
-  int64_t step;
-  int64_t ordinal;
-  int64_t bytes; /* sent, with this head */
+  int64_t  step;
+  uint32_t ordinal; /* its low bits */
+  uint8_t  token[]; /* of each packet: 1 has a value */
 } weir__message_head;
+
+/* Where the data of a packet begin, at `at` or after it: small ones close together, since a message of a few values is
+ * on its way for as long as it has lines of a cache. */
+static inline size_t weir__packet_place(const weir__packet *packet, size_t at) {
+  size_t place = packet->bytes >= 64 ? 64 : packet->purpose == WEIR__PARTIALS ? 16 : 8;
+  return (at + place - 1) / place * place;
+}
 
 typedef struct weir__edge_list {
   uint32_t *first; /* emitters + 1 */
@@ -192,7 +207,7 @@ typedef struct weir__plan {
   int               *join;
   weir__packet      *packet_in, *packet_out;
   weir__message     *in, *out;
-  int               *arrival;             /* incoming messages in the order in which they are expected */
+  int               *arrival;             /* incoming messages in the order in which they are expected: by depth */
   size_t             boxes, box_capacity; /* numbers in `box`; WEIR__BOX_MAX more may be read */
   int    forms, cells, parts, gathers, bits, tasks, joins, packets_in, packets_out, messages_in, messages_out;
   size_t form_capacity, cell_capacity, part_capacity, gather_capacity, bit_capacity, task_capacity, join_capacity,

@@ -220,8 +220,10 @@ static void merge_bits(weir__compiler *c, const weir__node *node, weir__task *ta
     uint32_t            count = g->rank + (uint32_t)axis[i]; /* its place in a box */
     int64_t             more  = p->box[of_b->box + count];
     p->box[g->box + count] += more;
-    if (met == NEXT_CELL) g->parts++; /* that of b follows those of a */
-    else p->part[g->first].region.count[axis[i]] += more;
+    if (met == NEXT_CELL) { /* that of b follows those of a */
+      g->parts++;
+      g->apart = (uint8_t)p->graph->node[node->input[i].node].outputs;
+    } else p->part[g->first].region.count[axis[i]] += more;
   }
   for (int i = node->inputs - 1; i >= 0 && met == SAME_CELL; i--)
     if (node->input[i].node >= 0) p->parts = p->gather[b->gather + i].first;

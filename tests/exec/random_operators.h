@@ -347,10 +347,20 @@ static weir_status loop_expand(weir_expand *x) {
 }
 
 static const weir_operator operators[KINDS] = {
-    [POINT]   = {.name = "point", .inputs = 1, .optional_inputs = 2, .apply = apply, .work = 500, COMMON},
-    [HALO]    = {.name = "halo", .inputs = 1, .optional_inputs = 2, .need = need, .apply = apply, .work = 2000, COMMON},
-    [MIRROR]  = {.name = "mirror", .inputs = 1, .optional_inputs = 2, .need = need, .apply = apply, COMMON},
-    [PICK]    = {.name = "pick", .inputs = 1, .optional_inputs = 2, .need = need, .apply = apply, COMMON},
+    [POINT] =
+        {.name = "point", .inputs = 1, .optional_inputs = 2, .apply = apply, .work = 500, .in_boxes = true, COMMON},
+    [HALO] = {.name            = "halo",
+              .inputs          = 1,
+              .optional_inputs = 2,
+              .need            = need,
+              .apply           = apply,
+              .work            = 2000,
+              .in_boxes        = true,
+              COMMON},
+    [MIRROR] =
+        {.name = "mirror", .inputs = 1, .optional_inputs = 2, .need = need, .apply = apply, .in_boxes = true, COMMON},
+    [PICK] =
+        {.name = "pick", .inputs = 1, .optional_inputs = 2, .need = need, .apply = apply, .in_boxes = true, COMMON},
     [REDUCE]  = {.name            = "reduce",
                  .inputs          = 1,
                  .optional_inputs = 2,
