@@ -74,30 +74,36 @@ static weir_status row_need(const void *params, const weir_field_type *const *in
   return WEIR_OK;
 }
 
-/* All predecessors are there, in their order, and each is of this replay. */
+/* All predecessors of a task are there, and each is of this replay. An input may hold more, for other points. */
 static void check_inputs(const weir_apply *a, const row *p, int task) {
   const bench_graph *g  = p->replay->graph;
   int                at = g->first[task], end = g->first[task + 1];
   for (int i = 0; at < end && i < a->inputs; i++) {
     const bench_stamp *stamp = a->in[i].data;
-    int                pred  = g->row[p->number - 1] + (int)(a->in[i].start[0] / 2);
-    for (int64_t k = 0; k < a->in[i].count[0] / 2; k++, at++) {
-      if (at == end || g->pred[at] != pred + k) break;
-      bench_stamp_check(p->replay, a->ordinal, pred + (int)k, &stamp[k]);
-    }
+    int64_t            first = g->row[p->number - 1] + a->in[i].start[0] / 2, points = a->in[i].count[0] / 2;
+    do {
+      int64_t k = g->pred[at] - first;
+      if (k < 0 || k >= points) break;
+      bench_stamp_check(p->replay, a->ordinal, g->pred[at], &stamp[k]);
+      at++;
+    } while (p->runs && at < end && g->pred[at] == g->pred[at - 1] + 1);
   }
   if (at != end) bench_stamp_missing(p->replay);
 }
 
+/* One point, or some beside each other. */
 static weir_status row_apply(const weir_apply *a) {
-  const row *p    = a->params;
-  int        task = p->graph->row[p->number] + (int)(a->out[0].start[0] / 2);
-  if (p->stamps) check_inputs(a, p, task);
-  bench_task_work(p->replay, task);
-  if (!p->stamps) return WEIR_OK;
+  const row   *p     = a->params;
   bench_stamp *stamp = a->out[0].data;
-  *stamp             = bench_stamp_of(p->replay->graph, a->ordinal, task);
-  if (p->replay->stamp && a->ordinal == p->last) p->replay->stamp[task] = *stamp;
+  int          first = p->graph->row[p->number] + (int)(a->out[0].start[0] / 2), points = (int)a->out[0].count[0] / 2;
+  for (int i = 0; i < points; i++) {
+    int task = first + i;
+    if (p->stamps) check_inputs(a, p, task);
+    bench_task_work(p->replay, task);
+    if (!p->stamps) continue;
+    stamp[i] = bench_stamp_of(p->replay->graph, a->ordinal, task);
+    if (p->replay->stamp && a->ordinal == p->last) p->replay->stamp[task] = stamp[i];
+  }
   return WEIR_OK;
 }
 
@@ -126,6 +132,7 @@ static void add_row(weir__graph *graph, const bench_engine *engine, const row *p
                                .inputs      = inputs,
                                .params_size = sizeof(row),
                                .work        = cost_of(engine, p, inputs),
+                               .in_boxes    = true,
                                .infer       = row_infer,
                                .need        = row_need,
                                .apply       = row_apply};
