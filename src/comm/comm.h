@@ -67,11 +67,11 @@ weir_status weir__comm_notice_receive(weir__comm *comm, int64_t words[WEIR__NOTI
  * of what comes next. Collective. */
 weir_status weir__comm_notices_end(weir__comm *comm);
 
-/* A fixed set of requests, made once, and started again and again without allocation; at most `count` at a time in each
- * of `queues` queues of receives, and so many sends. Slots are the caller's numbers of them. */
+/* A fixed set of requests, made once, and started again and again without allocation: at most `receives` at a time in
+ * each of some queues, and `sends`. Slots are the caller's numbers of them. */
 typedef struct weir__requests weir__requests;
-weir_status                   weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests);
-void                          weir__requests_destroy(weir__requests **requests);
+weir_status weir__requests_create(weir__comm *comm, int queues, int receives, int sends, weir__requests **requests);
+void        weir__requests_destroy(weir__requests **requests);
 weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag);
 /* One that is complete only when its receive was there. */
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,

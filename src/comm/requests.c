@@ -26,6 +26,7 @@ typedef struct entry {
 
 /* In the order in which they were asked for. */
 typedef struct queue {
+  int    capacity, length;   /* requests, and places for them */
   int    pending, given;     /* requests that are not over; those of them that MPI has */
   int    first, begins, end; /* MPI has [first, begins), but for those that are over, and not [begins, end) */
   int    turn;               /* of the others, the next to be asked about */
@@ -39,8 +40,7 @@ typedef struct place {
 
 struct weir__requests {
   weir__comm  *comm;
-  int          capacity, length; /* of each queue: requests, and places for them */
-  int          queues, pending;  /* the last queue is that of sends */
+  int          queues, pending; /* the last queue is that of sends */
   unsigned     looks;
   queue       *queue;
   MPI_Request *asked; /* those that a test asks about */
@@ -48,18 +48,19 @@ struct weir__requests {
   int         *index; /* out array of MPI_Testsome */
 };
 
-weir_status weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests) {
+weir_status weir__requests_create(weir__comm *comm, int queues, int receives, int sends, weir__requests **requests) {
   weir_status     status = WEIR_OK;
   weir__requests *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  self->comm     = comm;
-  self->capacity = count;
-  self->length   = 2 * count + 1;
-  size_t all     = (size_t)(queues + 1) * (size_t)count + 1;
+  self->comm = comm;
+  size_t all = (size_t)queues * (size_t)receives + (size_t)sends + 1;
   WEIR_TRY_GOTO(out, weir__alloc_array((size_t)queues + 1, sizeof *self->queue, &self->queue));
   self->queues = queues + 1;
-  for (queue *q = self->queue; q < self->queue + self->queues; q++)
-    WEIR_TRY_GOTO(out, weir__alloc_array((size_t)self->length, sizeof *q->entry, &q->entry));
+  for (queue *q = self->queue; q < self->queue + self->queues; q++) {
+    q->capacity = q < self->queue + queues ? receives : sends;
+    q->length   = 2 * q->capacity + 1;
+    WEIR_TRY_GOTO(out, weir__alloc_array((size_t)q->length, sizeof *q->entry, &q->entry));
+  }
   WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->asked, &self->asked));
   WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->place, &self->place));
   WEIR_TRY_GOTO(out, weir__alloc_array(all, sizeof *self->index, &self->index));
@@ -102,9 +103,9 @@ static void close_gaps(queue *q) {
 }
 
 /* Room for one more. */
-static weir_status make_room(const weir__requests *r, queue *q) {
-  if (q->pending == r->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", r->capacity);
-  if (q->end == r->length) close_gaps(q);
+static weir_status make_room(queue *q) {
+  if (q->pending == q->capacity) return WEIR_FAIL(WEIR_ERR_INTERNAL, "more than %d requests in flight", q->capacity);
+  if (q->end == q->length) close_gaps(q);
   return WEIR_OK;
 }
 
@@ -125,14 +126,14 @@ static weir_status sent(weir__requests *r, queue *q, int slot) {
 
 weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
   queue *q = &r->queue[r->queues - 1];
-  WEIR_TRY(make_room(r, q));
+  WEIR_TRY(make_room(q));
   MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
   return sent(r, q, slot);
 }
 
 weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
   queue *q = &r->queue[r->queues - 1];
-  WEIR_TRY(make_room(r, q));
+  WEIR_TRY(make_room(q));
   MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
   return sent(r, q, slot);
 }
@@ -151,7 +152,7 @@ static weir_status give(const weir__requests *r, queue *q) {
 
 weir_status weir__request_receive(weir__requests *r, const weir__receive *receive) {
   queue *q = &r->queue[receive->queue];
-  WEIR_TRY(make_room(r, q));
+  WEIR_TRY(make_room(q));
   q->entry[q->end] = (entry){.slot = receive->slot, .receive = *receive};
   WEIR_TRY(add(r, q));
   return give(r, q);
@@ -226,8 +227,8 @@ weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most
   for (queue *q = r->queue; q < sends; q++) WEIR_TRY(give(r, q));
   if (!all && r->looks % MORE) WEIR_TRY(test_first(r, done, count));
   if (!*count) {
-    for (queue *q = r->queue; q < sends; q++) take_queue(r, q, all ? r->length : FIRST, &n);
-    if (all || !n || r->looks % MORE == 0) take_queue(r, sends, all ? r->length : SENDS, &n);
+    for (queue *q = r->queue; q < sends; q++) take_queue(r, q, all ? q->length : FIRST, &n);
+    if (all || !n || r->looks % MORE == 0) take_queue(r, sends, all ? sends->length : SENDS, &n);
     WEIR_TRY(test_some(r, n < most ? n : most, done, count));
   }
   for (queue *q = r->queue; *count && q <= sends; q++) trim(q);
@@ -238,8 +239,8 @@ int weir__requests_pending(const weir__requests *requests) { return requests->pe
 
 #else /* one process only */
 
-weir_status weir__requests_create(weir__comm *comm, int queues, int count, weir__requests **requests) {
-  (void)comm, (void)queues, (void)count;
+weir_status weir__requests_create(weir__comm *comm, int queues, int receives, int sends, weir__requests **requests) {
+  (void)comm, (void)queues, (void)receives, (void)sends;
   *requests = NULL;
   return WEIR_OK;
 }

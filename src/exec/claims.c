@@ -48,7 +48,7 @@ weir_status weir__claims_create(weir__worker *w) {
   int size = weir__comm_size(w->comm), most = REPLY + size + 1;
   status = weir__alloc_array((size_t)most, sizeof *c->done, &c->done);
   if (status >= 0) status = weir__alloc_array((size_t)size, sizeof *c->reply, &c->reply);
-  if (status >= 0) status = weir__requests_create(c->comm, 2, most, &c->requests);
+  if (status >= 0) status = weir__requests_create(c->comm, 2, 1, most, &c->requests);
   return weir__comm_agree(w->comm, status);
 }
 

@@ -321,13 +321,13 @@ void weir__worker_arm(weir__worker *w) {
 static weir_status allocate_requests(weir__worker *w) {
   const weir__plan *p         = w->plan;
   int               followers = weir__relay_followers(w), packed = p->flight * p->messages_out;
-  int sends = packed + (p->flight + 1) * followers, most = sends > p->messages_in ? sends : p->messages_in;
-  w->done_capacity = p->flight * p->messages_in + sends + 1;
+  int               sends = packed + (p->flight + 1) * followers;
+  w->done_capacity        = p->flight * p->messages_in + sends + 1;
   WEIR_TRY(weir__alloc_array((size_t)w->done_capacity, sizeof *w->done, &w->done));
   WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_next, &w->outbox_next));
   WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_bytes, &w->outbox_bytes));
   /* of each step in flight those it waits for, and one more for announcements */
-  return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, most + 1, &w->requests) : WEIR_OK;
+  return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, p->messages_in + 1, sends, &w->requests) : WEIR_OK;
 }
 
 static weir_status settle_options(weir__worker *w) {

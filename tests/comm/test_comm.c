@@ -159,7 +159,7 @@ static void many_in_flight(void **state) {
   if (size == 1) skip();
   buffer = calloc((size_t)slots, sizeof *buffer);
   for (int i = 0; i < slots; i++) buffer[i] = malloc(LONGEST + 1);
-  assert_int_equal(weir__requests_create(comm, QUEUES, sends, &r), WEIR_OK);
+  assert_int_equal(weir__requests_create(comm, QUEUES, sends, sends, &r), WEIR_OK);
   for (int round = 0; round < 12; round++) {
     int most = round % 3 ? slots : 3, done[2 * MESSAGES * 8], left = slots;
     for (int i = 0; i < slots; i++) order[i] = i;
