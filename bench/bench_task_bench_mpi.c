@@ -3,12 +3,16 @@
  * what others need, waits for all, and computes (as the reference MPI driver of Task Bench does). Both leave and check
  * stamps; sweeps in turn, in one job.
  *
- *   weir            operators say what their kernel costs, and that it does not matter how points are put together:
- *                   the plan puts small points of a row into one task, and into one call those that see what they need
- *                   in place, as it does for everybody. Messages have no sleeping wait: a worker polls and yields, and
- * rests between looks when nothing has come for 50 us weir-task-each  each point is a task of its own weir-2-flight as
- * weir, with two replays at a time, the default of runs mpi-waitall     MPI_Waitall: burns its core mpi-resting
- * MPI_Testall, which waits as a worker does
+ * The engine, in three ways:
+ *   weir            operators say what their kernel costs, and that points may be put together: the plan puts small
+ *                   points of a row into one task, and into one call those that see what they need in place
+ *   weir-task-each  each point is a task of its own
+ *   weir-2-flight   as weir, with two replays at a time, the default of runs
+ *
+ * Messages have no sleeping wait: a worker polls and yields, and rests between looks when nothing has come for 50 us.
+ * By hand:
+ *   mpi-waitall     MPI_Waitall: burns its core
+ *   mpi-resting     MPI_Testall, which waits as a worker does
  *
  *   mpirun -n 2 bench_task_bench_mpi [spin] [check | weir | SYSTEM]
  *

@@ -130,6 +130,9 @@ int  weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ord
 static inline char *weir__worker_outgoing(const weir__step *s, const weir__message *m) { /* its memory in this step */
   return m->buffer + (m->claimed ? s->claimed_turn : (size_t)(s->ordinal % m->ring)) * m->stride;
 }
+static inline char *weir__worker_incoming(const weir__step *s, const weir__message *m) {
+  return m->buffer + (size_t)(s->ordinal % m->ring) * m->stride;
+}
 
 /* ---- steps.c ---- */
 weir_status weir__steps_create(weir__worker *w); /* collective */

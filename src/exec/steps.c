@@ -136,13 +136,13 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
 /* ---- beginning ---- */
 
 static weir_status post_receives(weir__worker *w, const weir__step *s) {
-  const weir__plan *p = w->plan;
+  const weir__plan *p     = w->plan;
+  int               queue = (int)(s->ordinal % p->flight), base = weir__worker_request_base(w, s->ordinal);
   for (int i = 0; i < p->messages_in; i++) {
     const weir__message *m       = &p->in[p->arrival[i]];
-    int                  turn    = (int)(s->ordinal % p->flight);
-    weir__receive        receive = {.queue    = turn,
-                                    .slot     = weir__worker_request_base(w, s->ordinal) + p->arrival[i],
-                                    .bytes    = m->buffer + (size_t)turn * m->stride,
+    weir__receive        receive = {.queue    = queue,
+                                    .slot     = base + p->arrival[i],
+                                    .bytes    = weir__worker_incoming(s, m),
                                     .size     = m->bytes,
                                     .peer     = m->peer,
                                     .tag      = weir__worker_tag(w, m, s->ordinal),

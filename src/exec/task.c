@@ -11,15 +11,15 @@ static size_t turn(const weir__step *s, int64_t ring, int64_t lag) {
   return lag || ring >= WEIR__TURNS ? (size_t)((s->ordinal - lag) % ring) : s->turn[ring];
 }
 
-/* The same for a cell, in this step. */
-static size_t place(const weir__step *s, const weir__cell *cell) {
-  return cell->claimed ? s->claimed_turn : turn(s, cell->ring, 0);
+/* The same for a cell. */
+static size_t place(const weir__step *s, const weir__cell *cell, int64_t lag) {
+  return cell->claimed ? s->claimed_turn : turn(s, cell->ring, lag);
 }
 
-static char *at(const weir__step *s, const weir__cell *cell) { return cell->base + place(s, cell) * cell->stride; }
+static char *at(const weir__step *s, const weir__cell *cell) { return cell->base + place(s, cell, 0) * cell->stride; }
 
 static uint8_t *token(const weir__step *s, const weir__cell *cell) {
-  return cell->token + place(s, cell) * cell->token_stride;
+  return cell->token + place(s, cell, 0) * cell->token_stride;
 }
 
 /* Where a cell is, or was `lag` steps ago, and whether it has a value there. */
@@ -34,7 +34,7 @@ static char *look(const weir__step *s, const weir__cell *cell, int64_t lag, bool
     *has   = slot.data != NULL;
     return slot.data;
   }
-  size_t where = cell->claimed ? s->claimed_turn : turn(s, cell->ring, lag);
+  size_t where = place(s, cell, lag);
   *has         = cell->token[where * cell->token_stride];
   return cell->base + where * cell->stride;
 }
@@ -87,10 +87,9 @@ static bool all_there(const weir__worker *w, const weir__step *s, const weir__ga
   const weir__plan *p    = w->plan;
   const weir__part *part = &p->part[g->first];
   if (g->apart) {
-    const weir__cell *cell  = &p->cell[g->cell];
-    size_t            where = cell->claimed ? s->claimed_turn : turn(s, cell->ring, g->lag);
-    token_list        t     = tokens_of(cell, where, g->apart, g->parts);
-    uint8_t           all   = 1;
+    const weir__cell *cell = &p->cell[g->cell];
+    token_list        t    = tokens_of(cell, place(s, cell, g->lag), g->apart, g->parts);
+    uint8_t           all  = 1;
     for (int i = 0; i < g->parts; i++) all &= t.first[i * t.step];
     return all;
   }
@@ -207,7 +206,7 @@ WEIR__WIDEST static void open_outputs(call *c, const weir__bit *bit) {
 static void mark(const call *c, const weir__bit *bit, bool has) {
   const weir__cell *cell = &c->w->plan->cell[bit->cell];
   for (int k = 0; k < c->node->outputs; k++) {
-    token_list t = tokens_of(&cell[k], place(c->s, &cell[k]), c->node->outputs, bit->chunks);
+    token_list t = tokens_of(&cell[k], place(c->s, &cell[k], 0), c->node->outputs, bit->chunks);
     for (int i = 0; i < bit->chunks; i++) t.first[i * t.step] = has;
   }
 }
@@ -234,12 +233,9 @@ static bool narrow(const call *c, const weir__gather *g, const weir_region *need
   weir_region       whole = weir__plan_region(p, g), here;
   bool              has;
   if (weir__region_equal(&whole, need)) return !view->missing;
-  view->data = look(c->s, &p->cell[g->cell], g->lag, &has);
-  if (view->data) view->data = (char *)view->data + g->offset;
-  for (int a = 0; view->data && a < need->rank; a++)
-    view->data = (char *)view->data + (need->start[a] - whole.start[a]) * view->stride[a];
-  memcpy(view->start, need->start, sizeof view->start);
-  memcpy(view->count, need->count, sizeof view->count);
+  char *data = look(c->s, &p->cell[g->cell], g->lag, &has);
+  view->data = data ? data + g->offset : NULL;
+  *view      = weir__view_narrow(view, need);
   for (int i = 0; i < g->parts && view->data; i++) {
     const weir__part *part = &p->part[g->first + i];
     if (weir__region_intersect(&part->region, need, &here) && fires(c->s, part->triggers) &&

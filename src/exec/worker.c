@@ -51,9 +51,8 @@ static weir_status send_packed(weir__worker *w, bool *some) {
 }
 
 static weir_status arrived(weir__worker *w, weir__step *s, int message) {
-  const weir__message      *m = &w->plan->in[message];
-  const weir__message_head *head =
-      (const weir__message_head *)(m->buffer + (size_t)(s->ordinal % w->plan->flight) * m->stride);
+  const weir__message      *m    = &w->plan->in[message];
+  const weir__message_head *head = (const weir__message_head *)weir__worker_incoming(s, m);
   if (head->step != s->step || head->ordinal != (uint32_t)s->ordinal)
     return WEIR_FAIL(
         WEIR_ERR_COMM,

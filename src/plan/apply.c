@@ -2,41 +2,45 @@
 #include "plan/compiler.h"
 #include <string.h>
 
-/* The inputs of a call: a gather each, an empty one for those not given. */
-static weir_status add_inputs(weir__compiler *c, int number, int task, const weir_region *out) {
-  const weir__node *node    = &c->plan->graph->node[number];
-  size_t            scratch = 0;
-  for (int i = 0; i < node->inputs; i++) {
-    weir_region need;
-    if (node->input[i].node < 0) {
-      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}, NULL));
-      continue;
-    }
-    WEIR_TRY(weir__node_need(node, i, out, &need));
-    WEIR_TRY(weir__compiler_gather(c, task, node->input[i], node->lag[i], node->wrap[i], &need, &scratch));
-  }
-  weir__compiler_scratch(c, node, out, scratch);
-  return WEIR_OK;
-}
-
 /* Chunks that one call computes. */
 typedef struct run {
   int64_t     first, count;
   weir_region region;
+  weir_region need[WEIR_INPUTS_MAX]; /* of the inputs that are given */
   uint64_t    triggers;
   double      elements; /* of the result and the inputs */
 } run;
 
-/* What the inputs hold of a call on `out`. */
-static weir_status count_elements(const weir__node *node, const weir_region *out, double *elements) {
-  *elements = (double)weir__region_size(out);
+/* What a call on r->region looks at. */
+static weir_status find_needs(const weir__node *node, run *r) {
+  r->elements = (double)weir__region_size(&r->region);
   for (int i = 0; i < node->inputs; i++) {
-    weir_region need;
     if (node->input[i].node < 0) continue;
-    WEIR_TRY(weir__node_need(node, i, out, &need));
-    *elements += (double)weir__region_size(&need);
+    WEIR_TRY(weir__node_need(node, i, &r->region, &r->need[i]));
+    r->elements += (double)weir__region_size(&r->need[i]);
   }
   return WEIR_OK;
+}
+
+/* A gather for each input, an empty one for those not given. */
+static weir_status add_inputs(weir__compiler *c, int number, int task, const run *r) {
+  const weir__node *node    = &c->plan->graph->node[number];
+  size_t            scratch = 0;
+  for (int i = 0; i < node->inputs; i++) {
+    if (node->input[i].node < 0) {
+      WEIR_TRY(weir__compiler_new_gather(c, (weir__gather){.cell = -1}, NULL));
+      continue;
+    }
+    WEIR_TRY(weir__compiler_gather(c, task, node->input[i], node->lag[i], node->wrap[i], &r->need[i], &scratch));
+  }
+  weir__compiler_scratch(c, node, &r->region, scratch);
+  return WEIR_OK;
+}
+
+/* Has a task of so many elements enough to do? */
+static bool is_full(const weir__node *node, double held) {
+  double cost = node->op->work > 0 ? node->op->work : 1;
+  return held * cost >= WEIR__TASK_ELEMENTS;
 }
 
 /* Is a region of an input that this worker computes seen as it lies, cut into chunks or not? */
@@ -55,45 +59,43 @@ static bool lies_here(const weir__compiler *c, int user, weir__edge from, const 
                                      cell + (int)(b - c->first[from.node]) * outputs);
 }
 
-/* May the call also compute the chunk after its last, `next`? What it sees of an input must lie as one then, if not all
- * chunks see the same. */
-static bool goes_on(const weir__compiler *c, int number, const run *r, const weir_region *next,
-                    const weir_region *longer) {
+/* May one call compute the chunks of `r` and the next one, `next`: those of `longer`? What it sees of an input must lie
+ * as one then, if not all chunks see the same. */
+static bool goes_on(const weir__compiler *c, int number, const run *r, const run *next, const run *longer) {
   const weir__node *node = &c->plan->graph->node[number];
   int               cell = c->cell[number] + (int)(r->first - c->first[number]);
   if (!weir__compiler_side_by_side(c, number, cell, cell + (int)r->count)) return false;
   for (int i = 0; i < node->inputs; i++) {
-    weir_region before, alone, after;
+    const weir_region *all = &longer->need[i];
     if (node->input[i].node < 0) continue;
-    if (weir__node_need(node, i, &r->region, &before) < 0 || weir__node_need(node, i, next, &alone) < 0 ||
-        weir__node_need(node, i, longer, &after) < 0)
-      return false;
-    bool same = weir__region_equal(&before, &after) && weir__region_equal(&alone, &after);
-    if (!same && !lies_here(c, number, node->input[i], &after)) return false;
+    bool same = weir__region_equal(&r->need[i], all) && weir__region_equal(&next->need[i], all);
+    if (!same && !lies_here(c, number, node->input[i], all)) return false;
   }
   return true;
 }
 
-/* As many chunks as one call may compute, and a task has room for. */
+static bool may_share(const weir__node *node) {
+  const weir_operator *op = node->op;
+  return (op->in_boxes || op->in_tiles) && op->outputs <= 1 && !op->state_size && !op->in_order &&
+         !op->accepts_missing && !node->check_finite;
+}
+
+/* As many chunks as one call may compute, and a task that holds so much has room for. */
 static weir_status find_run(const weir__compiler *c, int number, double held, run *r) {
-  const weir__plan    *p     = c->plan;
-  const weir__node    *node  = &p->graph->node[number];
-  const weir_operator *op    = node->op;
-  double               cost  = op->work > 0 ? op->work : 1;
-  bool                 boxes = (op->in_boxes || op->in_tiles) && op->outputs <= 1 && !op->state_size && !op->in_order &&
-               !op->accepts_missing && !node->check_finite;
-  WEIR_TRY(count_elements(node, &r->region, &r->elements));
-  while (boxes && r->first + r->count < c->end[number]) {
-    weir_region next = weir__grid_region(&node->grid, r->first + r->count), longer = r->region;
-    int         axis = weir__region_follows(&r->region, &next);
-    double      elements;
-    if (axis < 0 || weir__plan_triggers(p, number, &next) != r->triggers) break;
-    longer.count[axis] += next.count[axis];
-    WEIR_TRY(count_elements(node, &longer, &elements));
-    if ((held + elements) * cost >= WEIR__TASK_ELEMENTS || !goes_on(c, number, r, &next, &longer)) break;
-    r->region   = longer;
-    r->elements = elements;
-    r->count++;
+  const weir__plan *p    = c->plan;
+  const weir__node *node = &p->graph->node[number];
+  WEIR_TRY(find_needs(node, r));
+  while (may_share(node) && r->first + r->count < c->end[number]) {
+    run next = {.region = weir__grid_region(&node->grid, r->first + r->count)}, longer = *r;
+    int axis = weir__region_follows(&r->region, &next.region);
+    if (axis < 0 || weir__plan_triggers(p, number, &next.region) != r->triggers) break;
+    longer.count++;
+    longer.region.count[axis] += next.region.count[axis];
+    WEIR_TRY(find_needs(node, &longer));
+    if (is_full(node, held + longer.elements)) break;
+    WEIR_TRY(find_needs(node, &next));
+    if (!goes_on(c, number, r, &next, &longer)) break;
+    *r = longer;
   }
   return WEIR_OK;
 }
@@ -102,7 +104,6 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
   weir__plan       *p    = c->plan;
   const weir__node *node = &p->graph->node[number];
   int               task = -1;
-  double            cost = node->op->work > 0 ? node->op->work : 1;
   double            held = 0; /* elements in the task so far */
   for (int64_t chunk = c->first[number]; chunk < c->end[number];) {
     run r      = {.first = chunk, .count = 1, .region = weir__grid_region(&node->grid, chunk)};
@@ -111,7 +112,7 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
       chunk++;
       continue;
     }
-    if (task < 0 || held * cost >= WEIR__TASK_ELEMENTS) {
+    if (task < 0 || is_full(node, held)) {
       WEIR_TRY(weir__compiler_new_task(
           c, (weir__task){.kind = WEIR__TASK_APPLY, .node = number, .bit = p->bits, .partial = -1}, &task));
       held = 0;
@@ -129,7 +130,7 @@ weir_status weir__compile_apply(weir__compiler *c, int number) {
     if (r.count > 1) WEIR_TRY(weir__compiler_new_box(c, &r.region, &bit.box));
     if (node->op->state_size)
       p->state_bytes += (node->op->state_size(node->params, node->in_type, &r.region) + 63) & ~(size_t)63;
-    WEIR_TRY(add_inputs(c, number, task, &r.region));
+    WEIR_TRY(add_inputs(c, number, task, &r));
     WEIR_TRY(weir__compiler_new_bit(c, bit));
     p->task[task].bits++;
     for (int64_t i = 0; i < r.count; i++)
