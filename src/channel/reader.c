@@ -31,12 +31,14 @@ weir_status weir__reader_start(weir__channel *self) {
                      self->definitions.stream, self->definitions.rank, self->released, published);
   self->first = self->next = self->acknowledged;
   self->cursor             = self->released;
+  WEIR_TRY(weir__alloc_array(self->layout.log_entries, sizeof *self->why, &self->why));
   return weir__alloc_array(self->layout.log_entries, sizeof *self->held, &self->held);
 }
 
 void weir__reader_clear(weir__channel *self) {
   for (int b = 0; b < WEIR__CHANNEL_HELD_MAX; b++) weir__free(self->buffer[b]);
   weir__free(self->held);
+  weir__free(self->why);
 }
 
 /* ---- entries ---- */
@@ -60,7 +62,7 @@ static bool read_size(weir__entry *entry, entry_copy *copy) {
 }
 
 /* Copy what is constant in an entry; what is wrong with it, or NULL. */
-static const char *copy_entry(const weir__channel *self, const weir__entry *entry, entry_copy *copy, weir__held *held) {
+static const char *copy_entry(const weir__channel *self, const weir__entry *entry, entry_copy *copy) {
   uint64_t known   = self->terms.triggers < 64 ? (UINT64_C(1) << self->terms.triggers) - 1 : ~UINT64_C(0);
   copy->sequence   = entry->sequence;
   copy->step       = entry->step;
@@ -69,18 +71,15 @@ static const char *copy_entry(const weir__channel *self, const weir__entry *entr
   copy->blocked_ns = entry->blocked_ns;
   copy->place      = entry->place;
   copy->flags      = entry->flags;
-  memcpy(held->why, entry->why, sizeof held->why);
-  held->why[sizeof held->why - 1] = 0;
   if (self->located ? copy->sequence != self->begins : copy->sequence > self->next)
     return "a sequence number is out of order";
   if (copy->sequence > UINT64_MAX / 2) return "a sequence number is out of range";
-  const uint32_t kinds[]  = {0, WEIR__ENTRY_ALIKE, WEIR__ENTRY_TOMBSTONE, WEIR__ENTRY_TOMBSTONE | WEIR__ENTRY_LEFT_OUT};
-  bool           is_known = false;
-  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) is_known |= copy->flags == kinds[k];
-  if (!is_known) return "an entry of no known kind";
+  bool step = copy->flags == 0 || copy->flags == WEIR__ENTRY_ALIKE;
+  if (!step && (copy->flags & ~(uint32_t)WEIR__ENTRY_LEFT_OUT) != WEIR__ENTRY_TOMBSTONE)
+    return "an entry of no known kind";
   if (!isfinite(copy->time) || copy->blocked_ns < 0) return "a time is out of range";
   if (!copy->fired || copy->fired & ~known) return "a trigger that nobody asked for";
-  if (copy->flags & WEIR__ENTRY_TOMBSTONE) return NULL;
+  if (!step) return NULL;
   int places = self->layout.slots + (self->spill_fd >= 0 ? self->layout.spill_places : 0);
   return copy->place < 0 || copy->place >= places ? "a place is out of range" : NULL;
 }
@@ -91,6 +90,9 @@ static int free_buffer(const weir__channel *self) {
   return -1;
 }
 
+/* Why there is no step at the cursor, in our own memory. */
+static char *why_of(const weir__channel *self) { return self->why[self->cursor % self->layout.log_entries]; }
+
 /* A spilled step into memory; what cannot be read becomes a tombstone. */
 static void read_spilled(weir__channel *self, int buffer, entry_copy *copy, weir__held *held) {
   weir_status status = WEIR_OK;
@@ -98,7 +100,7 @@ static void read_spilled(weir__channel *self, int buffer, entry_copy *copy, weir
   if (!status) status = weir__spill_read(self->spill_fd, &self->layout, copy->place, self->buffer[buffer]);
   if (status) {
     copy->flags |= WEIR__ENTRY_TOMBSTONE;
-    snprintf(held->why, sizeof held->why, "%s", weir_error_last());
+    snprintf(why_of(self), WEIR__WHY_MAX, "%s", weir_error_last());
     return;
   }
   self->in_use[buffer] = true;
@@ -130,7 +132,7 @@ static weir__channel_event take(weir__channel *self, weir__entry *entry, entry_c
     if (state > WEIR__ENTRY_DROPPED) return broken(self, "an entry of no known state");
     if (state == WEIR__ENTRY_DROPPED) {
       copy->flags = WEIR__ENTRY_TOMBSTONE | WEIR__ENTRY_LEFT_OUT;
-      snprintf(held->why, sizeof held->why, "no room: dropped");
+      snprintf(why_of(self), WEIR__WHY_MAX, "no room: dropped");
       return WEIR__CHANNEL_STEP;
     }
   }
@@ -150,7 +152,7 @@ static void fill_record(const weir__channel *self, const entry_copy *copy, const
                                           .tombstone  = tombstone,
                                           .dropped    = copy->flags & WEIR__ENTRY_LEFT_OUT,
                                           .spilled    = held->buffer >= 0,
-                                          .why        = held->why,
+                                          .why        = why_of(self),
                                           .more       = copy->sequence + copy->more - self->next,
                                           .last_step  = copy->last_step,
                                           .saved      = copy->saved,
@@ -165,13 +167,17 @@ static weir__channel_event read_entry(weir__channel *self, bool last, weir__chan
   entry_copy          copy  = {0};
   weir__channel_event event = WEIR__CHANNEL_STEP;
   weir__held          fresh = {.buffer = -1};
-  const char         *wrong = copy_entry(self, entry, &copy, &fresh);
+  const char         *wrong = copy_entry(self, entry, &copy);
   if (wrong) return broken(self, wrong);
   fresh.sequence = copy.sequence;
   bool step      = !(copy.flags & WEIR__ENTRY_TOMBSTONE);
   copy.last_step = copy.step;
   if (step && copy.sequence >= self->next) event = take(self, entry, &copy, &fresh);
   if (!step && !read_size(entry, &copy)) return WEIR__CHANNEL_NOTHING;
+  if (!step && !self->seen) { /* otherwise it has been told */
+    memcpy(why_of(self), entry->why, WEIR__WHY_MAX);
+    why_of(self)[WEIR__WHY_MAX - 1] = 0;
+  }
   if (event != WEIR__CHANNEL_STEP) return event;
   copy.saved = atomic_load_explicit(&entry->saved, memory_order_relaxed);
   if (copy.saved >= copy.last_step) {
@@ -180,7 +186,6 @@ static weir__channel_event read_entry(weir__channel *self, bool last, weir__chan
   }
   if (copy.more > MORE_MOST || copy.last_step < copy.step) return broken(self, "a tombstone is out of range");
   if (copy.more + 1 < self->seen) return broken(self, "a tombstone has shrunk");
-  if (self->seen) memcpy(fresh.why, held->why, sizeof fresh.why); /* as it was told */
   *held         = fresh;
   self->located = true;
   self->begins  = copy.sequence;

@@ -9,7 +9,6 @@ typedef struct weir__held {
   bool     readable; /* a step that was read and is not done */
   int      buffer;   /* of a spilled step; -1: none */
   void    *memory;   /* where the step lies */
-  char     why[WEIR__WHY_MAX];
 } weir__held;
 
 struct weir__channel {
@@ -34,13 +33,14 @@ struct weir__channel {
    * were told, or not read yet (`seen` 0) */
   uint64_t    first, next; /* sequence numbers: when attached, and not told yet */
   uint64_t    cursor, seen;
-  uint64_t    released, acknowledged;         /* own copies of what this worker alone stores */
-  uint64_t    begins;                         /* sequence number with which the entry at `cursor` begins ... */
-  bool        located;                        /* ... which is known */
-  bool        any;                            /* a step was read */
-  weir__held *held;                           /* owned; per entry of the log */
-  void       *buffer[WEIR__CHANNEL_HELD_MAX]; /* owned; of spilled steps, once there is one */
-  bool        in_use[WEIR__CHANNEL_HELD_MAX];
+  uint64_t    released, acknowledged;   /* own copies of what this worker alone stores */
+  uint64_t    begins;                   /* sequence number with which the entry at `cursor` begins ... */
+  bool        located;                  /* ... which is known */
+  bool        any;                      /* a step was read */
+  weir__held *held;                     /* owned; per entry of the log */
+  char (*why)[WEIR__WHY_MAX];           /* owned; per entry, of tombstones: as it was told first */
+  void *buffer[WEIR__CHANNEL_HELD_MAX]; /* owned; of spilled steps, once there is one */
+  bool  in_use[WEIR__CHANNEL_HELD_MAX];
 };
 
 /* Where to begin: after the data segment was mapped. */

@@ -252,10 +252,12 @@ void weir__ring_publish(weir__ring *ring, const weir__entry *entry) {
     to->blocked_ns  = entry->blocked_ns;
     to->place       = entry->place;
     to->flags       = entry->flags;
-    memcpy(to->why, entry->why, sizeof to->why);
     atomic_store_explicit(&to->state, WEIR__ENTRY_READY, memory_order_relaxed);
-    atomic_store_explicit(&to->more, 0, memory_order_relaxed);
-    atomic_store_explicit(&to->last_step[0], entry->step, memory_order_relaxed);
+    if (tombstone) {
+      memcpy(to->why, entry->why, sizeof to->why);
+      atomic_store_explicit(&to->more, 0, memory_order_relaxed);
+      atomic_store_explicit(&to->last_step[0], entry->step, memory_order_relaxed);
+    }
     atomic_store_explicit(&to->saved, atomic_load_explicit(&entry->saved, memory_order_relaxed), memory_order_relaxed);
     ring->published++;
     ring->buried = tombstone;

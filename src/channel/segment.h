@@ -160,20 +160,21 @@ enum {
 enum { WEIR__PLACE_NONE = -1 }; /* places are counted through: the slots first, then those of the spill file */
 
 typedef struct weir__entry {
+  /* what there is of a step: one line that goes from one core to the other */
   _Alignas(WEIR__LINE) uint64_t sequence;
   int64_t          step;
   double           time;
   uint64_t         fired;
   int64_t          blocked_ns;
+  _Atomic int64_t  saved; /* see weir__channel_record */
   int32_t          place;
   uint32_t         flags;
   _Atomic uint32_t state;
   /* Of a tombstone, which may grow as long as it is the last entry: so many further steps; and the number of the last
    * of them in element more % 2, so that a reader sees both as they belong together, or that they changed. */
-  _Atomic uint64_t more;
-  _Atomic int64_t  last_step[2];
-  _Atomic int64_t  saved; /* see weir__channel_record */
-  char             why[WEIR__WHY_MAX];
+  _Alignas(WEIR__LINE) _Atomic uint64_t more;
+  _Atomic int64_t last_step[2];
+  char            why[WEIR__WHY_MAX];
 } weir__entry;
 
 typedef struct weir__feedback_buffer {       /* its elements follow */

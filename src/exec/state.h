@@ -64,6 +64,7 @@ struct weir__worker {
   weir__step          *step;         /* flight + 1 */
   int                  steps;        /* flight + 1 */
   int                  task_bits;    /* an entry of the pool is a step's place in `step` and, in its low bits, a task */
+  uint64_t            *triggers;     /* of each node: nodes are far apart, and each step asks for these of all */
   int64_t             *active_count; /* per node: steps it was active in */
   weir__thread_memory *memory;       /* per thread and owner */
   _Atomic uint32_t    *outbox_next;  /* stack of packed messages: entry (step slot * messages + message) + 1 */

@@ -189,9 +189,8 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   if (!w->begun) w->first_step = arrival->step;
   for (uint32_t r = 1; r < WEIR__TURNS; r++) s->turn[r] = (uint32_t)(s->ordinal % r);
   for (int i = 0; i < w->graph->nodes; i++) {
-    const weir__node *node = &w->graph->node[i];
-    s->index[i]            = w->active_count[i];
-    w->active_count[i] += (node->triggers & s->fired) != 0 || node->triggers == ~(uint64_t)0;
+    s->index[i] = w->active_count[i];
+    w->active_count[i] += (w->triggers[i] & s->fired) != 0 || w->triggers[i] == ~(uint64_t)0;
   }
   if (w->plan->pieces) weir__intake_pieces_of(w->intake, w->plan, arrival, s->piece);
   atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);

@@ -347,6 +347,8 @@ static weir_status allocate(weir__worker *w) {
   WEIR_TRY(weir__worker_steer_create(w));
   WEIR_TRY(allocate_requests(w));
   WEIR_TRY(weir__alloc_array((size_t)w->graph->nodes + 1, sizeof *w->active_count, &w->active_count));
+  WEIR_TRY(weir__alloc_array((size_t)w->graph->nodes + 1, sizeof *w->triggers, &w->triggers));
+  for (int i = 0; i < w->graph->nodes; i++) w->triggers[i] = w->graph->node[i].triggers;
   WEIR_TRY(weir__alloc_array(WEIR__LATENCIES, sizeof *w->latency, &w->latency));
   WEIR_TRY(weir__alloc_zeroed(all * sizeof *w->memory, 64, &w->memory));
   for (size_t i = 0; i < all; i++) WEIR_TRY(weir__alloc_zeroed(w->plan->scratch_bytes + 64, 64, &w->memory[i].scratch));
@@ -466,6 +468,7 @@ void weir__worker_destroy(weir__worker **worker) {
   weir__failures_clear(w->graph, &w->failures);
   weir__free(w->step);
   weir__free(w->memory);
+  weir__free(w->triggers);
   weir__free(w->active_count);
   weir__free(w->latency);
   weir__free(w->done);
