@@ -177,23 +177,31 @@ static bool as_uniform(const compiler *c, int value, weir__uniform *u) {
 }
 
 /* What the last instruction has just computed for this operation alone is computed together with it: each is rounded as
- * before, but a block is written and read once less. */
+ * before, but a block is written and read once less; and a root or a quotient is waited for while the polynomial of the
+ * element before it is computed. */
 static bool join(compiler *c, int value, const int o[3], weir__instruction *in) {
   static const struct {
     weir__op first, second, both;
     bool     either; /* of the second's operands may be the first's result */
   } pairs[] = {
-      {WEIR__OP_MUL, WEIR__OP_ADD, WEIR__OP_MUL_ADD, true},  {WEIR__OP_MUL, WEIR__OP_SUB, WEIR__OP_MUL_SUB, false},
-      {WEIR__OP_ADD, WEIR__OP_MUL, WEIR__OP_ADD_MUL, true},  {WEIR__OP_SUB, WEIR__OP_MUL, WEIR__OP_SUB_MUL, true},
-      {WEIR__OP_ADD, WEIR__OP_DIV, WEIR__OP_ADD_DIV, false}, {WEIR__OP_SUB, WEIR__OP_DIV, WEIR__OP_SUB_DIV, false}};
-  if (!c->kernel->instructions || o[0] == o[1] || c->last_use[c->last] != value) return false;
+      {WEIR__OP_MUL, WEIR__OP_ADD, WEIR__OP_MUL_ADD, true},    {WEIR__OP_MUL, WEIR__OP_SUB, WEIR__OP_MUL_SUB, false},
+      {WEIR__OP_ADD, WEIR__OP_MUL, WEIR__OP_ADD_MUL, true},    {WEIR__OP_SUB, WEIR__OP_MUL, WEIR__OP_SUB_MUL, true},
+      {WEIR__OP_ADD, WEIR__OP_DIV, WEIR__OP_ADD_DIV, false},   {WEIR__OP_SUB, WEIR__OP_DIV, WEIR__OP_SUB_DIV, false},
+      {WEIR__OP_SQRT, WEIR__OP_EXP, WEIR__OP_EXP_SQRT, false}, {WEIR__OP_SQRT, WEIR__OP_SIN, WEIR__OP_SIN_SQRT, false},
+      {WEIR__OP_SQRT, WEIR__OP_COS, WEIR__OP_COS_SQRT, false}, {WEIR__OP_DIV, WEIR__OP_EXP, WEIR__OP_EXP_DIV, false},
+      {WEIR__OP_DIV, WEIR__OP_LOG, WEIR__OP_LOG_DIV, false},   {WEIR__OP_DIV, WEIR__OP_SIN, WEIR__OP_SIN_DIV, false},
+      {WEIR__OP_DIV, WEIR__OP_COS, WEIR__OP_COS_DIV, false}};
+  bool two = weir__op_operands(in->op) == 2;
+  if (!c->kernel->instructions || (two && o[0] == o[1]) || c->last_use[c->last] != value) return false;
   const weir__instruction *last = &c->code[c->kernel->instructions - 1];
   for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
     if (last->op != pairs[k].first || in->op != pairs[k].second) continue;
     int which = o[0] == c->last ? 0 : pairs[k].either && o[1] == c->last ? 1 : -1;
     if (which < 0) return false;
-    c->taken[last->to] = false;
-    *in = (weir__instruction){.op = pairs[k].both, .a = last->a, .b = last->b, .c = which ? in->a : in->b};
+    c->taken[last->to]  = false;
+    weir__operand other = which ? in->a : in->b; /* of two */
+    *in                 = (weir__instruction){.op = pairs[k].both, .a = last->a, .b = last->b};
+    if (two) in->c = other;
     c->kernel->instructions--;
     return true;
   }
@@ -215,13 +223,28 @@ static void emit(compiler *c, int value) {
     in.op    = WEIR__OP_COORDINATE;
     in.index = weir__axis_find(&k->type, v->name);
   }
-  if (n == 2) (void)join(c, value, o, &in);
+  if (n == 1 || n == 2) (void)join(c, value, o, &in);
   c->last = value;
   while (c->taken[in.to]) in.to++;
   c->taken[in.to] = true;
   if (in.to >= k->registers) k->registers = in.to + 1;
   c->place[value]            = (weir__operand){.index = in.to};
   c->code[k->instructions++] = in;
+}
+
+/* Long operations ask the memory for what the loads before them will read next. False: there are none. */
+static bool share_asking(const compiler *c) {
+  bool any = false;
+  for (int i = 0, load = 0; i < c->kernel->instructions; i++) {
+    if (!weir__op_is_long(c->code[i].op) || c->code[i].a.uniform) continue;
+    while (load < i && c->code[load].op != WEIR__OP_LOAD) load++;
+    if (load == i) continue;
+    c->code[i].asks     = 1 + c->code[load].index;
+    c->code[load].asked = true;
+    load++;
+    any = true;
+  }
+  return any;
 }
 
 weir_status weir__value_compile(weir__values *values, int value, const weir__spot *spot, weir__kernel_params *kernel,
@@ -246,6 +269,8 @@ weir_status weir__value_compile(weir__values *values, int value, const weir__spo
       emit(&c, v);
     }
   }
+  kernel->block   = share_asking(&c) && kernel->registers <= WEIR__KERNEL_LONG_REGISTERS ? WEIR__KERNEL_LONG_BLOCK
+                                                                                         : WEIR__KERNEL_BLOCK;
   kernel->uniform = c.uniform;
   kernel->code    = c.code;
   kernel->result  = c.place[c.root];

@@ -218,7 +218,7 @@ static weir_status compute(const weir_apply *a) {
     }
     more = next_tile(&t);
     for (int i = 0; i < f->kernel->inputs; i++)
-      soon[i] = !f->feed[i].op ? WEIR__KERNEL_SOON : more ? next_of(&a->in[i], &inputs[i], &t.tile) : 0;
+      soon[i] = !f->feed[i].op ? weir__kernel_soon(f->kernel) : more ? next_of(&a->in[i], &inputs[i], &t.tile) : 0;
     weir__kernel_run(f->kernel, a, inputs, soon, &out, scratch);
   }
   return WEIR_OK;

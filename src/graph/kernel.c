@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = WEIR__KERNEL_BLOCK, ALIGN = 64, AHEAD = 2 * BLOCK /* elements */ };
+enum { ALIGN = 64 };
 
 /* ---- walks ---- */
 
@@ -14,11 +14,12 @@ typedef struct walk {
   int       axes;
   int64_t   count[WEIR_RANK_MAX], stride[WEIR_RANK_MAX], index[WEIR_RANK_MAX]; /* all but the run */
   int64_t   at;                                                                /* elements of the run already walked */
-  ptrdiff_t soon; /* bytes from here to what is to be asked for already; 0: nothing */
+  ptrdiff_t soon;  /* bytes from here to what is to be asked for already; 0: nothing */
+  double   *ahead; /* that, as seen from what was loaded last; NULL: nothing */
   char     *base;
 } walk;
 
-static void walk_start(walk *w, const weir_view *view, const int *axis, const weir_region *tile) {
+static void walk_start(walk *w, const weir_view *view, const int *axis, const weir_region *tile, ptrdiff_t soon) {
   char   *base                     = view->data;
   int64_t count[WEIR_RANK_MAX + 1] = {1}, stride[WEIR_RANK_MAX + 1] = {0};
   int     n = 0; /* axes kept in count[1..n] */
@@ -44,7 +45,7 @@ static void walk_start(walk *w, const weir_view *view, const int *axis, const we
                        .has_fill = view->has_fill,
                        .fill     = view->fill},
               .axes = n ? n - 1 : 0,
-              .soon = WEIR__KERNEL_SOON,
+              .soon = soon,
               .base = base};
   for (int a = 0; a < w->axes; a++) {
     w->count[a]  = count[a + 1];
@@ -70,21 +71,25 @@ static int walk_some(const walk *w, int n) {
   return left < n ? (int)left : n;
 }
 
-/* Ask for the `n` elements that lie so many bytes after `x`. Mostly that is two blocks on: a block's arithmetic takes
- * as long as the memory takes to answer, and the processor's own prefetching begins anew at each page, and where one
- * field is read after another. (The empty assembly keeps gcc from taking the function for one without effect.) */
-static void prefetch(const double *x, ptrdiff_t soon, int64_t n, bool write) {
-  uintptr_t ahead = (uintptr_t)x + (uintptr_t)soon;
+/* Ask for `n` elements. Mostly these are two blocks on: a block's arithmetic takes as long as the memory takes to
+ * answer, and the processor's own prefetching begins anew at each page, and where one field is read after another. (The
+ * empty assembly keeps gcc from taking the function for one without effect.) */
+static void prefetch(const double *ahead, int64_t n, bool write) {
   __asm__ volatile("");
   if (write)
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch((const double *)ahead + i, 1);
+    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(ahead + i, 1);
   else
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch((const double *)ahead + i, 0);
+    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(ahead + i, 0);
+}
+
+static double *after(const double *x, ptrdiff_t soon) {
+  return soon ? (double *)((uintptr_t)x + (uintptr_t)soon) : NULL;
 }
 
 /* Load the next `n` elements; `buffer` has room for a block. Gives where they are: the field's own memory when they can
  * be used there in whole groups of 8. */
 static const double *walk_load(walk *w, int n, double *buffer) {
+  w->ahead = NULL;
   for (int done = 0; done < n;) {
     int     some  = walk_some(w, n - done);
     int64_t start = w->run.stride[0] ? w->at : 0;
@@ -92,7 +97,7 @@ static const double *walk_load(walk *w, int n, double *buffer) {
       const double *x      = weir_view_load(&w->run, &start, some, buffer + done);
       bool          direct = x != buffer + done;
       if (direct && some == n && n % 8 == 0 && w->run.stride[0] == (int64_t)sizeof(double)) {
-        if (w->soon) prefetch(x, w->soon, n, false); /* after the end of the run most often comes the next one */
+        w->ahead = after(x, w->soon); /* after the end of the run most often comes the next one */
         if ((w->at += some) == w->run.count[0]) walk_next(w);
         return x;
       }
@@ -158,8 +163,8 @@ static void ramp_load(ramp *r, int n, double *buffer) {
 
 /* Scratch, cut into its parts. Uniform values have an end of their own so that an expression of any size fits. */
 typedef struct machine {
-  double (*block)[BLOCK]; /* of each register */
-  const double **reg;     /* where each register's values are: its block, or a field's memory */
+  double        *block; /* of each register, one after the other */
+  const double **reg;   /* where each register's values are: its block, or a field's memory */
   double        *uniform;
   walk          *input;
   ramp          *ramp; /* one per axis */
@@ -169,7 +174,7 @@ static size_t rounded(size_t nbytes) { return (nbytes + ALIGN - 1) & ~(size_t)(A
 
 static size_t machine_layout(const weir__kernel_params *k, machine *m, char *memory) {
   size_t at[6]   = {0};
-  size_t size[5] = {(size_t)k->registers * sizeof *m->block, (size_t)k->registers * sizeof *m->reg,
+  size_t size[5] = {(size_t)(k->registers * k->block) * sizeof *m->block, (size_t)k->registers * sizeof *m->reg,
                     (size_t)k->uniforms * sizeof *m->uniform, (size_t)k->inputs * sizeof *m->input,
                     WEIR_RANK_MAX * sizeof *m->ramp};
   for (int i = 0; i < 5; i++) at[i + 1] = at[i] + rounded(size[i]);
@@ -209,15 +214,19 @@ static weir__lane lane(const machine *m, weir__operand operand) {
 static const double *run_block(const weir__kernel_params *k, machine *m, int n, double *direct) {
   for (int i = 0; i < k->instructions; i++) {
     const weir__instruction *in = &k->code[i];
-    double                  *to = i == k->instructions - 1 && direct ? direct : m->block[in->to];
+    double                  *to = i == k->instructions - 1 && direct ? direct : m->block + in->to * k->block;
     switch (in->op) {
-    case WEIR__OP_LOAD: m->reg[in->to] = walk_load(&m->input[in->index], n, to); break;
+    case WEIR__OP_LOAD:
+      m->reg[in->to] = walk_load(&m->input[in->index], n, to);
+      if (!in->asked && m->input[in->index].ahead) prefetch(m->input[in->index].ahead, n, false);
+      break;
     case WEIR__OP_COORDINATE:
       ramp_load(&m->ramp[in->index], n, to);
       m->reg[in->to] = to;
       break;
     default:
-      weir__kernel_loop(in->op, to, lane(m, in->a), lane(m, in->b), lane(m, in->c), (n + 7) & ~7);
+      weir__kernel_loop(in->op, to, lane(m, in->a), lane(m, in->b), lane(m, in->c), (n + 7) & ~7,
+                        in->asks ? m->input[in->asks - 1].ahead : NULL);
       m->reg[in->to] = to;
     }
   }
@@ -229,31 +238,30 @@ static void run(const weir__kernel_params *k, const weir_apply *a, const weir_vi
                 const weir_view *out, bool cached, void *scratch) {
   machine     m;
   walk        result;
-  double      uniform[BLOCK];
-  weir_region tile = {.rank = out->rank};
+  double      uniform[WEIR__KERNEL_BLOCK]; /* without instructions no block is a long one */
+  ptrdiff_t   ahead = weir__kernel_soon(k);
+  weir_region tile  = {.rank = out->rank};
   memcpy(tile.start, out->start, sizeof tile.start);
   memcpy(tile.count, out->count, sizeof tile.count);
   int64_t size = weir__region_size(&tile);
   if (size < 1) return;
   machine_layout(k, &m, scratch);
   evaluate_uniforms(k, a, inputs, m.uniform);
-  walk_start(&result, out, NULL, &tile);
+  walk_start(&result, out, NULL, &tile, ahead);
   for (int i = 0; i < k->instructions; i++) {
     const weir__instruction *in = &k->code[i];
-    if (in->op == WEIR__OP_LOAD) {
-      walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], &tile);
-      if (soon) m.input[in->index].soon = soon[in->index];
-    }
+    if (in->op == WEIR__OP_LOAD)
+      walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], &tile, soon ? soon[in->index] : ahead);
     if (in->op == WEIR__OP_COORDINATE) ramp_start(&m.ramp[in->index], &k->type, in->index, &tile);
   }
   if (k->result.uniform)
-    for (int i = 0; i < BLOCK; i++) uniform[i] = m.uniform[k->result.index];
-  for (int64_t done = 0; done < size; done += BLOCK) {
-    int     n      = size - done < BLOCK ? (int)(size - done) : BLOCK;
+    for (int i = 0; i < k->block; i++) uniform[i] = m.uniform[k->result.index];
+  for (int64_t done = 0; done < size; done += k->block) {
+    int     n      = size - done < k->block ? (int)(size - done) : k->block;
     double *direct = walk_direct(&result, n);
     if (direct && !cached) { /* what comes after the end may be another thread's */
-      int64_t left = result.run.count[0] - result.at - AHEAD;
-      prefetch(direct, WEIR__KERNEL_SOON, left < n ? left : n, true);
+      int64_t left = result.run.count[0] - result.at - ahead / (ptrdiff_t)sizeof *direct;
+      prefetch(after(direct, ahead), left < n ? left : n, true);
     }
     const double *values = k->result.uniform ? uniform : run_block(k, &m, n, direct);
     if (values != direct) walk_store(&result, n, values);

@@ -2,7 +2,7 @@
  *
  * A kernel holds two lists. The *uniform* values have one value per call (constants, parameters, time, fields without
  * dimensions and what is computed from them); they are evaluated first. The *code* is then run on blocks of
- * WEIR__KERNEL_BLOCK neighbouring elements of the result: each instruction is one loop over whole registers, which the
+ * `block` neighbouring elements of the result: each instruction is one loop over whole registers, which the
  * compiler vectorises. Blocks are evaluated in full multiples of 8 elements, so that an element is computed by the same
  * instructions wherever it stands: the bits of a result depend neither on how a field is cut into chunks nor on where
  * it lies in memory. */
@@ -15,7 +15,7 @@
  * A missing value is NaN. It propagates through arithmetic (also pow and hypot, where C99 lets some NaN vanish);
  * comparisons with it are false, but for != as IEEE 754 has it; it counts as false in and, or, not; and where() is
  * missing where its condition is. round() goes to the nearest, halves to even; mod() has the sign of the divisor.
- * Those of two signs are only in kernels, see compile.c. */
+ * Those that do the work of two are only in kernels, see compile.c. */
 #define WEIR__OP_LIST(X)                                                                                               \
   X(NEG, 1, "", -a)                                                                                                    \
   X(NOT, 1, "", weir__op_truth(a) ? 0.0 : 1.0)                                                                         \
@@ -63,7 +63,14 @@
   X(ADD_MUL, 3, "", (a + b) * c)                                                                                       \
   X(SUB_MUL, 3, "", (a - b) * c)                                                                                       \
   X(ADD_DIV, 3, "", (a + b) / c)                                                                                       \
-  X(SUB_DIV, 3, "", (a - b) / c)
+  X(SUB_DIV, 3, "", (a - b) / c)                                                                                       \
+  X(EXP_SQRT, 1, "", exp(sqrt(a)))                                                                                     \
+  X(SIN_SQRT, 1, "", sin(sqrt(a)))                                                                                     \
+  X(COS_SQRT, 1, "", cos(sqrt(a)))                                                                                     \
+  X(EXP_DIV, 2, "", exp(a / b))                                                                                        \
+  X(LOG_DIV, 2, "", log(a / b))                                                                                        \
+  X(SIN_DIV, 2, "", sin(a / b))                                                                                        \
+  X(COS_DIV, 2, "", cos(a / b))
 
 typedef enum weir__op {
 #define WEIR__OP_ENUM(name, operands, text, value) WEIR__OP_##name,
@@ -76,7 +83,8 @@ typedef enum weir__op {
 } weir__op;
 
 int         weir__op_operands(weir__op op);
-const char *weir__op_name(weir__op op); /* "" for one that is written with a sign */
+bool        weir__op_is_long(weir__op op); /* of one number, and takes so long that memory can be asked meanwhile */
+const char *weir__op_name(weir__op op);    /* "" for one that is written with a sign */
 double      weir__op_value(weir__op op, double a, double b, double c);
 
 /* One operand: a register of a block, or a uniform value. */
@@ -90,6 +98,8 @@ typedef struct weir__instruction {
   int           index; /* of loads: the input; of coordinates: the axis */
   int           to;    /* register */
   weir__operand a, b, c;
+  int           asks;  /* 1 + the input whose next elements are asked of the memory meanwhile; 0: none's */
+  bool          asked; /* of loads: another instruction asks */
 } weir__instruction;
 
 typedef enum weir__uniform_kind {
@@ -110,9 +120,10 @@ typedef struct weir__uniform {
   int                a, b, c;
 } weir__uniform;
 
-/* Doubles: registers of 2 KiB stay in the first-level cache, and loads of one block overlap with arithmetic of another.
- */
-enum { WEIR__KERNEL_BLOCK = 256, WEIR__KERNEL_SOON = 2 * WEIR__KERNEL_BLOCK * sizeof(double) };
+/* Doubles in a block. Registers of 2 KiB stay in the first-level cache, and loads of one block overlap with arithmetic
+ * of another. Long operations overlap with nothing: what a block costs itself is spread over more elements, where a few
+ * registers will do. */
+enum { WEIR__KERNEL_BLOCK = 256, WEIR__KERNEL_LONG_BLOCK = 1024, WEIR__KERNEL_LONG_REGISTERS = 2 };
 
 /* The parameters of weir__operator_arithmetic; everything they point to is in the graph's arena. */
 typedef struct weir__kernel_params {
@@ -120,11 +131,17 @@ typedef struct weir__kernel_params {
   const weir__graph *graph; /* whose parameters are read */
   int                inputs;
   int                axis[WEIR_INPUTS_MAX][WEIR_RANK_MAX]; /* the input's axis for each axis of the result; -1: none */
-  int                uniforms, instructions, registers;
+  int                uniforms, instructions, registers, block;
   const weir__uniform     *uniform;
   const weir__instruction *code;
   weir__operand            result;
 } weir__kernel_params;
+
+/* How many bytes ahead of the elements that are read memory is asked for others: two blocks, or a long one. */
+static inline ptrdiff_t weir__kernel_soon(const weir__kernel_params *kernel) {
+  int elements = kernel->block > 2 * WEIR__KERNEL_BLOCK ? kernel->block : 2 * WEIR__KERNEL_BLOCK;
+  return (ptrdiff_t)sizeof(double) * elements;
+}
 
 /* Bytes of scratch that evaluation needs; the memory must be 64-byte aligned. */
 size_t weir__kernel_scratch(const weir__kernel_params *kernel);
@@ -146,7 +163,9 @@ typedef struct weir__lane {
   const double *v; /* NULL: `s` for every element */
   double        s;
 } weir__lane;
-void weir__kernel_loop(weir__op op, double *to, weir__lane a, weir__lane b, weir__lane c, int n);
+/* `ahead` (of long operations; NULL: nothing): `n` elements that are asked of the memory, a line with each 8. All at
+ * once would be more than a processor can have on its way, and it would stop there. */
+void weir__kernel_loop(weir__op op, double *to, weir__lane a, weir__lane b, weir__lane c, int n, const double *ahead);
 
 /* ---- helpers of the list ---- */
 

@@ -39,6 +39,10 @@ int weir__op_operands(weir__op op) {
   return op < WEIR__OPS ? operands[op] : 0;
 }
 
+bool weir__op_is_long(weir__op op) {
+  return (op >= WEIR__OP_EXP && op <= WEIR__OP_TANH) || (op >= WEIR__OP_EXP_SQRT && op <= WEIR__OP_COS_SQRT);
+}
+
 const char *weir__op_name(weir__op op) {
   static const char *const names[] = {
 #define OP_NAME(name, operands, text, value) text,
@@ -51,7 +55,7 @@ const char *weir__op_name(weir__op op) {
 double weir__op_value(weir__op op, double a, double b, double c) {
   if (weir__op_operands(op) == 1) {
     double x[8] = {a, a, a, a, a, a, a, a}, to[8];
-    weir__kernel_loop(op, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8);
+    weir__kernel_loop(op, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8, NULL);
     return to[0];
   }
   switch (op) {
@@ -77,10 +81,20 @@ double weir__op_value(weir__op op, double a, double b, double c) {
     to[i] = value;                                                                                                     \
   }                                                                                                                    \
   break;
+#define ASKING_LOOP(value)                                                                                             \
+  for (int g = 0; g < n; g += 8) {                                                                                     \
+    __builtin_prefetch(ahead + g);                                                                                     \
+    INDEPENDENT _Pragma("GCC unroll 1") for (int i = 0; i < 8; i++) {                                                  \
+      double a  = av[g + i];                                                                                           \
+      to[g + i] = value;                                                                                               \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  break;
 #define LOOP_1(value)                                                                                                  \
-  switch (form) {                                                                                                      \
+  switch (ahead && av ? 2 : form) {                                                                                    \
   case 0: LOOP(av[i], 0, 0, value)                                                                                     \
-  default: LOOP(as, 0, 0, value)                                                                                       \
+  case 1: LOOP(as, 0, 0, value)                                                                                        \
+  default: ASKING_LOOP(value)                                                                                          \
   }
 #define LOOP_2(value)                                                                                                  \
   switch (form) {                                                                                                      \
@@ -103,7 +117,8 @@ double weir__op_value(weir__op op, double a, double b, double c) {
 
 /* Each element sees the same IEEE operations in both versions, so the bits are the same, but for the functions above.
  */
-WEIR__WIDEST void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n) {
+WEIR__WIDEST void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n,
+                                    const double *ahead) {
   const double *av = la.v, *bv = lb.v, *cv = lc.v;
   const double  as = la.s, bs = lb.s, cs = lc.s;
   const int     operands = weir__op_operands(op);

@@ -478,6 +478,43 @@ static void test_coordinates(void **state) {
   }
 }
 
+/* Functions of roots and quotients, which are computed together with these and in longer blocks, and while memory is
+ * asked for what comes after. */
+static void test_long(void **state) {
+  enum { SIZE = 5000, FUNCTIONS = 4, INNERS = 5 };
+  static const weir__op    function[FUNCTIONS] = {WEIR__OP_EXP, WEIR__OP_LOG, WEIR__OP_SIN, WEIR__OP_COS};
+  static const char *const inner[INNERS]       = {"sqrt(u)", "u / v", "u / 3", "3 / u", "sqrt(u) * 2"};
+  static double            u[2][SIZE], out[SIZE];
+  const weir_field_type    type  = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "i", .size = SIZE}}};
+  const weir_region        whole = weir__region_whole(&type);
+  const weir_view          view  = weir__view_dense(out, &type, &whole);
+  (void)state;
+  seed = 5;
+  for (int i = 0; i < 2 * SIZE; i++) u[i / SIZE][i % SIZE] = pick(50) ? 40 * uniform() : NAN;
+  for (int k = 0; k < FUNCTIONS * INNERS * 2; k++) {
+    weir__op    op = function[k / 2 / INNERS];
+    int         in = k / 2 % INNERS, node;
+    weir__edge  edge;
+    char        text[80];
+    const char *rest = k % 2 ? " + 1" : ""; /* the result goes to a register, or to the field */
+    snprintf(text, sizeof text, "%s(%s)%s", weir__op_name(op), inner[in], rest);
+    assert_int_equal(weir__graph_create(NULL, &graph), WEIR_OK);
+    for (int f = 0; f < 2; f++) {
+      assert_int_equal(weir__graph_add_source(graph, f ? "v" : "u", 0, f, &type, NULL, false, &node), WEIR_OK);
+      source[f].view = weir__view_dense(u[f], &type, &whole);
+    }
+    assert_int_equal(weir__graph_expression(graph, text, (weir__place){0}, &edge), WEIR_OK);
+    const weir__node *of = &graph->node[edge.node];
+    if (!in) assert_int_equal(((const weir__kernel_params *)of->params)->block, WEIR__KERNEL_LONG_BLOCK);
+    apply_pieces(of, whole, &view);
+    for (int i = 0; i < SIZE; i++) {
+      double x = u[0][i], y = u[1][i], a[INNERS] = {sqrt(x), x / y, x / 3, 3 / x, sqrt(x) * 2};
+      expect_same(text, out[i], weir__op_value(op, a[in], 0, 0) + k % 2);
+    }
+    weir__graph_destroy(&graph);
+  }
+}
+
 /* Functions against the C library's: special values as these, others to 4 units in the last place. */
 static void test_functions(void **state) {
   static const double special[] = {0.0, -0.0, 1, -1, NAN, INFINITY, -INFINITY, 1e300, -1e300, 5e-324, 2.5, 1e-200};
@@ -502,6 +539,7 @@ static void test_functions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_parameter),
-                                     cmocka_unit_test(test_coordinates), cmocka_unit_test(test_functions)};
+                                     cmocka_unit_test(test_coordinates), cmocka_unit_test(test_long),
+                                     cmocka_unit_test(test_functions)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
