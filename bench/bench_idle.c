@@ -1,6 +1,8 @@
 /* What waiting costs: CPU time of a worker whose simulation publishes a step every 200 ms, and how long it takes from
  * the end of a step (after 1, 5 and 20 ms of idleness) to the first task, against a bare futex between two processes
- * that have slept as long; the two in turn. */
+ * that have slept as long; the two in turn. Processes are bound to cores: waking one on the core of the other is a
+ * switch, waking one on a core that sleeps takes three to ten times as long, and left alone the system does now this,
+ * now that. */
 #include "core/futex.h"
 #include "core/threads.h"
 #include "feed.h"
@@ -26,6 +28,15 @@ static feed feed_of(const char *folder, int idle, int threads, char name[64]) {
                 .pause_ns = (int64_t)idle * 1000000};
 }
 
+/* Where the worker is, or who waits for the futex. The other process is on the first core. */
+typedef enum place { ANYWHERE = -1, ON_THE_SAME, ON_ITS_OWN } place;
+
+static int core[2]; /* before anything is bound: -1, or the same, where there is no other */
+
+static void go_to(int which) {
+  if (which >= 0) weir__thread_pin(core[which]);
+}
+
 /* ---- a bare futex ---- */
 
 typedef struct ping {
@@ -42,7 +53,7 @@ static void send_pings(ping *p, int idle) {
   }
 }
 
-static void add_pings(int idle, bench_samples *samples) {
+static void add_pings(int idle, place waiter, bench_samples *samples) {
   static ping *p;
   if (!p) p = bench_shared(sizeof *p);
   memset(p, 0, sizeof *p);
@@ -50,9 +61,11 @@ static void add_pings(int idle, bench_samples *samples) {
   pid_t child = fork();
   if (!child) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    go_to(0);
     send_pings(p, idle);
     _exit(0);
   }
+  go_to(waiter);
   for (uint32_t seen = 0; seen < PINGS;) {
     uint32_t now = atomic_load(&p->bell);
     if (now == seen) {
@@ -67,16 +80,18 @@ static void add_pings(int idle, bench_samples *samples) {
 
 /* ---- the worker ---- */
 
-static void run_one(const feed *f, feed_board *board, weir__comm *comm, int threads, double *share) {
+static void run_one(const feed *f, feed_board *board, weir__comm *comm, int threads, place worker, double *share) {
   weir__worker_options options = {.threads = threads};
   fflush(stdout);
   feed_board_clear(board);
   pid_t child = fork();
   if (!child) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (worker != ANYWHERE) go_to(0);
     feed_run(f, board);
     _exit(0);
   }
+  go_to(worker);
   double  cpu   = bench_cpu_seconds();
   int64_t begin = weir__clock_ns();
   feed_worker(f, board, comm, &options, NULL);
@@ -84,25 +99,26 @@ static void run_one(const feed *f, feed_board *board, weir__comm *comm, int thre
   waitpid(child, NULL, 0);
 }
 
-static void wake(const char *folder, feed_board *board, weir__comm *comm, int idle) {
+static void wake(const char *folder, feed_board *board, weir__comm *comm, int idle, place at) {
   bench_samples bare = {0}, ours = {0}, shares = {0};
-  char          name[64], what[64];
+  char          name[64], what[96];
   double        share;
   feed          f = feed_of(folder, idle, 0, name);
   bench_reserve(&bare, ROUNDS * PINGS);
   bench_reserve(&ours, ROUNDS * STEPS);
   bench_reserve(&shares, ROUNDS);
   for (int k = 0; k < ROUNDS; k++) {
-    add_pings(idle, &bare);
-    run_one(&f, board, comm, 0, &share);
+    add_pings(idle, at, &bare);
+    run_one(&f, board, comm, 0, at, &share);
     bench_add(&shares, 100 * share);
     for (int i = FEED_WARM; i < f.steps; i++) bench_add(&ours, (double)(board->start_ns[i] - board->end_ns[0][i]));
   }
-  snprintf(what, sizeof what, "idle-%d-ms", idle);
+  snprintf(what, sizeof what, "idle-%d-ms%s", idle, at == ON_ITS_OWN ? "" : "-one-core");
   double futex = bench_summary(what, "futex", &bare, 1e-3, "us");
   double task  = bench_summary(what, "weir-first-task", &ours, 1e-3, "us");
   bench_value(what, "weir-first-task", "cpu", bench_quantile(&shares, 0.5), "% of a core");
-  snprintf(what, sizeof what, "idle for %d ms, first task times a bare futex", idle);
+  snprintf(what, sizeof what, "idle for %d ms, first task%s times a bare futex", idle,
+           at == ON_ITS_OWN ? "" : " on the simulation's core");
   bench_at_most(what, task / futex, 1.3, "");
   bench_clear(&bare);
   bench_clear(&ours);
@@ -113,18 +129,23 @@ int main(void) {
   const char *folder = bench_folder();
   feed_board *board  = feed_board_open(folder);
   weir__comm *comm;
+  for (int i = 0; i < 2; i++) core[i] = weir__core(i);
   bench_open("idle");
   bench_check(weir__comm_self(&comm), "communicator");
   for (int threads = 0; threads <= 1; threads++) {
     char   name[64], what[64];
     double share;
     feed   f = feed_of(folder, 200, threads, name);
-    run_one(&f, board, comm, threads, &share);
+    run_one(&f, board, comm, threads, ANYWHERE, &share);
     bench_value("step-each-200-ms", threads ? "weir-2-threads" : "weir-1-threads", "cpu", 100 * share, "% of a core");
     snprintf(what, sizeof what, "CPU of a waiting worker, %d thread%s", threads + 1, threads ? "s" : "");
     bench_at_most(what, 100 * share, 1, "% of a core");
   }
-  for (int i = 0; i < CASES; i++) wake(folder, board, comm, idle_ms[i]);
+  if (core[0] == core[1]) printf("# idle: a core for the worker alone: left out, there is one core only\n");
+  for (int i = 0; i < CASES; i++) {
+    if (core[0] != core[1]) wake(folder, board, comm, idle_ms[i], ON_ITS_OWN);
+    wake(folder, board, comm, idle_ms[i], ON_THE_SAME);
+  }
   weir__comm_destroy(&comm);
   bench_folder_remove();
   return 0;
