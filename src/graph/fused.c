@@ -170,12 +170,11 @@ static size_t fed_scratch(const void *params, const weir_field_type *const *in, 
 
 /* A tile of what `feed` makes, into `made`. */
 static weir_status make_tile(const weir_apply *a, const weir__feed *feed, const weir_view *from,
-                             const weir_region *tile, void *memory, void *scratch, weir_view *made) {
+                             const weir_region *tile, void *scratch, weir_view *made) {
   weir_region need;
   WEIR_TRY(weir__operator_need(feed->op, feed->params, &feed->in_type, 0, feed->wrap, feed->type, tile, &need));
   weir_view  in = weir__view_narrow(from, &need);
   weir_apply b  = *a;
-  *made         = weir__view_dense(memory, feed->type, tile);
   b.params      = feed->params;
   b.inputs      = 1;
   b.in_type     = &feed->in_type;
@@ -199,6 +198,21 @@ static ptrdiff_t next_of(const weir_view *from, const weir_view *made, const wei
   return x ? (const char *)x - (const char *)made->data : 0;
 }
 
+/* The first input that is made may lie where the result will: an element of it is read before that one of the result is
+ * written, and memory is busy with the result already while the derivative is computed. -1: none may. */
+static int made_in_place(const weir__fed *f, const weir_view *out) {
+  const weir__kernel_params *k = f->kernel;
+  int                        i = 0;
+  while (i < k->inputs && !f->feed[i].op) i++;
+  if (i == k->inputs) return -1;
+  const weir_field_type *made = f->feed[i].type; /* values are rounded as they are stored */
+  if (made->dtype != WEIR_F64 || out->dtype != WEIR_F64 || made->has_fill || out->has_fill) return -1;
+  if (made->rank != out->rank) return -1;
+  for (int r = 0; r < out->rank; r++)
+    if (k->axis[i][r] != r) return -1;
+  return i;
+}
+
 static weir_status compute(const weir_apply *a) {
   const weir__fed *f = a->params;
   weir_view        inputs[WEIR_INPUTS_MAX];
@@ -206,6 +220,7 @@ static weir_status compute(const weir_apply *a) {
   char            *scratch               = (char *)a->scratch + fed_tiles(f);
   tiles            t;
   if (!weir_view_size(&a->out[0])) return WEIR_OK;
+  int in_place = made_in_place(f, &a->out[0]);
   for (int i = 0; i < f->kernel->inputs; i++) inputs[i] = a->in[i];
   first_tile(&t, &a->out[0]);
   for (bool more = true; more;) {
@@ -213,13 +228,14 @@ static weir_status compute(const weir_apply *a) {
     char     *memory = a->scratch;
     for (int i = 0; i < f->kernel->inputs; i++) {
       if (!f->feed[i].op) continue;
-      WEIR_TRY(make_tile(a, &f->feed[i], &a->in[i], &t.tile, memory, scratch, &inputs[i]));
+      inputs[i] = i == in_place ? out : weir__view_dense(memory, f->feed[i].type, &t.tile);
+      WEIR_TRY(make_tile(a, &f->feed[i], &a->in[i], &t.tile, scratch, &inputs[i]));
       memory += TILE * sizeof(double);
     }
     more = next_tile(&t);
     for (int i = 0; i < f->kernel->inputs; i++)
       soon[i] = !f->feed[i].op ? weir__kernel_soon(f->kernel) : more ? next_of(&a->in[i], &inputs[i], &t.tile) : 0;
-    weir__kernel_run(f->kernel, a, inputs, soon, &out, scratch);
+    weir__kernel_run(f->kernel, a, inputs, soon, &out, in_place >= 0, scratch);
   }
   return WEIR_OK;
 }

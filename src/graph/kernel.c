@@ -233,7 +233,7 @@ static const double *run_block(const weir__kernel_params *k, machine *m, int n, 
   return m->reg[k->result.index];
 }
 
-/* Compute the box that `out` covers; `cached`: which is in the cache. `soon`: see weir__kernel_run. */
+/* Compute the box that `out` covers; see weir__kernel_run. */
 static void run(const weir__kernel_params *k, const weir_apply *a, const weir_view *inputs, const ptrdiff_t *soon,
                 const weir_view *out, bool cached, void *scratch) {
   machine     m;
@@ -279,8 +279,8 @@ void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, c
 }
 
 void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
-                      const ptrdiff_t *soon, const weir_view *out, void *scratch) {
-  run(kernel, a, inputs, soon, out, false, scratch);
+                      const ptrdiff_t *soon, const weir_view *out, bool cached, void *scratch) {
+  run(kernel, a, inputs, soon, out, cached, scratch);
 }
 
 /* ---- the operator ---- */
@@ -293,7 +293,7 @@ static weir_status infer(weir_infer *i) {
 }
 
 static weir_status apply(const weir_apply *a) {
-  weir__kernel_run(a->params, a, a->in, NULL, a->out, a->scratch);
+  weir__kernel_run(a->params, a, a->in, NULL, a->out, false, a->scratch);
   return WEIR_OK;
 }
 

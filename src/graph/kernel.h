@@ -153,9 +153,10 @@ void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, c
 
 /* The same into any view, whose box is computed; values are rounded to its type. `soon` (NULL: what comes next) says
  * for each input how many bytes from an element that is read there is another that will be wanted of the memory after
- * this call; 0: none. */
+ * this call; 0: none. `cached`: the memory of `out` is in the cache. It may be that of an input, element for element.
+ */
 void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
-                      const ptrdiff_t *soon, const weir_view *out, void *scratch);
+                      const ptrdiff_t *soon, const weir_view *out, bool cached, void *scratch);
 
 /* ---- one instruction over `n` elements, a multiple of 8 (kernel_loops.c) ---- */
 
