@@ -90,13 +90,14 @@ WEIR__INLINE bool add_moments(bool fused, bool large, const double *x, int64_t n
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
                p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
-  const int64_t limit = weir__sum_limit(b), square_limit = weir__sum_limit(square_b), least = weir__sum_least(b);
-  uint64_t      u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
-  int64_t       fine = 0;
+  const int64_t square_limit = weir__sum_limit(square_b), root = weir__sum_limit_of_root(square_b),
+                least = weir__sum_least(b), limit = weir__sum_limit(b) < root ? weir__sum_limit(b) : root;
+  uint64_t u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
+  int64_t  fine = 0;
   for (int64_t i = 0; i < n; i++) {
     double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
     if (!fused) fine |= beyond(low, square_limit);
-    fine |= beyond(term, limit) | beyond(high, square_limit);
+    fine |= beyond(term, limit);
     if (large) fine |= below(term, least);
     CUT_TERM(large, term, m0, m1, m2, u0, u1, u2);
     CUT_LOW(low, p1, p2, v1, v2);

@@ -65,6 +65,13 @@ static inline double weir__sum_magic(int b) {
 /* Bits of the largest number below 2^(b + 39), where a higher position would be used. */
 static inline int64_t weir__sum_limit(int b) { return ((int64_t)(b + WEIR__SUM_STEP - 1 + 1023) << 52) - 1; }
 
+/* Bits of a number below the root of 2^(b + 39), whose square rounds to one below that. */
+static inline int64_t weir__sum_limit_of_root(int b) {
+  int    e    = b + WEIR__SUM_STEP - 1 + 2048; /* positive */
+  double root = e % 2 ? 0x1.6a09e667f3bcdp0 : 1;
+  return (int64_t)weir__bits_of(root) - 1 + (int64_t)(e / 2 - 1024) * (INT64_C(1) << 52);
+}
+
 /* Bits of 2^(b + 12): the last of 53 bits of what is as large or larger is not below 2^(b - 40). */
 static inline int64_t weir__sum_least(int b) { return (int64_t)(b + 12 + 1023) << 52; }
 

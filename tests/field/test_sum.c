@@ -467,12 +467,25 @@ static void test_columns(void **state) {
     for (int trial = 0; trial < 6; trial++) check_columns(shape[k][0], shape[k][1], shape[k][2], trial % 2 == 1);
 }
 
+/* Up to the limit of the root, squares stay below the limit; beyond the next number they do not. */
+static void test_limit_of_root(void **state) {
+  (void)state;
+  for (int b = -800; b < 900; b++) {
+    int64_t bits = weir__sum_limit_of_root(b);
+    double  root, end = ldexp(1, b + 39);
+    memcpy(&root, &bits, sizeof root);
+    double above = nextafter(nextafter(root, INFINITY), INFINITY);
+    assert_true(root * root < end);
+    assert_true(above * above >= end);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),         cmocka_unit_test(test_wide_ranges),
       cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),
       cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),
-      cmocka_unit_test(test_large),          cmocka_unit_test(test_columns),
+      cmocka_unit_test(test_large),          cmocka_unit_test(test_columns),      cmocka_unit_test(test_limit_of_root),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
