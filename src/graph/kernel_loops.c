@@ -71,8 +71,10 @@ double weir__op_value(weir__op op, double a, double b, double c) {
  * of one form are told apart outside the loop, so that inside it every access is to neighbours or to one number. */
 #ifdef __clang__
 #define INDEPENDENT /* clang checks at run time that registers do not overlap */
+#define ONE_VECTOR
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
+#define ONE_VECTOR  _Pragma("GCC ivdep") _Pragma("GCC unroll 1") /* or it is unrolled before it can become one */
 #endif
 #define LOOP(x, y, z, value)                                                                                           \
   INDEPENDENT for (int i = 0; i < n; i++) {                                                                            \
@@ -81,21 +83,17 @@ double weir__op_value(weir__op op, double a, double b, double c) {
     to[i] = value;                                                                                                     \
   }                                                                                                                    \
   break;
-#define ASKING_LOOP(value)                                                                                             \
+/* Operations of one number, whose operand is never uniform (the result would be). Whether memory is asked or not: the
+ * elements are computed by the same loop. */
+#define LOOP_1(value)                                                                                                  \
   for (int g = 0; g < n; g += 8) {                                                                                     \
-    __builtin_prefetch(ahead + g);                                                                                     \
-    INDEPENDENT _Pragma("GCC unroll 1") for (int i = 0; i < 8; i++) {                                                  \
+    if (ahead) __builtin_prefetch(ahead + g);                                                                          \
+    ONE_VECTOR for (int i = 0; i < 8; i++) {                                                                           \
       double a  = av[g + i];                                                                                           \
       to[g + i] = value;                                                                                               \
     }                                                                                                                  \
   }                                                                                                                    \
   break;
-#define LOOP_1(value)                                                                                                  \
-  switch (ahead && av ? 2 : form) {                                                                                    \
-  case 0: LOOP(av[i], 0, 0, value)                                                                                     \
-  case 1: LOOP(as, 0, 0, value)                                                                                        \
-  default: ASKING_LOOP(value)                                                                                          \
-  }
 #define LOOP_2(value)                                                                                                  \
   switch (form) {                                                                                                      \
   case 0: LOOP(av[i], bv[i], 0, value)                                                                                 \
