@@ -141,7 +141,7 @@ int main(void) {
     snprintf(what, sizeof what, "CPU of a waiting worker, %d thread%s", threads + 1, threads ? "s" : "");
     bench_at_most(what, 100 * share, 1, "% of a core");
   }
-  if (core[0] == core[1]) printf("# idle: a core for the worker alone: left out, there is one core only\n");
+  if (core[0] == core[1]) bench_note("a core for the worker alone: left out, there is one core only");
   for (int i = 0; i < CASES; i++) {
     if (core[0] != core[1]) wake(folder, board, comm, idle_ms[i], ON_ITS_OWN);
     wake(folder, board, comm, idle_ms[i], ON_THE_SAME);
