@@ -15,7 +15,8 @@
  * A missing value is NaN. It propagates through arithmetic (also pow and hypot, where C99 lets some NaN vanish);
  * comparisons with it are false, but for != as IEEE 754 has it; it counts as false in and, or, not; and where() is
  * missing where its condition is. round() goes to the nearest, halves to even; mod() has the sign of the divisor.
- * Those that do the work of two are only in kernels, see compile.c. */
+ * Those that do the work of two are only in kernels, see compile.c. The long ones stay together, from EXP to TANH and
+ * from EXP_SQRT to COS_SQRT: weir__op_is_long goes by that. */
 #define WEIR__OP_LIST(X)                                                                                               \
   X(NEG, 1, "", -a)                                                                                                    \
   X(NOT, 1, "", weir__op_truth(a) ? 0.0 : 1.0)                                                                         \
