@@ -289,17 +289,17 @@ static void check(weir__comm *comm) {
 }
 
 /* One system for some seconds. */
-static void profile(weir__comm *comm, const system_of *system) {
+static void profile(weir__comm *comm, const system_of *system, int columns, int rounds) {
   bench_graph graph;
   sweep       s;
-  make_graph(&graph, BENCH_STENCIL_1D, 64, 100);
+  make_graph(&graph, BENCH_STENCIL_1D, columns, 6400 / columns);
   open_sweep(&s, comm, &graph);
   s.system     = system;
-  double ns    = wall_ns(&s, 16, 300);
+  double ns    = wall_ns(&s, rounds, 300);
   double least = bench_quantile(&s.samples, 0);
   if (!rank)
-    bench_note("%s: %.4g us per task of 16 rounds, least %.4g", system->name, 1e-3 * ns / graph.tasks,
-               1e-3 * least / graph.tasks);
+    bench_note("%s: %.4g us per row of %d tasks of %d rounds, least %.4g", system->name, 1e-3 * ns / graph.rows,
+               columns, rounds, 1e-3 * least / graph.rows);
   close_sweep(&s);
   bench_graph_clear(&graph);
 }
@@ -318,7 +318,10 @@ int main(int argc, char **argv) {
   weir__thread_slack(1000);
   if (!rank) bench_open("task_bench_mpi");
   for (int i = 0; i < SYSTEMS; i++)
-    if (!strcmp(what, systems[i].name)) profile(comm, &systems[i]), done = true;
+    if (!strcmp(what, systems[i].name))
+      profile(comm, &systems[i], argc > 2 + spin ? atoi(argv[2 + spin]) : 64,
+              argc > 3 + spin ? atoi(argv[3 + spin]) : 16),
+          done = true;
   if (!strcmp(what, "check")) check(comm);
   else if (!done) {
     metg_of(comm, 64, 100, spin ? "-spin" : "");

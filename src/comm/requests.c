@@ -3,8 +3,8 @@
  * A step may wait for a thousand messages, and MPI looks at each request that it is asked about, and goes through those
  * that wait for a message until it finds the one that a message is for. So receives stand in queues, one for each step
  * in flight, in the order in which they are expected: MPI is given the next ones alone, and a look asks about the first
- * of a queue, and if that is not there about some of the others. For sends nobody waits: it asks about them now and
- * then, and when there is nothing else. */
+ * of a queue, and now and then about some of the others. It asks MPI once: each time it is asked it looks for messages
+ * of all, and where there is none it may yield. For sends nobody waits. */
 #include "comm/comm_parts.h"
 
 #ifdef WEIR_HAVE_MPI
@@ -15,7 +15,8 @@ enum {
   OTHERS = 4,  /* and in turn; or one in SHARE */
   SHARE  = 16,
   SENDS  = 32, /* the first of them, asked about at a time */
-  MORE   = 8   /* looks, in one of which it asks about more than the first if that is there */
+  OFTEN  = 4,  /* looks, in one of which it asks about others where the first is not there */
+  MORE   = 8   /* and about these and sends in any case */
 };
 
 typedef struct entry {
@@ -195,7 +196,7 @@ static int finish(weir__requests *r, queue *q, entry *e) {
 }
 
 /* The first of the queues, which have turns: MPI moves messages, and tells of this one in the same call. */
-static weir_status test_first(weir__requests *r, int *done, int *count) {
+static weir_status test_first(weir__requests *r, bool *asked, int *done, int *count) {
   unsigned receives = (unsigned)r->queues - 1;
   for (unsigned i = 0; i < receives; i++) {
     queue *q    = &r->queue[(r->looks + i) % receives];
@@ -203,6 +204,7 @@ static weir_status test_first(weir__requests *r, int *done, int *count) {
     if (q->first == q->begins) continue;
     MPI_TRY(MPI_Test(&q->entry[q->first].request, &over, MPI_STATUS_IGNORE));
     if (over) done[(*count)++] = finish(r, q, &q->entry[q->first]);
+    *asked = true;
     break;
   }
   return WEIR_OK;
@@ -220,13 +222,14 @@ static weir_status test_some(weir__requests *r, int n, int *done, int *count) {
 
 weir_status weir__requests_test(weir__requests *r, bool all, int *done, int most, int *count) {
   queue *sends = &r->queue[r->queues - 1];
+  bool   asked = false;
   int    n     = 0;
   *count       = 0;
   if (!r->pending || !most) return WEIR_OK;
   r->looks++;
   for (queue *q = r->queue; q < sends; q++) WEIR_TRY(give(r, q));
-  if (!all && r->looks % MORE) WEIR_TRY(test_first(r, done, count));
-  if (!*count) {
+  if (!all && r->looks % MORE) WEIR_TRY(test_first(r, &asked, done, count));
+  if (!asked || (!*count && r->looks % OFTEN == 0)) {
     for (queue *q = r->queue; q < sends; q++) take_queue(r, q, all ? q->length : FIRST, &n);
     if (all || !n || r->looks % MORE == 0) take_queue(r, sends, all ? sends->length : SENDS, &n);
     WEIR_TRY(test_some(r, n < most ? n : most, done, count));

@@ -59,22 +59,20 @@ static uint64_t about(const weir__worker *w, int64_t ordinal) {
 }
 
 weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const weir__step *s) {
-  struct weir__relay *r    = w->relay;
-  int64_t             slot = s->ordinal % w->plan->flight;
+  struct weir__relay *r = w->relay;
   if (!r->followers) return WEIR_OK;
-  r->sent[slot] = (announcement){.step  = a->step,
-                                 .time  = a->time,
-                                 .fired = s->fired,
-                                 .more  = a->more,
-                                 .last  = a->last,
-                                 .saved = a->saved,
-                                 .torn  = (int32_t)a->torn,
-                                 .marks = a->marks,
-                                 .about = about(w, s->ordinal)};
+  r->sent[s->slot] = (announcement){.step  = a->step,
+                                    .time  = a->time,
+                                    .fired = s->fired,
+                                    .more  = a->more,
+                                    .last  = a->last,
+                                    .saved = a->saved,
+                                    .torn  = (int32_t)a->torn,
+                                    .marks = a->marks,
+                                    .about = about(w, s->ordinal)};
   for (int i = 0; i < r->followers; i++)
-    WEIR_TRY(weir__request_send(
-        w->requests, weir__worker_request_base(w, s->ordinal) + w->plan->messages_in + w->plan->messages_out + i,
-        &r->sent[slot], sizeof *r->sent, r->follower[i], 0));
+    WEIR_TRY(weir__request_send(w->requests, weir__worker_request_out(w, s, w->plan->messages_out + i),
+                                &r->sent[s->slot], sizeof *r->sent, r->follower[i], 0));
   if (w->intake) weir__intake_ring_peers(w->intake);
   return WEIR_OK;
 }

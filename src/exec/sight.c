@@ -3,11 +3,6 @@
 #include "core/clock.h"
 #include "exec/state.h"
 
-weir__step *weir__step_in_slot(weir__worker *w, int64_t slot) {
-  int64_t flight = w->plan->flight, n = w->retired + (slot - w->retired % flight + flight) % flight;
-  return n < w->begun ? weir__step_of(w, n) : NULL;
-}
-
 void weir__worker_trace_message(weir__worker *w, weir__trace_kind kind, int message, const weir__step *s,
                                 int64_t began) {
   if (!w->trace || !s) return;

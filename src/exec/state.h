@@ -18,6 +18,7 @@ typedef struct weir__step {
   double       time, dt;
   uint64_t     fired;             /* triggers */
   uint32_t     turn[WEIR__TURNS]; /* ordinal % r: where this step stands in a ring of r, without a division per task */
+  uint32_t     slot;              /* ordinal % flight: which of the messages in flight are its */
   bool         mine;              /* claimed by this worker; or nothing is claimed */
   size_t       claimed_turn;      /* then: where it stands among the claimed ones in flight */
   int64_t      arrived_ns;
@@ -61,13 +62,17 @@ struct weir__worker {
   weir__plan          *plan;
   weir__pool          *pool;
   weir__requests      *requests;
-  weir__step          *step;         /* flight + 1 */
-  int                  steps;        /* flight + 1 */
-  int                  task_bits;    /* an entry of the pool is a step's place in `step` and, in its low bits, a task */
-  uint64_t            *triggers;     /* of each node: nodes are far apart, and each step asks for these of all */
+  weir__step          *step;      /* flight + 1 */
+  int                  steps;     /* flight + 1 */
+  weir__step         **in_slot;   /* flight: the step in flight whose messages use it; NULL: none */
+  weir__step          *oldest;    /* of those in flight, where there is one */
+  int message_bits;               /* a request is a slot and, in its low bits, a message: incoming ones, outgoing ones,
+                                     announcements */
+  int                  task_bits; /* an entry of the pool is a step's place in `step` and, in its low bits, a task */
+  uint64_t            *triggers;  /* of each node: nodes are far apart, and each step asks for these of all */
   int64_t             *active_count; /* per node: steps it was active in */
   weir__thread_memory *memory;       /* per thread and owner */
-  _Atomic uint32_t    *outbox_next;  /* stack of packed messages: entry (step slot * messages + message) + 1 */
+  _Atomic uint32_t    *outbox_next;  /* stack of packed messages: their requests + 1 */
   size_t              *outbox_bytes; /* of an entry */
   _Atomic uint32_t     outbox;
   _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
@@ -126,13 +131,27 @@ void weir__worker_fire(weir__worker *w, weir__step *s, int emitter,
                        int thread);      /* count down what waits for an emitter */
 void weir__worker_wake(weir__worker *w); /* wake the owner; any thread */
 void weir__worker_arm(weir__worker *w);  /* set all counters for the step that begins next, with none before it */
-int  weir__worker_request_base(const weir__worker *w, int64_t ordinal); /* first request of a step */
-int  weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordinal);
+/* Is that the last one? Where there is one thread without an atomic exchange, which waits for all that was stored
+ * before. */
+static inline bool weir__worker_last(const weir__worker *w, _Atomic uint32_t *counter) {
+  if (w->options.threads) return atomic_fetch_sub_explicit(counter, 1, memory_order_acq_rel) == 1;
+  uint32_t left = atomic_load_explicit(counter, memory_order_relaxed) - 1;
+  atomic_store_explicit(counter, left, memory_order_relaxed);
+  return left == 0;
+}
+/* The first request of a step, and that of an outgoing message. */
+static inline int weir__worker_request(const weir__worker *w, const weir__step *s) {
+  return (int)(s->slot << w->message_bits);
+}
+static inline int weir__worker_request_out(const weir__worker *w, const weir__step *s, int message) {
+  return weir__worker_request(w, s) + w->plan->messages_in + message;
+}
+int                 weir__worker_tag(const weir__worker *w, const weir__message *m, const weir__step *s);
 static inline char *weir__worker_outgoing(const weir__step *s, const weir__message *m) { /* its memory in this step */
-  return m->buffer + (m->claimed ? s->claimed_turn : (size_t)(s->ordinal % m->ring)) * m->stride;
+  return m->buffer + (m->claimed ? s->claimed_turn : s->slot) * m->stride;
 }
 static inline char *weir__worker_incoming(const weir__step *s, const weir__message *m) {
-  return m->buffer + (size_t)(s->ordinal % m->ring) * m->stride;
+  return m->buffer + s->slot * m->stride;
 }
 
 /* ---- steps.c ---- */
@@ -169,10 +188,9 @@ void        weir__relay_completed(weir__worker *w, int request);
 void weir__worker_heed(weir__worker *w, const weir__notice *notice);
 
 /* ---- sight.c: what others see of a worker ---- */
-weir__step *weir__step_in_slot(weir__worker *w, int64_t slot); /* in flight, whose messages use the slot; NULL: none */
-void        weir__worker_trace_message(weir__worker *w, weir__trace_kind kind, int message, const weir__step *s,
-                                       int64_t began);
-void        weir__worker_note_retired(weir__worker *w, const weir__step *s, int64_t now);
+void weir__worker_trace_message(weir__worker *w, weir__trace_kind kind, int message, const weir__step *s,
+                                int64_t began);
+void weir__worker_note_retired(weir__worker *w, const weir__step *s, int64_t now);
 /* A sign of life, about once a second: looks at the clock when there is nothing to do, and in one turn of 16. A
  * `*timeout` is cut short where the next beat is due earlier. */
 void weir__worker_beat(weir__worker *w, bool idle, int64_t *timeout);

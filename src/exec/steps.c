@@ -136,16 +136,16 @@ static weir_status agreed_arrival(weir__worker *w, weir__arrival *arrival) {
 /* ---- beginning ---- */
 
 static weir_status post_receives(weir__worker *w, const weir__step *s) {
-  const weir__plan *p     = w->plan;
-  int               queue = (int)(s->ordinal % p->flight), base = weir__worker_request_base(w, s->ordinal);
+  const weir__plan *p    = w->plan;
+  int               base = weir__worker_request(w, s);
   for (int i = 0; i < p->messages_in; i++) {
     const weir__message *m       = &p->in[p->arrival[i]];
-    weir__receive        receive = {.queue    = queue,
+    weir__receive        receive = {.queue    = (int)s->slot,
                                     .slot     = base + p->arrival[i],
                                     .bytes    = weir__worker_incoming(s, m),
                                     .size     = m->bytes,
                                     .peer     = m->peer,
-                                    .tag      = weir__worker_tag(w, m, s->ordinal),
+                                    .tag      = weir__worker_tag(w, m, s),
                                     .together = m->together};
     WEIR_TRY(weir__request_receive(w->requests, &receive));
   }
@@ -181,6 +181,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   s->more       = arrival->more;
   s->torn       = arrival->torn;
   s->last       = arrival->last;
+  s->slot       = (uint32_t)(s->ordinal % w->plan->flight);
   s->mine       = !w->claims || w->claim == w->begun;
   if (w->claims && s->mine) s->claimed_turn = (size_t)(w->claimed++ % w->plan->claimed_flight);
   s->arrived_ns = weir__clock_ns();
@@ -194,7 +195,8 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   }
   if (w->plan->pieces) weir__intake_pieces_of(w->intake, w->plan, arrival, s->piece);
   atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);
-  w->begun++;
+  w->in_slot[s->slot] = s;
+  if (w->retired == w->begun++) w->oldest = s;
   if (arrival->torn) weir__keeper_pass(w);
   if (w->requests) WEIR_TRY(post_receives(w, s));
   WEIR_TRY(weir__relay_announce(w, arrival, s));
@@ -280,7 +282,7 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
 
 void weir__steps_retire(weir__worker *w, bool *some) {
   while (w->retired < w->begun) {
-    weir__step *s = weir__step_of(w, w->retired);
+    weir__step *s = w->oldest;
     if (atomic_load_explicit(&s->remaining, memory_order_acquire)) return;
     w->retired_sequence = s->sequence + s->more + 1;
     if (w->intake) {
@@ -290,7 +292,8 @@ void weir__steps_retire(weir__worker *w, bool *some) {
     int64_t now                                  = weir__clock_ns();
     int64_t latency                              = now - s->arrived_ns;
     w->latency[w->latencies++ % WEIR__LATENCIES] = latency;
-    w->retired++;
+    w->in_slot[s->slot]                          = NULL;
+    w->oldest                                    = weir__step_of(w, ++w->retired);
     w->settled += w->claims && s->mine;
     *some          = true;
     w->stats.steps = w->retired;

@@ -52,8 +52,8 @@ static bool fires(const weir__step *s, uint64_t triggers) {
 }
 
 /* Does anybody look at what a bit of the node makes? */
-static bool active(const weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit) {
-  if (weir__failure_disabled(&w->failures, (int)(node - w->graph->node), s->ordinal)) return false;
+static bool active(const weir__worker *w, const weir__step *s, int node, const weir__bit *bit) {
+  if (weir__failure_disabled(&w->failures, node, s->ordinal)) return false;
   return fires(s, bit->triggers);
 }
 
@@ -148,34 +148,36 @@ WEIR__INLINE void see(const weir__worker *w, const weir__step *s, int thread, co
 /* ---- one call of an operator ---- */
 
 typedef struct call {
-  weir__worker     *w;
-  weir__step       *s;
-  int               thread;
-  const weir__node *node;
-  weir_apply        a;
+  weir__worker          *w;
+  weir__step            *s;
+  int                    thread, node;
+  const weir__node_call *of;
+  weir_apply             a;
 } call;
 
-static void open_call(call *c, weir__worker *w, weir__step *s, int thread, int number) {
-  const weir__node    *node = &w->graph->node[number];
-  weir__thread_memory *m    = &w->memory[thread];
+static const weir__node *node_of(const call *c) { return &c->w->graph->node[c->node]; }
+
+static void open_call(call *c, weir__worker *w, weir__step *s, int thread, int node) {
+  const weir__node_call *of = &w->plan->call[node];
+  weir__thread_memory   *m  = &w->memory[thread];
   weir__error_clear(); /* operators of others have no way to say why they fail */
-  c->w = w, c->s = s, c->thread = thread, c->node = node;
-  c->a = (weir_apply){.params   = node->params,
-                      .context  = w->plan->context[number],
-                      .inputs   = node->inputs,
-                      .outputs  = node->outputs,
-                      .in_type  = node->in_type,
+  c->w = w, c->s = s, c->thread = thread, c->node = node, c->of = of;
+  c->a = (weir_apply){.params   = of->params,
+                      .context  = of->context,
+                      .inputs   = of->inputs,
+                      .outputs  = of->outputs,
+                      .in_type  = of->in_type,
                       .in       = m->in,
                       .out      = m->out,
                       .step     = s->step,
                       .ordinal  = s->ordinal,
-                      .index    = s->index[number],
+                      .index    = s->index[node],
                       .time     = s->time,
                       .dt       = s->dt,
                       .gap      = s->torn,
                       .gap_more = (int64_t)s->more,
                       .gap_last = s->last,
-                      .unseen   = !fires(s, node->seen) && !node->check_finite};
+                      .unseen   = !fires(s, of->seen) && !of->check_finite};
 }
 
 /* Inputs of a bit; false: one is missing and the operator does not want to be called then. Scratch begins after theirs.
@@ -184,7 +186,7 @@ WEIR__WIDEST static bool open_inputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m    = &c->w->memory[c->thread];
   size_t               used = 0;
   bool                 all  = true;
-  for (int i = 0; i < c->node->inputs; i++) {
+  for (int i = 0; i < c->of->inputs; i++) {
     const weir__gather *g = &c->w->plan->gather[bit->gather + i];
     see(c->w, c->s, c->thread, g, &m->in[i]);
     if (m->in[i].missing) all = false;
@@ -192,12 +194,12 @@ WEIR__WIDEST static bool open_inputs(call *c, const weir__bit *bit) {
       used = g->offset + (((size_t)weir_view_size(&m->in[i]) * weir_dtype_size(m->in[i].dtype) + 63) & ~(size_t)63);
   }
   c->a.scratch = m->scratch + used;
-  return all || c->node->op->accepts_missing;
+  return all || c->of->op->accepts_missing;
 }
 
 WEIR__WIDEST static void open_outputs(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
-  for (int k = 0; k < c->node->outputs; k++) {
+  for (int k = 0; k < c->of->outputs; k++) {
     const weir__cell *cell = &c->w->plan->cell[bit->cell + k];
     see_box(c->w, c->s, cell, bit->chunks > 1 ? bit->box : cell->box, &m->out[k]);
   }
@@ -205,25 +207,24 @@ WEIR__WIDEST static void open_outputs(call *c, const weir__bit *bit) {
 
 static void mark(const call *c, const weir__bit *bit, bool has) {
   const weir__cell *cell = &c->w->plan->cell[bit->cell];
-  for (int k = 0; k < c->node->outputs; k++) {
-    token_list t = tokens_of(&cell[k], place(c->s, &cell[k], 0), c->node->outputs, bit->chunks);
+  for (int k = 0; k < c->of->outputs; k++) {
+    token_list t = tokens_of(&cell[k], place(c->s, &cell[k], 0), c->of->outputs, bit->chunks);
     for (int i = 0; i < bit->chunks; i++) t.first[i * t.step] = has;
   }
 }
 
 /* WEIR_END: there is no value at this step. */
-static bool succeeded(weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit,
-                      weir_status status) {
+static bool succeeded(weir__worker *w, const weir__step *s, int node, const weir__bit *bit, weir_status status) {
   if (status == WEIR_END) return false;
   if (status >= 0) return true;
-  weir__failure_record(w, s, (int)(node - w->graph->node), bit->chunk, status);
+  weir__failure_record(w, s, node, bit->chunk, status);
   return false;
 }
 
 /* The same for a call that has filled its results. */
 static bool gave_results(const call *c, const weir__bit *bit, weir_status status) {
-  for (int k = 0; c->node->check_finite && status >= 0 && status != WEIR_END && k < c->node->outputs; k++)
-    status = weir__failure_check_finite(c->node, k, &c->a.out[k]);
+  for (int k = 0; c->of->check_finite && status >= 0 && status != WEIR_END && k < c->of->outputs; k++)
+    status = weir__failure_check_finite(node_of(c), k, &c->a.out[k]);
   return succeeded(c->w, c->s, c->node, bit, status);
 }
 
@@ -252,19 +253,19 @@ static void run_apart(call *c, const weir__bit *bit) {
   weir__thread_memory *m = &c->w->memory[c->thread];
   for (int n = 0; n < bit->chunks; n++) {
     weir__bit   one    = *bit;
-    weir_region region = weir__grid_region(&c->node->grid, bit->chunk + n), need;
+    weir_region region = weir__grid_region(&node_of(c)->grid, bit->chunk + n), need;
     one.chunk          = bit->chunk + n;
     one.chunks         = 1;
     one.cell           = bit->cell + n;
     (void)open_inputs(c, bit);
     open_outputs(c, &one);
     bool has = true;
-    for (int i = 0; i < c->node->inputs && has; i++) {
-      if (c->node->input[i].node < 0) continue;
-      has = weir__node_need(c->node, i, &region, &need) >= 0 &&
+    for (int i = 0; i < c->of->inputs && has; i++) {
+      if (node_of(c)->input[i].node < 0) continue;
+      has = weir__node_need(node_of(c), i, &region, &need) >= 0 &&
             narrow(c, &c->w->plan->gather[bit->gather + i], &need, &m->in[i]);
     }
-    if (has) has = gave_results(c, &one, c->node->op->apply(&c->a));
+    if (has) has = gave_results(c, &one, c->of->op->apply(&c->a));
     mark(c, &one, has);
   }
 }
@@ -278,7 +279,7 @@ static void run_apply(weir__worker *w, weir__step *s, int thread, const weir__ta
     if (has) {
       open_outputs(&c, bit);
       c.a.state          = w->plan->state + bit->state;
-      weir_status status = c.node->op->apply(&c.a);
+      weir_status status = c.of->op->apply(&c.a);
       has                = bit->chunks > 1 ? status == WEIR_OK : gave_results(&c, bit, status);
     }
     if (bit->chunks > 1 && called && !has) run_apart(&c, bit);
@@ -298,12 +299,12 @@ static void run_reduce(weir__worker *w, weir__step *s, int thread, const weir__t
   c.a.partial = at(s, cell);
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
-    if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
+    if (c.of->op->begin) c.of->op->begin(c.of->params, c.of->in_type, &cell->region, c.a.partial);
   }
   for (int i = task->bit; has && i < task->bit + task->bits; i++) {
     has                      = open_inputs(&c, &w->plan->bit[i]);
     w->memory[thread].out[0] = out;
-    if (has) has = succeeded(w, s, c.node, &w->plan->bit[i], c.node->op->apply(&c.a));
+    if (has) has = succeeded(w, s, c.node, &w->plan->bit[i], c.of->op->apply(&c.a));
   }
   *token(s, cell) = has;
 }
@@ -320,18 +321,18 @@ static void run_join(weir__worker *w, weir__step *s, int thread, const weir__tas
   for (int i = 0; i < task->joins && has; i++) has = *token(s, &p->cell[p->join[task->join + i]]) != 0;
   if (has) {
     memset(c.a.partial, 0, cell->bytes);
-    if (c.node->op->begin) c.node->op->begin(c.node->params, c.node->in_type, &cell->region, c.a.partial);
+    if (c.of->op->begin) c.of->op->begin(c.of->params, c.of->in_type, &cell->region, c.a.partial);
     for (int i = 0; i < task->joins; i++)
-      c.node->op->combine(c.node->params, c.node->in_type, &cell->region, c.a.partial,
-                          at(s, &p->cell[p->join[task->join + i]]));
+      c.of->op->combine(c.of->params, c.of->in_type, &cell->region, c.a.partial,
+                        at(s, &p->cell[p->join[task->join + i]]));
   }
   *token(s, cell) = has;
   if (!task->root) return;
   if (has) {
-    for (int i = 0; i < c.node->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
+    for (int i = 0; i < c.of->inputs; i++) w->memory[thread].in[i] = (weir_view){.data = NULL};
     c.a.scratch = w->memory[thread].scratch;
     open_outputs(&c, bit);
-    has = gave_results(&c, bit, c.node->op->finish(&c.a));
+    has = gave_results(&c, bit, c.of->op->finish(&c.a));
   }
   mark(&c, bit, has);
 }
@@ -344,15 +345,16 @@ static weir_status read_joined(const weir__worker *w, const weir__step *s, const
   return joined->read(joined->self, node->stream, node->field, s->step, s->time, out);
 }
 
-static void read_chunk(weir__worker *w, const weir__step *s, const weir__node *node, const weir__bit *bit) {
+static void read_chunk(weir__worker *w, const weir__step *s, int number, const weir__bit *bit) {
+  const weir__node *node = &w->graph->node[number];
   const weir__cell *cell = &w->plan->cell[bit->cell];
-  bool              has  = active(w, s, node, bit);
+  bool              has  = active(w, s, number, bit);
   if (has) {
     weir_view out;
     see_chunk(w, s, cell, &out);
     weir_status status =
         node->stream ? read_joined(w, s, node, &out) : w->source->read(w->source->self, node->field, s->ordinal, &out);
-    has = succeeded(w, s, node, bit, status);
+    has = succeeded(w, s, number, bit, status);
   }
   *token(s, cell) = has;
 }
@@ -360,7 +362,7 @@ static void read_chunk(weir__worker *w, const weir__step *s, const weir__node *n
 static void run_read(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__node *node = &w->graph->node[task->node];
   if (node->is_static && s->ordinal) return; /* it has its value for the whole run */
-  for (int i = task->bit; i < task->bit + task->bits; i++) read_chunk(w, s, node, &w->plan->bit[i]);
+  for (int i = task->bit; i < task->bit + task->bits; i++) read_chunk(w, s, task->node, &w->plan->bit[i]);
 }
 
 static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task) {
@@ -369,7 +371,7 @@ static void run_assemble(weir__worker *w, weir__step *s, const weir__task *task)
   const weir__gather *g    = &w->plan->gather[bit->gather];
   const weir__cell   *cell = &w->plan->cell[bit->cell];
   if (node->is_static && s->ordinal) return;
-  bool has = active(w, s, node, bit);
+  bool has = active(w, s, task->node, bit);
   if (has) {
     weir_view out;
     see_chunk(w, s, cell, &out);
@@ -396,11 +398,6 @@ static void run_decide(weir__worker *w, weir__step *s, int thread, const weir__t
 
 /* ---- messages ---- */
 
-/* Its entry in the outbox. */
-static uint32_t outbox_entry(const weir__worker *w, const weir__step *s, int message) {
-  return (uint32_t)(s->ordinal % w->plan->flight) * (uint32_t)w->plan->messages_out + (uint32_t)message;
-}
-
 static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
   const weir__plan    *p      = w->plan;
   const weir__message *m      = &p->out[task->message];
@@ -425,14 +422,19 @@ static void run_pack(weir__worker *w, weir__step *s, const weir__task *task) {
     at += packet->bytes;
     if (data) sent = at;
   }
-  w->outbox_bytes[outbox_entry(w, s, task->message)] = sent;
+  w->outbox_bytes[weir__worker_request_out(w, s, task->message)] = sent;
 }
 
 /* A stack that anyone pushes to and the owner empties whole, so that nothing is ever popped twice. */
 static void post(weir__worker *w, const weir__step *s, int message) {
-  uint32_t entry = outbox_entry(w, s, message), head = atomic_load(&w->outbox);
-  do atomic_store_explicit(&w->outbox_next[entry], head, memory_order_relaxed);
-  while (!atomic_compare_exchange_weak(&w->outbox, &head, entry + 1));
+  uint32_t request = (uint32_t)weir__worker_request_out(w, s, message), head = atomic_load(&w->outbox);
+  if (!w->options.threads) {
+    atomic_store_explicit(&w->outbox_next[request], head, memory_order_relaxed);
+    atomic_store_explicit(&w->outbox, request + 1, memory_order_relaxed);
+    return;
+  }
+  do atomic_store_explicit(&w->outbox_next[request], head, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak(&w->outbox, &head, request + 1));
 }
 
 /* ---- completion ---- */
@@ -450,15 +452,6 @@ static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
 }
 
-/* One less; was it the last? Where there is one thread without an atomic exchange, which waits for all that was stored
- * before. */
-static bool last_of(const weir__worker *w, _Atomic uint32_t *counter) {
-  if (w->options.threads) return atomic_fetch_sub_explicit(counter, 1, memory_order_acq_rel) == 1;
-  uint32_t left = atomic_load_explicit(counter, memory_order_relaxed) - 1;
-  atomic_store_explicit(counter, left, memory_order_relaxed);
-  return left == 0;
-}
-
 /* The first task that becomes ready, and messages, are kept in `next`, where that is not NULL; the others are pushed.
  */
 static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *list, int emitter, int thread,
@@ -467,7 +460,7 @@ static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *li
   for (uint32_t i = list->first[emitter]; i < list->first[emitter + 1]; i++) {
     uint32_t task = list->target[i], degree = w->plan->degree[task];
     if (degree > 1) { /* else it waits for nothing but this */
-      if (!last_of(w, &s->counter[task])) continue;
+      if (!weir__worker_last(w, &s->counter[task])) continue;
       atomic_store_explicit(&s->counter[task], degree, memory_order_relaxed); /* armed for its next step */
     }
     if (next && w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS)
@@ -489,8 +482,8 @@ static void complete(weir__worker *w, weir__step *s, int task, int thread, follo
     count_down(w, weir__step_of(w, s->ordinal + 1), &p->next, task, thread, next);
   bool packs = p->task[task].kind == WEIR__TASK_PACK, sends = packs && (s->mine || !p->task[task].claimed);
   if (sends) post(w, s, p->task[task].message);
-  if (sends || (packs && last_of(w, &s->remaining))) weir__worker_wake(w);
-  if (sink && last_of(w, &s->remaining)) weir__worker_wake(w);
+  if (sends || (packs && weir__worker_last(w, &s->remaining))) weir__worker_wake(w);
+  if (sink && weir__worker_last(w, &s->remaining)) weir__worker_wake(w);
 }
 
 /* Run one task; `next` is what it makes ready. */

@@ -12,36 +12,36 @@
 
 /* ---- messages ---- */
 
-int weir__worker_request_base(const weir__worker *w, int64_t ordinal) {
-  return (int)(ordinal % w->plan->flight) * (w->plan->messages_in + w->plan->messages_out + weir__relay_followers(w));
-}
-
 /* From a worker that is known, messages of one tag come in the order of steps. Those of claimed steps come from
  * anybody: two that may be on their way at a time must differ, see weir__claims_window. */
-int weir__worker_tag(const weir__worker *w, const weir__message *m, int64_t ordinal) {
-  int flight = w->plan->flight, window = weir__claims_window(w);
-  if (!w->claims) return flight * (1 + m->tag) + (int)(ordinal % flight);
-  return m->claimed ? 2 * (window * m->tag + (int)(ordinal % window)) + 1
-                    : 2 * (flight * (1 + m->tag) + (int)(ordinal % flight));
+int weir__worker_tag(const weir__worker *w, const weir__message *m, const weir__step *s) {
+  int tag = w->plan->flight * (1 + m->tag) + (int)s->slot;
+  if (!w->claims) return tag;
+  int window = weir__claims_window(w);
+  return m->claimed ? 2 * (window * m->tag + (int)(s->ordinal % window)) + 1 : 2 * tag;
+}
+
+/* All that tasks have packed so far: the request + 1 of the last one; 0: nothing. */
+static uint32_t empty_outbox(weir__worker *w) {
+  uint32_t head = atomic_load_explicit(&w->outbox, memory_order_relaxed);
+  if (!head) return 0;
+  if (w->options.threads) return atomic_exchange(&w->outbox, 0);
+  atomic_store_explicit(&w->outbox, 0, memory_order_relaxed);
+  return head;
 }
 
 static weir_status send_packed(weir__worker *w, bool *some) {
-  const weir__plan *p    = w->plan;
-  uint32_t          head = 0;
-  if (atomic_load_explicit(&w->outbox, memory_order_relaxed)) head = atomic_exchange(&w->outbox, 0);
-  while (head) {
-    uint32_t             entry = head - 1;
-    size_t               bytes = w->outbox_bytes[entry];
-    int64_t              slot  = entry / (uint32_t)p->messages_out;
-    const weir__message *m     = &p->out[entry % (uint32_t)p->messages_out];
-    head                       = atomic_load_explicit(&w->outbox_next[entry], memory_order_relaxed);
-    int64_t           began    = weir__worker_watch(w);
-    const weir__step *s        = weir__step_in_slot(w, slot);
-    char             *buffer   = weir__worker_outgoing(s, m);
-    int               request  = weir__worker_request_base(w, slot) + p->messages_in + (int)(m - p->out);
+  uint32_t low = (UINT32_C(1) << w->message_bits) - 1, in = (uint32_t)w->plan->messages_in;
+  for (uint32_t head = empty_outbox(w); head;) {
+    uint32_t             request = head - 1, message = (request & low) - in;
+    size_t               bytes = w->outbox_bytes[request];
+    const weir__message *m     = &w->plan->out[message];
+    const weir__step    *s     = w->in_slot[request >> w->message_bits];
+    int64_t              began = weir__worker_watch(w);
+    head                       = atomic_load_explicit(&w->outbox_next[request], memory_order_relaxed);
     WEIR_TRY((m->claimed ? weir__request_send_matched : weir__request_send)(
-        w->requests, request, buffer, bytes, m->peer, weir__worker_tag(w, m, s->ordinal)));
-    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)(m - p->out), s, began);
+        w->requests, (int)request, weir__worker_outgoing(s, m), bytes, m->peer, weir__worker_tag(w, m, s)));
+    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)message, s, began);
     w->stats.messages++;
     w->stats.message_bytes += (int64_t)bytes;
     *some = true;
@@ -62,11 +62,8 @@ static weir_status arrived(weir__worker *w, weir__step *s, int message) {
   return WEIR_OK;
 }
 
-static void count_off(weir__step *s) { atomic_fetch_sub_explicit(&s->remaining, 1, memory_order_acq_rel); }
-
 static weir_status receive_some(weir__worker *w, bool *some) {
-  const weir__plan *p      = w->plan;
-  int               stride = p->messages_in + p->messages_out + weir__relay_followers(w), count;
+  int count;
   if (!w->requests) return WEIR_OK;
   WEIR_TRY(weir__requests_test(w->requests, w->rests > 0, w->done, w->done_capacity, &count));
   for (int i = 0; i < count; i++) {
@@ -76,14 +73,15 @@ static weir_status receive_some(weir__worker *w, bool *some) {
       weir__relay_completed(w, done);
       continue;
     }
-    int64_t     began = weir__worker_watch(w);
-    weir__step *s     = weir__step_in_slot(w, done / stride);
+    int64_t     began   = weir__worker_watch(w);
+    weir__step *s       = w->in_slot[done >> w->message_bits];
+    int         message = done & ((1 << w->message_bits) - 1);
     if (!s) return WEIR_FAIL(WEIR_ERR_INTERNAL, "a message completed for a step that is not in flight");
-    if (done % stride < p->messages_in) {
-      WEIR_TRY(arrived(w, s, done % stride));
-      weir__worker_trace_message(w, WEIR__TRACE_RECEIVE, done % stride, s, began);
+    if (message < w->plan->messages_in) {
+      WEIR_TRY(arrived(w, s, message));
+      weir__worker_trace_message(w, WEIR__TRACE_RECEIVE, message, s, began);
     }
-    count_off(s);
+    (void)weir__worker_last(w, &s->remaining);
   }
   if (count && w->intake) weir__intake_ring_peers(w->intake); /* a large message may wait for our answer to be seen */
   return WEIR_OK;
@@ -319,12 +317,15 @@ void weir__worker_arm(weir__worker *w) {
 
 static weir_status allocate_requests(weir__worker *w) {
   const weir__plan *p         = w->plan;
-  int               followers = weir__relay_followers(w), packed = p->flight * p->messages_out;
-  int               sends = packed + (p->flight + 1) * followers;
-  w->done_capacity        = p->flight * p->messages_in + sends + 1;
+  int               followers = weir__relay_followers(w);
+  int               sends     = p->flight * p->messages_out + (p->flight + 1) * followers;
+  w->done_capacity            = p->flight * p->messages_in + sends + 1;
+  while ((p->messages_in + p->messages_out + followers) >> w->message_bits) w->message_bits++;
+  size_t numbers = (size_t)p->flight << w->message_bits;
+  WEIR_TRY(weir__alloc_array((size_t)p->flight, sizeof *w->in_slot, &w->in_slot));
   WEIR_TRY(weir__alloc_array((size_t)w->done_capacity, sizeof *w->done, &w->done));
-  WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_next, &w->outbox_next));
-  WEIR_TRY(weir__alloc_array((size_t)packed + 1, sizeof *w->outbox_bytes, &w->outbox_bytes));
+  WEIR_TRY(weir__alloc_array(numbers, sizeof *w->outbox_next, &w->outbox_next));
+  WEIR_TRY(weir__alloc_array(numbers, sizeof *w->outbox_bytes, &w->outbox_bytes));
   /* of each step in flight those it waits for, and one more for announcements */
   return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, p->messages_in + 1, sends, &w->requests) : WEIR_OK;
 }
@@ -472,6 +473,7 @@ void weir__worker_destroy(weir__worker **worker) {
   weir__free(w->active_count);
   weir__free(w->latency);
   weir__free(w->done);
+  weir__free(w->in_slot);
   weir__free((void *)w->outbox_next);
   weir__free(w->outbox_bytes);
   weir__free(w);

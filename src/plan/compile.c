@@ -213,7 +213,7 @@ static weir_status prepare_nodes(weir__compiler *c) {
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *c->broadcast_packet, &c->broadcast_packet));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->wanted, &p->wanted));
   WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->wants, &p->wants));
-  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->context, &p->context));
+  WEIR_TRY(weir__arena_alloc(&p->arena, n * sizeof *p->call, &p->call));
   for (int i = 0; i < graph->nodes; i++) c->single[i] = single_owner(c, i);
   WEIR_TRY(weir__compile_wanted(c));
   find_claimed(c);
@@ -253,8 +253,16 @@ static void mark_broadcasts(weir__compiler *c) {
 static weir_status prepare_operators(weir__compiler *c) {
   for (int i = 0; i < c->plan->graph->nodes; i++) {
     const weir__node *node = &c->plan->graph->node[i];
+    weir__node_call  *call = &c->plan->call[i];
+    *call                  = (weir__node_call){.op           = node->op,
+                                               .params       = node->params,
+                                               .in_type      = node->in_type,
+                                               .seen         = node->seen,
+                                               .inputs       = node->inputs,
+                                               .outputs      = node->outputs,
+                                               .check_finite = node->check_finite};
     if (!node->op || !node->op->prepare || c->plan->wanted[i].rank < 0 || !c->comm) continue;
-    WEIR_TRY(node->op->prepare(node->params, node->in_type, &c->plan->context[i]));
+    WEIR_TRY(node->op->prepare(node->params, node->in_type, &call->context));
   }
   return WEIR_OK;
 }
@@ -335,8 +343,8 @@ weir_status weir__plan_create_alone(const weir__graph *graph, int rank, int size
 void weir__plan_destroy(weir__plan **plan) {
   weir__plan *p = *plan;
   if (!p) return;
-  for (int i = 0; p->context && i < p->graph->nodes; i++)
-    if (p->context[i] && p->graph->node[i].op->release) p->graph->node[i].op->release(p->context[i]);
+  for (int i = 0; p->call && i < p->graph->nodes; i++)
+    if (p->call[i].context && p->call[i].op->release) p->call[i].op->release(p->call[i].context);
   weir__free(p->form);
   weir__free(p->box);
   weir__free(p->cell);

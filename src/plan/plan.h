@@ -188,6 +188,17 @@ typedef struct weir__local_feedback {
   weir_region region;         /* inside the field; may be empty */
 } weir__local_feedback;
 
+/* What calls of a node's operator begin with. Nodes are large, and far apart. */
+typedef struct weir__node_call {
+  const weir_operator          *op; /* NULL: a source */
+  const void                   *params;
+  void                         *context; /* from `prepare` */
+  const weir_field_type *const *in_type;
+  uint64_t                      seen;
+  int                           inputs, outputs;
+  bool                          check_finite;
+} weir__node_call;
+
 enum { WEIR__BOX_MAX = 2 * WEIR_RANK_MAX };
 typedef struct weir__plan {
   weir__arena        arena;
@@ -218,9 +229,9 @@ typedef struct weir__plan {
   uint32_t       *degree;    /* of each task, both kinds */
   uint32_t        sinks;     /* tasks nobody waits for, plus messages in and out: what retires a step */
   /* memory */
-  char  *memory, *state, *tokens;
-  size_t memory_bytes, state_bytes, scratch_bytes; /* scratch: per thread */
-  void **context;                                  /* per node, from `prepare` */
+  char            *memory, *state, *tokens;
+  size_t           memory_bytes, state_bytes, scratch_bytes; /* scratch: per thread */
+  weir__node_call *call;                                     /* per node */
   /* what the sources must deliver */
   weir__wants       *wants;  /* per node: what anybody uses of it, and when */
   weir_region       *wanted; /* per node: the box around that; rank -1: none */
