@@ -133,7 +133,7 @@ typedef struct worker {
 static void attach(worker *w, const char *folder, const char *name) {
   weir__channel_trigger trigger = {.period = 1};
   weir_status           status;
-  bench_check(weir__doorbell_create(folder, 0, &w->bell), "doorbell");
+  bench_check(weir__doorbell_create(&w->bell), "doorbell");
   bench_check(weir__doorbell_expect(w->bell, 0, w->size), "doorbell");
   for (int r = 0; r < w->size; r++) {
     while ((status = weir__channel_attach(folder, name, r, &w->channel[r])) == WEIR_ERR_GONE)
@@ -349,7 +349,7 @@ static void serve_nothing(const char *folder) {
   weir__channel_record   record;
   weir_status            status;
   uint32_t               seen = 0;
-  bench_check(weir__doorbell_create(folder, 0, &bell), "doorbell");
+  bench_check(weir__doorbell_create(&bell), "doorbell");
   bench_check(weir__doorbell_expect(bell, 0, 1), "doorbell");
   while ((status = weir__channel_attach(folder, "nothing", 0, &channel)) == WEIR_ERR_GONE)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

@@ -30,7 +30,7 @@ static void serve(const char *folder, const char *stream, int64_t period) {
   weir__channel_trigger trigger = {.period = period};
   weir_status           status;
   uint32_t              seen = 0;
-  bench_check(weir__doorbell_create(folder, 0, &bell), "doorbell");
+  bench_check(weir__doorbell_create(&bell), "doorbell");
   bench_check(weir__doorbell_expect(bell, 0, 1), "doorbell");
   while ((status = weir__channel_attach(folder, stream, 0, &channel)) == WEIR_ERR_GONE)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

@@ -38,7 +38,7 @@ static void demand_all(const line *l, int slots) {
 
 static line line_open(const feed *f, int rank, int slots) {
   line l;
-  bench_check(weir__doorbell_create(f->folder, 100 + rank, &l.bell), "doorbell");
+  bench_check(weir__doorbell_create(&l.bell), "doorbell");
   bench_check(weir__doorbell_expect(l.bell, 0, 1), "doorbell");
   attach(f, rank, &l.channel);
   demand_all(&l, slots);

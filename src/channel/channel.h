@@ -319,10 +319,12 @@ weir_status weir__channel_check(const weir__channel *channel);
 
 /* ---- doorbell ---- */
 
-/* The doorbell of worker `worker` on this host, published in the run directory for its peers. */
-weir_status weir__doorbell_create(const char *run_dir, int worker, weir__doorbell **doorbell);
-/* Open that of another worker of this host, to ring it. WEIR_ERR_GONE: it has ended, or not started yet. */
-weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__doorbell **doorbell);
+/* The doorbell of this worker. */
+weir_status weir__doorbell_create(weir__doorbell **doorbell);
+/* Its descriptor in this process, by which others of this host open it. */
+void weir__doorbell_location(const weir__doorbell *doorbell, int *fd);
+/* Open that of another worker of this host, to ring it. WEIR_ERR_GONE: there is no such process. */
+weir_status weir__doorbell_open_peer(int64_t pid, int fd, weir__doorbell **doorbell);
 /* Say how many processes of stream number `door` (from 0) this worker serves, before any demand is posted for it. */
 weir_status weir__doorbell_expect(weir__doorbell *doorbell, int door, int processes);
 
@@ -333,6 +335,9 @@ int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t se
 
 /* Wake whoever waits; costs a system call only if someone does. Any thread, any process. */
 void weir__doorbell_ring(weir__doorbell *doorbell);
+/* Ring another worker's, to which a message has been sent; and how many it has been told of so far, modulo 2^32. */
+void     weir__doorbell_tell(weir__doorbell *peer);
+uint32_t weir__doorbell_told(const weir__doorbell *doorbell);
 
 /* Wait until the bell has rung since `*seen` (0 at first) was set by the last call, or `timeout_ns` have passed
  * (negative: for ever; 0: only look). True: it has rung. Look at everything after a ring: one ring may stand for many.

@@ -6,12 +6,9 @@
  * fails if the bell has rung since. So no ring is lost, and a ring costs a system call only if someone sleeps. */
 #include "channel/segment.h"
 #include "core/clock.h"
+#include "core/threads.h"
 #include <limits.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -25,6 +22,7 @@ static const int64_t POLL_NS = 50000; /* after the last event; then the core bel
 struct weir__door {
   weir__shared_header header;
   _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
+  _Atomic uint32_t told;                      /* messages that other workers say are on their way */
   struct {
     _Alignas(WEIR__LINE) _Atomic uint32_t expected;
     _Atomic uint32_t every; /* 1: the counters say nothing, since a channel was taken over: each arrival rings */
@@ -37,9 +35,7 @@ struct weir__door {
 struct weir__doorbell {
   weir__door     *door;
   _Atomic int64_t last_event_ns;
-  int             fd;      /* -1: a peer's */
-  char           *run_dir; /* owned; NULL: a peer's */
-  char            note[320];
+  int             fd; /* -1: a peer's */
 };
 
 /* ---- as the processes see it ---- */
@@ -76,24 +72,13 @@ void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
 
 /* ---- as the worker sees it ---- */
 
-static void note_name(int worker, char name[320]) {
-  char host[256];
-  weir__channel_host(host);
-  snprintf(name, 320, "%s.%d.door", host, worker);
-}
-
-weir_status weir__doorbell_create(const char *run_dir, int worker, weir__doorbell **doorbell) {
+weir_status weir__doorbell_create(weir__doorbell **doorbell) {
   weir_status     status = WEIR_OK;
   weir__doorbell *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, WEIR__LINE, &self));
   self->fd = -1;
-  note_name(worker, self->note);
-  WEIR_TRY_GOTO(out, weir__alloc_string(run_dir, &self->run_dir));
   WEIR_TRY_GOTO(out, weir__shared_create("doorbell of the worker", WEIR__DOOR_MAGIC, sizeof *self->door,
                                          sizeof *self->door, &self->fd, &self->door));
-  int64_t    pid  = getpid();
-  weir__note note = {.pid = pid, .start = weir__process_start(pid), .fd = self->fd};
-  WEIR_TRY_GOTO(out, weir__note_write(run_dir, self->note, &note));
   *doorbell = self;
   self      = NULL;
 out:
@@ -101,20 +86,12 @@ out:
   return status;
 }
 
-weir_status weir__doorbell_open_peer(const char *run_dir, int worker, weir__doorbell **doorbell) {
+weir_status weir__doorbell_open_peer(int64_t pid, int fd, weir__doorbell **doorbell) {
   weir_status     status = WEIR_OK;
-  weir__note      note;
   weir__doorbell *self;
-  char            name[320];
-  note_name(worker, name);
-  WEIR_TRY(weir__note_read(run_dir, name, &note));
-  if (!weir__process_alive(note.pid, note.start)) {
-    weir__note_remove(run_dir, name, note.pid);
-    return WEIR_FAIL(WEIR_ERR_GONE, "worker %d of this host (process %" PRId64 ") has ended", worker, note.pid);
-  }
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, WEIR__LINE, &self));
   self->fd = -1;
-  WEIR_TRY_GOTO(out, weir__door_open(note.pid, note.fd, &self->door));
+  WEIR_TRY_GOTO(out, weir__door_open(pid, fd, &self->door));
   *doorbell = self;
   self      = NULL;
 out:
@@ -149,13 +126,16 @@ void weir__doorbell_every(weir__doorbell *doorbell, int door) {
 
 void weir__doorbell_ring(weir__doorbell *doorbell) { weir__door_ring(doorbell->door); }
 
-void weir__doorbell_location(const weir__doorbell *doorbell, int *fd) { *fd = doorbell->fd; }
-
-static inline void pause_briefly(void) {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
+void weir__doorbell_tell(weir__doorbell *peer) {
+  atomic_fetch_add_explicit(&peer->door->told, 1, memory_order_release);
+  weir__door_ring(peer->door);
 }
+
+uint32_t weir__doorbell_told(const weir__doorbell *doorbell) {
+  return atomic_load_explicit(&doorbell->door->told, memory_order_acquire);
+}
+
+void weir__doorbell_location(const weir__doorbell *doorbell, int *fd) { *fd = doorbell->fd; }
 
 static bool has_rung(weir__doorbell *doorbell, uint32_t *seen) {
   uint32_t now = atomic_load_explicit(&doorbell->door->bell, memory_order_acquire) & ~(uint32_t)ASLEEP;
@@ -171,7 +151,7 @@ bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeo
   int64_t begin = weir__clock_ns(), now = begin;
   int64_t poll_until = atomic_load_explicit(&doorbell->last_event_ns, memory_order_relaxed) + POLL_NS;
   while (now < poll_until && (timeout_ns < 0 || now - begin < timeout_ns)) {
-    for (int i = 0; i < 32; i++) pause_briefly();
+    for (int i = 0; i < 32; i++) weir__pause();
     if (has_rung(doorbell, seen)) return true;
     sched_yield(); /* whom we wait for may have been woken on this core */
     now = weir__clock_ns();
@@ -194,10 +174,8 @@ bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeo
 void weir__doorbell_destroy(weir__doorbell **doorbell) {
   weir__doorbell *self = *doorbell;
   if (!self) return;
-  if (self->run_dir) weir__note_remove(self->run_dir, self->note, getpid());
   weir__door_close(&self->door);
   if (self->fd >= 0) close(self->fd);
-  weir__free(self->run_dir);
   weir__free(self);
   *doorbell = NULL;
 }

@@ -257,8 +257,7 @@ weir_status               weir__door_open(int64_t pid, int fd, weir__door **door
 void                      weir__door_close(weir__door **door);
 void                      weir__door_ring(weir__door *door);
 void weir__door_arrive(weir__door *door, int stream, uint64_t sequence); /* and ring, if it may be the last one */
-void weir__doorbell_location(const weir__doorbell *doorbell, int *fd);
-void weir__doorbell_every(weir__doorbell *doorbell, int door); /* from now on every arrival rings */
+void weir__doorbell_every(weir__doorbell *doorbell, int door);           /* from now on every arrival rings */
 
 /* ---- the ledger as processes and workers see it (ledger.c) ---- */
 

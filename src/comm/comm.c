@@ -214,6 +214,28 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
   return WEIR_OK;
 }
 
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count) {
+  weir__comm_mate *list, mine = {comm->rank, {word[0], word[1]}};
+  weir_status      status;
+  MPI_Comm         node;
+  int              size = 1;
+  if (comm->size > 1) {
+    MPI_TRY(MPI_Comm_split_type(comm->handle, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
+    MPI_Comm_size(node, &size);
+  }
+  status = weir__comm_agree(comm, weir__alloc_array((size_t)size, sizeof *list, &list));
+  if (status >= 0) {
+    list[0] = mine;
+    if (comm->size > 1 && MPI_Allgather(&mine, 3, MPI_INT64_T, list, 3, MPI_INT64_T, node) != MPI_SUCCESS)
+      status = WEIR_FAIL(WEIR_ERR_COMM, "MPI: gathering from the processes of this node failed");
+    *mates = list;
+    *count = size;
+  }
+  if (comm->size > 1) MPI_Comm_free(&node);
+  if (status < 0) weir__free(list);
+  return status;
+}
+
 weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement) {
   weir__agreement *self;
   weir_status      status = weir__alloc_zeroed(sizeof *self + (size_t)count * sizeof *self->value, 0, &self);
@@ -460,6 +482,13 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
   (void)comm;
   *rank = 0;
   *size = 1;
+  return WEIR_OK;
+}
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count) {
+  (void)comm;
+  WEIR_TRY(weir__alloc_array(1, sizeof **mates, mates));
+  **mates = (weir__comm_mate){0, {word[0], word[1]}};
+  *count  = 1;
   return WEIR_OK;
 }
 weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement) {

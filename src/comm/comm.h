@@ -48,6 +48,13 @@ weir_status weir__comm_node(weir__comm *comm, int *rank, int *size);
 
 /* ---- in steps: nonblocking; from one thread ---- */
 
+/* The processes on this node, this one among them, in the order of ranks, with a few words of each. Collective; the
+ * caller frees `*mates`. */
+typedef struct weir__comm_mate {
+  int64_t rank, word[2];
+} weir__comm_mate;
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count);
+
 /* The element-wise minimum of everyone's values, again and again. An agreement has a communicator of its own, so that
  * several may be under way; all processes start the rounds of one in the same order, one at a time. */
 typedef struct weir__agreement weir__agreement;
@@ -72,7 +79,9 @@ weir_status weir__comm_notices_end(weir__comm *comm);
 typedef struct weir__requests weir__requests;
 weir_status weir__requests_create(weir__comm *comm, int queues, int receives, int sends, weir__requests **requests);
 void        weir__requests_destroy(weir__requests **requests);
-weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag);
+/* `*over`: it is complete already, as one is that is small, and will not be told of again. */
+weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag,
+                               bool *over);
 /* One that is complete only when its receive was there. */
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
                                        int tag);

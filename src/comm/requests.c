@@ -14,9 +14,10 @@ enum {
   FIRST  = 4,  /* of those, asked about in each look */
   OTHERS = 4,  /* and in turn; or one in SHARE */
   SHARE  = 16,
-  SENDS  = 32, /* the first of them, asked about at a time */
-  OFTEN  = 4,  /* looks, in one of which it asks about others where the first is not there */
-  MORE   = 8   /* and about these and sends in any case */
+  SMALL  = 1024, /* bytes that MPI copies, so that a send of them is over at once */
+  SENDS  = 32,   /* the first of them, asked about at a time */
+  OFTEN  = 4,    /* looks, in one of which it asks about others where the first is not there */
+  MORE   = 8     /* and about these and sends in any case */
 };
 
 typedef struct entry {
@@ -125,11 +126,16 @@ static weir_status sent(weir__requests *r, queue *q, int slot) {
   return add(r, q);
 }
 
-weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
-  queue *q = &r->queue[r->queues - 1];
+weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag,
+                               bool *over) {
+  queue *q    = &r->queue[r->queues - 1];
+  int    done = 0;
   WEIR_TRY(make_room(q));
-  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
-  return sent(r, q, slot);
+  entry *e = &q->entry[q->end];
+  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &e->request));
+  if (size <= SMALL) MPI_TRY(MPI_Test(&e->request, &done, MPI_STATUS_IGNORE));
+  *over = done != 0;
+  return done ? WEIR_OK : sent(r, q, slot);
 }
 
 weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
@@ -248,8 +254,9 @@ weir_status weir__requests_create(weir__comm *comm, int queues, int receives, in
   return WEIR_OK;
 }
 void        weir__requests_destroy(weir__requests **requests) { *requests = NULL; }
-weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag) {
-  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
+weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag,
+                               bool *over) {
+  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag, (void)over;
   return weir__comm_alone();
 }
 weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,

@@ -214,8 +214,7 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
   WEIR_TRY_GOTO(out, weir__alloc_string(stream, &in->stream));
   in->node_size = 1; /* a hosted worker has its process for itself */
   if (!in->hosted) WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
-  WEIR_TRY_GOTO(out,
-                weir__comm_agree(comm, weir__doorbell_create(run_directory, weir__comm_rank(comm), &in->doorbell)));
+  WEIR_TRY_GOTO(out, weir__comm_agree(comm, weir__doorbell_create(&in->doorbell)));
   WEIR_TRY_GOTO(out, meet(in, options, &list, &count));
   WEIR_TRY_GOTO(out, weir__comm_agree(comm, attach_mine(in, options->forwarders, list, count)));
   WEIR_TRY_GOTO(out, agree_on_fields(in));
@@ -317,10 +316,8 @@ void weir__intake_close(weir__intake **intake) {
   weir__intake *in = *intake;
   if (!in) return;
   for (int i = 0; i < in->channels; i++) weir__channel_detach(&in->channel[i]);
-  for (int i = 0; i < in->peers; i++) weir__doorbell_destroy(&in->peer[i]);
   weir__doorbell_destroy(&in->doorbell);
   weir__arena_clear(&in->arena);
-  weir__free(in->peer);
   weir__free(in->piece);
   weir__free(in->channel);
   weir__free(in->record);

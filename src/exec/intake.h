@@ -9,8 +9,7 @@ struct weir__intake {
   weir__channel           **channel;
   int                       channels;
   weir__doorbell           *doorbell;
-  weir__doorbell          **peer; /* of this node's other workers */
-  int                       peers, node_rank, node_size;
+  int                       node_rank, node_size;
   weir__channel_definitions definitions; /* what all processes agree on; no pieces */
   weir__intake_field       *field;
   weir__arena               arena;

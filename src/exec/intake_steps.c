@@ -33,16 +33,6 @@ weir_status weir__intake_pieces(weir__intake *in, const weir__graph *graph, cons
   return WEIR_OK;
 }
 
-static weir_status open_peers(weir__intake *in) {
-  int rank = weir__comm_rank(in->comm), first = rank - in->node_rank;
-  WEIR_TRY(weir__alloc_array((size_t)in->node_size, sizeof *in->peer, &in->peer));
-  WEIR_TRY(weir__comm_barrier(in->comm)); /* every doorbell is there */
-  for (int i = 0; i < in->node_size; i++)
-    if (first + i != rank && weir__doorbell_open_peer(in->run_directory, first + i, &in->peer[in->peers]) >= 0)
-      in->peers++;
-  return WEIR_OK;
-}
-
 /* As many slots as fit a modest amount of memory: a checkpoint needs to be made only every half of them. */
 static int choose_slots(const weir__intake *in, const weir__plan *plan, const weir__worker_options *options) {
   enum { LEAST = WEIR__CHANNEL_SLOTS_DEFAULT, MOST = 64, BYTES = 64 << 20 };
@@ -71,7 +61,6 @@ weir_status weir__intake_demand(weir__intake *in, const weir__plan *plan, const 
   int                     wants = 0;
   uint64_t                all   = graph->triggers < 64 ? ((uint64_t)1 << graph->triggers) - 1 : ~(uint64_t)0;
   if (in->demanded) return WEIR_OK; /* by an earlier worker of this process: the same */
-  WEIR_TRY(open_peers(in));
   int64_t fewest = -choose_slots(in, plan, options);
   WEIR_TRY(weir__comm_max(in->comm, &fewest, 1)); /* where steps are left out, the same ones everywhere */
   in->slots = (int)-fewest;
@@ -401,10 +390,6 @@ void weir__intake_rewind(weir__intake *in) {
 /* ---- the doorbell, figures ---- */
 
 weir__doorbell *weir__intake_doorbell(weir__intake *in) { return in->doorbell; }
-
-void weir__intake_ring_peers(weir__intake *in) {
-  for (int i = 0; i < in->peers; i++) weir__doorbell_ring(in->peer[i]);
-}
 
 int64_t weir__intake_blocked_ns(const weir__intake *in) {
   int64_t total = 0;

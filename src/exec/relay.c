@@ -58,7 +58,7 @@ static uint64_t about(const weir__worker *w, int64_t ordinal) {
   return weir__relay_follows(w) ? w->relay->received.about : w->source->about(w->source->self, ordinal);
 }
 
-weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const weir__step *s) {
+weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, weir__step *s) {
   struct weir__relay *r = w->relay;
   if (!r->followers) return WEIR_OK;
   r->sent[s->slot] = (announcement){.step  = a->step,
@@ -70,10 +70,13 @@ weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, const 
                                     .torn  = (int32_t)a->torn,
                                     .marks = a->marks,
                                     .about = about(w, s->ordinal)};
-  for (int i = 0; i < r->followers; i++)
-    WEIR_TRY(weir__request_send(w->requests, weir__worker_request_out(w, s, w->plan->messages_out + i),
-                                &r->sent[s->slot], sizeof *r->sent, r->follower[i], 0));
-  if (w->intake) weir__intake_ring_peers(w->intake);
+  for (int i = 0; i < r->followers; i++) {
+    weir__send send = {.request = weir__worker_request_out(w, s, w->plan->messages_out + i),
+                       .bytes   = &r->sent[s->slot],
+                       .size    = sizeof *r->sent,
+                       .peer    = r->follower[i]};
+    WEIR_TRY(weir__worker_send(w, s, &send));
+  }
   return WEIR_OK;
 }
 
@@ -81,9 +84,11 @@ weir_status weir__relay_announce_end(weir__worker *w) {
   struct weir__relay *r = w->relay;
   if (r->sent[w->plan->flight].end) return WEIR_OK; /* before it was known that all are to halt later */
   r->sent[w->plan->flight].end = 1;
-  for (int i = 0; i < r->followers; i++)
-    WEIR_TRY(weir__request_send(w->requests, END_SENT, &r->sent[w->plan->flight], sizeof *r->sent, r->follower[i], 0));
-  if (r->followers && w->intake) weir__intake_ring_peers(w->intake);
+  for (int i = 0; i < r->followers; i++) {
+    weir__send send = {
+        .request = END_SENT, .bytes = &r->sent[w->plan->flight], .size = sizeof *r->sent, .peer = r->follower[i]};
+    WEIR_TRY(weir__worker_send(w, NULL, &send));
+  }
   return WEIR_OK;
 }
 
@@ -117,12 +122,14 @@ weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival) {
 
 void weir__relay_completed(weir__worker *w, int request) {
   if (request != ANNOUNCED) return;
+  weir__neighbours_heard(w);
   w->relay->waiting = false;
   w->relay->have    = true;
 }
 
 int  weir__relay_followers(const weir__worker *w) { return w->relay->followers; }
 bool weir__relay_follows(const weir__worker *w) { return w->relay->sponsor >= 0; }
+int  weir__relay_sponsor(const weir__worker *w) { return w->relay->sponsor; }
 
 void weir__relay_destroy(weir__worker *w) {
   if (!w->relay) return;

@@ -40,6 +40,14 @@ typedef struct weir__thread_memory {
 
 typedef struct weir__claims weir__claims;
 
+typedef struct weir__send {
+  int         request;
+  const void *bytes;
+  size_t      size;
+  int         peer, tag;
+  bool        matched; /* over only when its receive was there */
+} weir__send;
+
 /* A step as it comes from the simulation, or from a source. */
 typedef struct weir__arrival {
   int64_t  step;
@@ -75,7 +83,7 @@ struct weir__worker {
   _Atomic uint32_t    *outbox_next;  /* stack of packed messages: their requests + 1 */
   size_t              *outbox_bytes; /* of an entry */
   _Atomic uint32_t     outbox;
-  _Atomic uint32_t     bell; /* eventcount of the owner when there is no doorbell */
+  _Atomic uint32_t     bell; /* eventcount of the owner when there is no `door` */
   _Atomic uint32_t     asleep;
   int64_t              begun, retired;   /* ordinals */
   weir__claims        *claims;           /* NULL: every worker does its part of every step */
@@ -106,22 +114,25 @@ struct weir__worker {
   int64_t              last_step;        /* number of the step begun last; INT64_MIN: none */
   double               last_time;
   struct weir__relay  *relay;
-  struct weir__steer  *steer;
-  int                 *done; /* of weir__requests_test */
-  int                  done_capacity;
-  int                  first_core; /* -1: not bound */
-  int64_t             *latency;
-  int                  latencies;
-  weir__worker_stats   stats;
-  weir__trace         *trace;        /* NULL: none */
-  int64_t              beat_ns;      /* clock when the next beat is due */
-  int64_t              retired_step; /* number and time of the last one retired */
-  double               retired_time;
-  unsigned             turns;   /* of the owner's loop */
-  unsigned             deaf;    /* those since it looked for notices */
-  int64_t              idle_ns; /* when it last had something to do */
-  int                  rests;   /* since then */
-  weir__failures       failures;
+  struct weir__neighbours *neighbours;
+  weir__doorbell          *door;      /* the intake's, or of the neighbours; NULL: nobody rings */
+  int                      node_size; /* workers of this node */
+  struct weir__steer      *steer;
+  int                     *done; /* of weir__requests_test */
+  int                      done_capacity;
+  int                      first_core; /* -1: not bound */
+  int64_t                 *latency;
+  int                      latencies;
+  weir__worker_stats       stats;
+  weir__trace             *trace;        /* NULL: none */
+  int64_t                  beat_ns;      /* clock when the next beat is due */
+  int64_t                  retired_step; /* number and time of the last one retired */
+  double                   retired_time;
+  unsigned                 turns;   /* of the owner's loop */
+  unsigned                 deaf;    /* those since it looked for notices */
+  int64_t                  idle_ns; /* when it last had something to do */
+  int                      rests;   /* since then */
+  weir__failures           failures;
 };
 
 static inline weir__step *weir__step_of(weir__worker *w, int64_t ordinal) { return &w->step[ordinal % w->steps]; }
@@ -146,7 +157,10 @@ static inline int weir__worker_request(const weir__worker *w, const weir__step *
 static inline int weir__worker_request_out(const weir__worker *w, const weir__step *s, int message) {
   return weir__worker_request(w, s) + w->plan->messages_in + message;
 }
-int                 weir__worker_tag(const weir__worker *w, const weir__message *m, const weir__step *s);
+int weir__worker_tag(const weir__worker *w, const weir__message *m, const weir__step *s);
+/* Start a send, and tell the receiver where it is a neighbour. The step (NULL: none waits for it) has one thing less to
+ * wait for when it is over, which it may be at once. */
+weir_status         weir__worker_send(weir__worker *w, weir__step *s, const weir__send *send);
 static inline char *weir__worker_outgoing(const weir__step *s, const weir__message *m) { /* its memory in this step */
   return m->buffer + (m->claimed ? s->claimed_turn : s->slot) * m->stride;
 }
@@ -174,12 +188,23 @@ weir_status weir__claims_work(weir__worker *w, bool *some); /* the way of questi
 int         weir__claims_window(const weir__worker *w);     /* steps whose messages must have tags of their own */
 bool        weir__claims_polls(const weir__worker *w);      /* something may come that nobody rings for */
 
+/* ---- neighbours.c: the other workers of this node ---- */
+weir_status weir__neighbours_create(weir__worker *w); /* collective: the plan, claims and the relay are there */
+void        weir__neighbours_destroy(weir__worker *w);
+/* Of a process that is none they do nothing. */
+void weir__neighbours_tell(const weir__worker *w, int rank); /* a message has been sent to it */
+void weir__neighbours_ring(const weir__worker *w, int rank); /* something else is to be seen */
+void weir__neighbours_ring_all(const weir__worker *w);
+void weir__neighbours_heard(weir__worker *w);  /* a message has been received */
+bool weir__neighbours_silent(weir__worker *w); /* it is not worth asking MPI for messages in this turn */
+
 /* ---- relay.c: steps for workers that serve no process ---- */
 weir_status weir__relay_create(weir__worker *w); /* collective */
 void        weir__relay_destroy(weir__worker *w);
 int         weir__relay_followers(const weir__worker *w); /* workers that this one tells */
 bool        weir__relay_follows(const weir__worker *w);   /* this one is told */
-weir_status weir__relay_announce(weir__worker *w, const weir__arrival *arrival, const weir__step *s);
+int         weir__relay_sponsor(const weir__worker *w);   /* by whom; -1: nobody */
+weir_status weir__relay_announce(weir__worker *w, const weir__arrival *arrival, weir__step *s);
 weir_status weir__relay_announce_end(weir__worker *w);
 weir_status weir__relay_next(weir__worker *w, weir__arrival *arrival);
 void        weir__relay_completed(weir__worker *w, int request);
@@ -249,7 +274,6 @@ void        weir__intake_horizon(weir__intake *intake, uint64_t before);
 int         weir__intake_slots(const weir__intake *intake);  /* of each channel; 0: this worker has none */
 bool        weir__intake_hosted(const weir__intake *intake); /* in the simulation's process */
 weir__doorbell *weir__intake_doorbell(weir__intake *intake);
-void            weir__intake_ring_peers(weir__intake *intake);
 const char     *weir__intake_stream(const weir__intake *intake);
 int64_t         weir__intake_queued(const weir__intake *intake);   /* steps published and not read */
 int             weir__intake_channels(const weir__intake *intake); /* 0: steps are announced by another worker */

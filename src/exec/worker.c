@@ -30,25 +30,41 @@ static uint32_t empty_outbox(weir__worker *w) {
   return head;
 }
 
+weir_status weir__worker_send(weir__worker *w, weir__step *s, const weir__send *send) {
+  bool over = false;
+  if (send->matched)
+    WEIR_TRY(weir__request_send_matched(w->requests, send->request, send->bytes, send->size, send->peer, send->tag));
+  else WEIR_TRY(weir__request_send(w->requests, send->request, send->bytes, send->size, send->peer, send->tag, &over));
+  weir__neighbours_tell(w, send->peer);
+  if (over && s) (void)weir__worker_last(w, &s->remaining);
+  return WEIR_OK;
+}
+
 static weir_status send_packed(weir__worker *w, bool *some) {
   uint32_t low = (UINT32_C(1) << w->message_bits) - 1, in = (uint32_t)w->plan->messages_in;
   for (uint32_t head = empty_outbox(w); head;) {
     uint32_t             request = head - 1, message = (request & low) - in;
-    size_t               bytes = w->outbox_bytes[request];
     const weir__message *m     = &w->plan->out[message];
-    const weir__step    *s     = w->in_slot[request >> w->message_bits];
+    weir__step          *s     = w->in_slot[request >> w->message_bits];
     int64_t              began = weir__worker_watch(w);
     head                       = atomic_load_explicit(&w->outbox_next[request], memory_order_relaxed);
-    WEIR_TRY((m->claimed ? weir__request_send_matched : weir__request_send)(
-        w->requests, (int)request, weir__worker_outgoing(s, m), bytes, m->peer, weir__worker_tag(w, m, s)));
+    weir__send send            = {.request = (int)request,
+                                  .bytes   = weir__worker_outgoing(s, m),
+                                  .size    = w->outbox_bytes[request],
+                                  .peer    = m->peer,
+                                  .tag     = weir__worker_tag(w, m, s),
+                                  .matched = m->claimed};
+    WEIR_TRY(weir__worker_send(w, s, &send));
     weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)message, s, began);
     w->stats.messages++;
-    w->stats.message_bytes += (int64_t)bytes;
+    w->stats.message_bytes += (int64_t)send.size;
     *some = true;
   }
-  if (*some && w->intake) weir__intake_ring_peers(w->intake);
   return WEIR_OK;
 }
+
+/* The sender of a message of so many bytes may wait for our answer to be seen. */
+enum { LARGE = 1024 };
 
 static weir_status arrived(weir__worker *w, weir__step *s, int message) {
   const weir__message      *m    = &w->plan->in[message];
@@ -58,13 +74,15 @@ static weir_status arrived(weir__worker *w, weir__step *s, int message) {
         WEIR_ERR_COMM,
         "worker %d is at step %lld, but worker %d sent step %lld: the processes do not publish the same steps",
         w->plan->rank, (long long)s->step, m->peer, (long long)head->step);
+  weir__neighbours_heard(w);
+  if (m->bytes > LARGE) weir__neighbours_ring(w, m->peer);
   weir__worker_fire(w, s, m->emitter, w->options.threads);
   return WEIR_OK;
 }
 
 static weir_status receive_some(weir__worker *w, bool *some) {
   int count;
-  if (!w->requests) return WEIR_OK;
+  if (!w->requests || weir__neighbours_silent(w)) return WEIR_OK;
   WEIR_TRY(weir__requests_test(w->requests, w->rests > 0, w->done, w->done_capacity, &count));
   for (int i = 0; i < count; i++) {
     int done = w->done[i];
@@ -83,7 +101,6 @@ static weir_status receive_some(weir__worker *w, bool *some) {
     }
     (void)weir__worker_last(w, &s->remaining);
   }
-  if (count && w->intake) weir__intake_ring_peers(w->intake); /* a large message may wait for our answer to be seen */
   return WEIR_OK;
 }
 
@@ -117,29 +134,30 @@ static weir_status pass_notices(weir__worker *w, bool *some) {
     weir__worker_heed(w, &notice);
     any = true;
   }
-  if (any && w->intake) weir__intake_ring_peers(w->intake); /* it may have been passed on to one that sleeps */
+  if (any) weir__neighbours_ring_all(w); /* it may have been passed on to one that sleeps */
   *some |= any;
   return WEIR_OK;
 }
 
 /* ---- sleeping ---- */
 
-/* Without a doorbell. */
 static void wake_owner(void *worker) {
   weir__worker *w = worker;
+  if (w->door) {
+    weir__doorbell_ring(w->door);
+    return;
+  }
   atomic_fetch_add(&w->bell, 1);
   if (atomic_load(&w->asleep)) weir__futex_wake(&w->bell, 1, false);
 }
 
 void weir__worker_wake(weir__worker *w) {
-  if (!w->options.threads) return; /* the owner did it itself */
-  if (w->intake) weir__doorbell_ring(weir__intake_doorbell(w->intake));
-  else wake_owner(w);
+  if (w->options.threads) wake_owner(w); /* else the owner did it itself */
 }
 
 static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, uint32_t bell) {
-  if (w->intake) {
-    weir__doorbell_wait(weir__intake_doorbell(w->intake), seen, timeout);
+  if (w->door) {
+    weir__doorbell_wait(w->door, seen, timeout);
     return;
   }
   atomic_store(&w->asleep, 1);
@@ -331,10 +349,10 @@ static weir_status allocate_requests(weir__worker *w) {
 }
 
 static weir_status settle_options(weir__worker *w) {
-  int node_rank, node_size;
-  WEIR_TRY(weir__comm_node(w->comm, &node_rank, &node_size));
+  int node_rank;
+  WEIR_TRY(weir__comm_node(w->comm, &node_rank, &w->node_size));
   if (w->options.threads < 0) {
-    int share          = weir__cores() / node_size;
+    int share          = weir__cores() / w->node_size;
     w->options.threads = share > 1 ? share - 1 : 0;
   }
   w->first_core = w->options.pin ? node_rank * (w->options.threads + 1) : -1;
@@ -382,6 +400,7 @@ static weir_status compile(weir__worker *w) {
   WEIR_TRY(weir__relay_create(w));
   WEIR_TRY(weir__steps_create(w));
   WEIR_TRY(weir__claims_create(w));
+  WEIR_TRY(weir__neighbours_create(w));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
   weir__worker_arm(w);
   WEIR_TRY(weir__trace_create(w->comm, w->options.threads, w->options.trace_events, &w->trace));
@@ -458,6 +477,7 @@ void weir__worker_destroy(weir__worker **worker) {
     weir__free((void *)w->step[i].counter);
   }
   for (int i = 0; w->memory && i <= w->options.threads; i++) weir__free(w->memory[i].scratch);
+  weir__neighbours_destroy(w);
   weir__relay_destroy(w);
   weir__claims_destroy(w);
   weir__keeper_destroy(w);

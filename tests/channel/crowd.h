@@ -189,7 +189,7 @@ static inline void *crowd_work(void *argument) {
 
 static inline void crowd_attach(crowd *c) {
   for (int w = 0; w < c->workers; w++) {
-    assert_int_equal(weir__doorbell_create(c->s.run, w, &c->bell[w]), WEIR_OK);
+    assert_int_equal(weir__doorbell_create(&c->bell[w]), WEIR_OK);
     assert_int_equal(weir__doorbell_expect(c->bell[w], 0, crowd_share(c, w + 1) - crowd_share(c, w)), WEIR_OK);
   }
   for (int p = 0; p < c->processes; p++)

@@ -45,7 +45,7 @@ typedef struct ends {
 
 static inline void attach(ends *e, const scene *s, const terms_of *t) {
   weir__channel_terms terms = t->terms;
-  assert_int_equal(weir__doorbell_create(s->run, 0, &e->p.bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&e->p.bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(e->p.bell, 0, 1), WEIR_OK);
   assert_int_equal(weir__channel_attach(s->run, "pair", 0, &e->p.channel), WEIR_OK);
   terms.feedback = t->feedback;

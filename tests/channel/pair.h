@@ -41,7 +41,7 @@ static inline weir__channel_terms pair_terms(weir__doorbell *bell) {
 
 static inline void pair_begin(pair *p, const scene *s) {
   *p = (pair){0};
-  assert_int_equal(weir__doorbell_create(s->run, 0, &p->bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&p->bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(p->bell, 0, 1), WEIR_OK);
   assert_int_equal(weir__writer_create(s->run, &pair_definitions, &p->writer), WEIR_OK);
   assert_int_equal(weir__channel_attach(s->run, "pair", 0, &p->channel), WEIR_OK);

@@ -153,7 +153,7 @@ static void bad_demands_are_refused(void **state) {
   weir__writer   *writer;
   weir__channel  *channel;
   weir__doorbell *bell;
-  assert_int_equal(weir__doorbell_create(s.run, 0, &bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
   assert_int_equal(weir__writer_create(s.run, &definitions, &writer), WEIR_OK);
   assert_int_equal(weir__channel_attach(s.run, "ocean", 2, &channel), WEIR_OK);
   weir__channel_want   want       = {1, {3, {0, 2, 0}, {4, 4, 16}}};
@@ -200,7 +200,7 @@ static void wrong_headers_are_told(void **state) {
   bad             = good;                                                                                              \
   bad.member      = value;                                                                                             \
   control->header = bad;                                                                                               \
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),             \
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),     \
                    WEIR_ERR_INPUT);                                                                                    \
   assert_non_null(strstr(weir_error_last(), text));
   EXPECT(magic, 1, "no such segment of weir");
@@ -210,7 +210,8 @@ static void wrong_headers_are_told(void **state) {
   EXPECT(total_bytes, 8, "says it has 8 bytes");
 #undef EXPECT
   control->header = good;
-  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes), WEIR_OK);
+  assert_int_equal(weir__shared_open("rank 3", getpid(), fd, WEIR__CONTROL_MAGIC, sizeof *control, &open, &bytes),
+                   WEIR_OK);
   weir__shared_unmap(&open, bytes);
   assert_int_equal(ftruncate(fd, 10), -1); /* sealed: nobody can take it away under us */
   weir__shared_unmap(&control, bytes);
@@ -314,9 +315,11 @@ static void doorbells_ring(void **state) {
   weir__doorbell *bell, *peer;
   uint32_t        seen = 0;
   pthread_t       thread;
-  assert_int_equal(weir__doorbell_open_peer(s.run, 3, &peer), WEIR_ERR_GONE);
-  assert_int_equal(weir__doorbell_create(s.run, 3, &bell), WEIR_OK);
-  assert_int_equal(weir__doorbell_open_peer(s.run, 3, &peer), WEIR_OK);
+  int             fd;
+  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
+  weir__doorbell_location(bell, &fd);
+  assert_int_equal(weir__doorbell_open_peer(INT32_MAX, fd, &peer), WEIR_ERR_GONE); /* no such process */
+  assert_int_equal(weir__doorbell_open_peer(getpid(), fd, &peer), WEIR_OK);
   double begin = now_s();
   assert_false(weir__doorbell_wait(bell, &seen, 0));
   assert_false(weir__doorbell_wait(bell, &seen, 20000000));
@@ -324,6 +327,12 @@ static void doorbells_ring(void **state) {
   weir__doorbell_ring(peer);
   weir__doorbell_ring(peer);
   assert_true(weir__doorbell_wait(bell, &seen, 0)); /* one look for many rings */
+  assert_false(weir__doorbell_wait(bell, &seen, 0));
+  assert_int_equal(weir__doorbell_told(bell), 0);
+  weir__doorbell_tell(peer);
+  weir__doorbell_tell(peer);
+  assert_int_equal(weir__doorbell_told(bell), 2); /* but each message counts */
+  assert_true(weir__doorbell_wait(bell, &seen, 0));
   assert_false(weir__doorbell_wait(bell, &seen, 0));
   assert_int_equal(pthread_create(&thread, NULL, ring_later, peer), 0);
   begin = now_s();

@@ -442,7 +442,7 @@ static int analyse(race *r) {
   weir_status          status;
   uint32_t             seen  = 0;
   weir__channel_terms  terms = r->t.terms;
-  CHILD_CHECK(!weir__doorbell_create(r->s->run, 0, &bell) && !weir__doorbell_expect(bell, 0, 1));
+  CHILD_CHECK(!weir__doorbell_create(&bell) && !weir__doorbell_expect(bell, 0, 1));
   double until = now_s() + 5;
   while ((status = weir__channel_attach(r->s->run, "pair", 0, &channel)) == WEIR_ERR_GONE && now_s() < until)
     rest_ms(1);

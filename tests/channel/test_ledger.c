@@ -23,7 +23,7 @@ static void duo_post(duo *d) {
 
 static void duo_open(duo *d, weir__channel_policy policy, int slots, bool alone) {
   *d = (duo){.s = scene_open(), .definitions = {pair_definitions, pair_definitions}};
-  assert_int_equal(weir__doorbell_create(d->s.run, 0, &d->bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&d->bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(d->bell, 0, 2), WEIR_OK);
   d->terms        = pair_terms(d->bell);
   d->terms.slots  = slots;

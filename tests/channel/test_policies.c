@@ -167,7 +167,7 @@ static int spill_to_a_full_disk(const scene *s, const void *argument) {
   struct rlimit        limit     = {WEIR__PAGE + 10, WEIR__PAGE + 10};
   weir__channel_terms  terms     = pair_terms(NULL);
   weir__channel_record record;
-  CHILD_CHECK(!weir__doorbell_create(s->run, 0, &p.bell) && !weir__doorbell_expect(p.bell, 0, 1));
+  CHILD_CHECK(!weir__doorbell_create(&p.bell) && !weir__doorbell_expect(p.bell, 0, 1));
   CHILD_CHECK(!weir__writer_create(s->run, &pair_definitions, &p.writer));
   CHILD_CHECK(!weir__channel_attach(s->run, "pair", 0, &p.channel));
   terms.doorbell        = p.bell;

@@ -111,7 +111,7 @@ static int read_steps(const scene *s, const void *argument) {
   uint64_t        held[2];
   int             holding = 0;
   rest_ms(j->late_ms);
-  CHILD_CHECK(!weir__doorbell_create(s->run, 0, &bell));
+  CHILD_CHECK(!weir__doorbell_create(&bell));
   CHILD_CHECK(!weir__doorbell_expect(bell, 0, 1));
   CHILD_CHECK(!attach(s, j, bell, &channel));
   for (int64_t step = 1;;) {
@@ -235,7 +235,7 @@ static void writer_goes_on_when_the_reader_is_killed(void **state) {
   assert_non_null(strstr(weir_error_last(), "has died"));
   assert_int_equal(waitpid(reader, NULL, 0), reader);
   assert_int_equal(waitpid(killer, NULL, 0), killer);
-  scene_close(&s, 1); /* the note of its doorbell */
+  scene_close(&s, 0);
 }
 
 static void writer_goes_on_when_the_reader_leaves(void **state) {
@@ -288,7 +288,7 @@ static void steps_of_a_killed_writer_stay_readable(void **state) {
   weir__channel       *channel;
   weir__channel_record record;
   uint32_t             seen = 0;
-  assert_int_equal(weir__doorbell_create(s.run, 0, &bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(bell, 0, 1), WEIR_OK);
   assert_int_equal(attach(&s, &j, bell, &channel), 0);
   while (weir__doorbell_arrived(bell, 0, 0) < 1) weir__doorbell_wait(bell, &seen, 100000000);
@@ -319,7 +319,7 @@ static void the_last_process_rings(void **state) {
   weir__doorbell *bell;
   weir__channel  *channel[PROCESSES];
   uint32_t        seen = 0;
-  assert_int_equal(weir__doorbell_create(s.run, 7, &bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(bell, 0, PROCESSES), WEIR_OK);
   for (int r = 0; r < PROCESSES; r++) {
     j[r]      = (job){.steps = 3000, .slots = 4, .rank = r, .size = PROCESSES};

@@ -56,7 +56,7 @@ static int become_worker(const scene *s, const weir__channel_terms *like, pair *
   weir_status         status;
   uint32_t            seen = 0;
   *p                       = (pair){0};
-  CHILD_CHECK(!weir__doorbell_create(s->run, 0, &p->bell) && !weir__doorbell_expect(p->bell, 0, 1));
+  CHILD_CHECK(!weir__doorbell_create(&p->bell) && !weir__doorbell_expect(p->bell, 0, 1));
   for (int i = 0; (status = weir__channel_attach(s->run, "pair", 0, &p->channel)) == WEIR_ERR_GONE && i < 500; i++)
     rest_ms(2);
   CHILD_CHECK(!status);
@@ -197,7 +197,7 @@ static void the_next_worker_wants_the_same(void **state) {
   pid_t first = scene_fork(post_and_hang, &s, &terms);
   assert_int_equal(weir__writer_await(writer, 5000000000), WEIR_OK);
   assert_int_equal(weir__channel_attach(s.run, "pair", 0, &p.channel), WEIR_OK);
-  assert_int_equal(weir__doorbell_create(s.run, 1, &p.bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&p.bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(p.bell, 0, 1), WEIR_OK);
   terms.doorbell = p.bell;
   assert_int_equal(weir__channel_demand_post(p.channel, pair_demands, &terms), WEIR_ERR_STATE);
@@ -232,7 +232,7 @@ static void the_next_worker_wants_the_same(void **state) {
   weir__channel_acknowledge(p.channel, 3);
   p.writer = writer;
   pair_close(&p);
-  scene_close(&s, 1); /* the bell of the first worker */
+  scene_close(&s, 0);
 }
 
 typedef struct later {
@@ -323,7 +323,7 @@ static void abandoned_channels_end(void **state) {
   assert_non_null(strstr(weir_error_last(), "no workers could be started"));
   weir__channel_detach(&supervisor);
   weir__writer_destroy(&writer, NULL);
-  scene_close(&s, 1);
+  scene_close(&s, 0);
 }
 
 /* A worker that is stopped lives: the time-out rules, and the end of the stream waits no longer either. */
@@ -345,7 +345,7 @@ static void a_stopped_worker_is_waited_for_up_to_the_timeout(void **state) {
   weir__writer_destroy(&writer, NULL);
   assert_true(now_s() - begin > 0.29 && now_s() - begin < 3);
   kill_child(first);
-  scene_close(&s, 1);
+  scene_close(&s, 0);
 }
 
 /* A worker that died before the process saw its answer, and one that died before it could answer. */

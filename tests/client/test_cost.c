@@ -24,7 +24,7 @@ static void *serve(void *argument) {
   weir__channel_record record;
   weir__channel_event  event;
   uint32_t             seen = 0;
-  assert_int_equal(weir__doorbell_create(v->s->run, 0, &bell), WEIR_OK);
+  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
   assert_int_equal(weir__doorbell_expect(bell, 0, 1), WEIR_OK);
   while (weir__channel_attach(v->s->run, "sim", 0, &channel)) rest_ms(1);
   weir__channel_want     want       = {1, {1, {0}, {N}}};

@@ -72,7 +72,7 @@ static void *steer(void *argument) {
   uint32_t             seen       = 0;
   weir__channel_demand demands[4] = {{0}};
   weir_status          status;
-  STEER(!weir__doorbell_create(w->s->run, 0, &bell) && !weir__doorbell_expect(bell, 0, 1));
+  STEER(!weir__doorbell_create(&bell) && !weir__doorbell_expect(bell, 0, 1));
   while ((status = weir__channel_attach(w->s->run, "sim", 0, &channel)) == WEIR_ERR_GONE) rest_ms(1);
   STEER(!status);
   const weir__channel_definitions *d = weir__channel_definitions_of(channel);

@@ -75,7 +75,7 @@ static void *watch(void *argument) {
   uint32_t             seen = 0;
   weir__channel_record record;
   weir__channel_demand demand[SEEN_PIECES] = {{0}};
-  WATCH(!weir__doorbell_create(w->s->run, w->rank, &bell) && !weir__doorbell_expect(bell, 0, 1));
+  WATCH(!weir__doorbell_create(&bell) && !weir__doorbell_expect(bell, 0, 1));
   for (int i = 0; (status = weir__channel_attach(w->s->run, w->stream, w->rank, &channel)) == WEIR_ERR_GONE && i < 4000;
        i++)
     rest_ms(2);

@@ -129,7 +129,9 @@ static size_t message_size(int from, int to, int tag) {
   return 1 + (size_t)(below(3) ? below(200) : below(LONGEST - 1));
 }
 
-static void start(weir__requests *r, int slot, unsigned char *buffer) {
+/* True: it is over already. */
+static bool start(weir__requests *r, int slot, unsigned char *buffer) {
+  bool   over = false;
   int    half = slot / 2, peer = (rank + 1 + half / MESSAGES) % size, tag = half % MESSAGES;
   bool   receives = slot & 1;
   size_t n        = receives ? message_size(peer, rank, tag) : message_size(rank, peer, tag);
@@ -142,7 +144,8 @@ static void start(weir__requests *r, int slot, unsigned char *buffer) {
                            .tag      = tag,
                            .together = half % 3 == 0};
   if (receives) assert_int_equal(weir__request_receive(r, &receive), WEIR_OK);
-  else assert_int_equal(weir__request_send(r, slot, buffer, n, peer, tag), WEIR_OK);
+  else assert_int_equal(weir__request_send(r, slot, buffer, n, peer, tag, &over), WEIR_OK);
+  return over;
 }
 
 static void check_received(int slot, const unsigned char *buffer) {
@@ -168,8 +171,7 @@ static void many_in_flight(void **state) {
       int k = (int)below((uint64_t)i + 1), t = order[i];
       order[i] = order[k], order[k] = t;
     }
-    for (int i = 0; i < slots; i++) start(r, order[i], buffer[order[i]]);
-    assert_int_equal(weir__request_send(r, 0, buffer[0], 1, (rank + 1) % size, 0), WEIR_ERR_INTERNAL); /* no more */
+    for (int i = 0; i < slots; i++) left -= start(r, order[i], buffer[order[i]]);
     while (left) {
       int count = 0;
       assert_int_equal(weir__requests_pending(r), left);
@@ -184,6 +186,18 @@ static void many_in_flight(void **state) {
   assert_null(r);
   for (int i = 0; i < slots; i++) free(buffer[i]);
   free(buffer);
+}
+
+static void too_many(void **state) {
+  weir__requests *r = NULL;
+  bool            over;
+  char            byte = 0;
+  if (size == 1) skip();
+  (void)state;
+  assert_int_equal(weir__requests_create(comm, 1, 0, 0, &r), WEIR_OK);
+  assert_int_equal(weir__request_send(r, 0, &byte, 1, (rank + 1) % size, 0, &over), WEIR_ERR_INTERNAL);
+  assert_int_equal(weir__request_receive(r, &(weir__receive){.bytes = &byte, .size = 1}), WEIR_ERR_INTERNAL);
+  weir__requests_destroy(&r);
 }
 
 /* Two agreements under way at once, started in different orders on different processes. */
@@ -232,16 +246,32 @@ static void node(void **state) {
   (void)state;
   assert_int_equal(weir__comm_node(comm, &node_rank, &node_size), WEIR_OK);
   assert_int_equal(node_size, size); /* tests run on one machine */
+  weir__comm_mate *mate;
+  int              mates;
+  assert_int_equal(weir__comm_mates(comm, (int64_t[]){100 + rank, -rank}, &mate, &mates), WEIR_OK);
+  assert_int_equal(mates, size);
+  for (int i = 0; i < size; i++) {
+    assert_int_equal(mate[i].rank, i);
+    assert_int_equal(mate[i].word[0], 100 + i);
+    assert_int_equal(mate[i].word[1], -i);
+  }
+  weir__free(mate);
   place = node_rank;
   assert_int_equal(weir__comm_sum(comm, &place, 1), WEIR_OK);
   assert_int_equal(place, size * (size - 1) / 2);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums_and_maxima), cmocka_unit_test(broadcasts),    cmocka_unit_test(one_failure_for_all),
-      cmocka_unit_test(exchanges),       cmocka_unit_test(empty_letters), cmocka_unit_test(many_in_flight),
-      cmocka_unit_test(minima),          cmocka_unit_test(notices),       cmocka_unit_test(node)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(sums_and_maxima),
+                                     cmocka_unit_test(broadcasts),
+                                     cmocka_unit_test(one_failure_for_all),
+                                     cmocka_unit_test(exchanges),
+                                     cmocka_unit_test(empty_letters),
+                                     cmocka_unit_test(many_in_flight),
+                                     cmocka_unit_test(too_many),
+                                     cmocka_unit_test(minima),
+                                     cmocka_unit_test(notices),
+                                     cmocka_unit_test(node)};
   if (weir__comm_world(&comm) < 0) return 1;
   rank       = weir__comm_rank(comm);
   size       = weir__comm_size(comm);

@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
   self.wind      = strtod(argv[4], NULL);
   self.add_at    = strtoull(argv[5], NULL, 10);
   if (self.processes < 1 || self.processes > MOST) return 2;
-  TRY(weir__doorbell_create(argv[1], 0, &self.bell));
+  TRY(weir__doorbell_create(&self.bell));
   TRY(weir__doorbell_expect(self.bell, 0, self.processes));
   for (int r = 0; r < self.processes; r++) attach(&self, argv[1], r);
   for (int open = self.processes, r = 0; open; r = (r + 1) % self.processes) {

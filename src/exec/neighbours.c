@@ -1,0 +1,120 @@
+/* The other workers of this node: their doorbells.
+ *
+ * Whoever has sent to one of them a message counts it there and rings. So a worker that gets all its messages from
+ * neighbours knows without MPI whether any is on its way. To ask MPI costs more than to look at a word: where several
+ * share a core it yields in each call that finds nothing, and half a microsecond is gone. */
+#include "exec/state.h"
+#include <unistd.h>
+
+struct weir__neighbours {
+  weir__doorbell  *made; /* of this worker, where it has no intake */
+  weir__doorbell **bell; /* of the others */
+  int             *rank; /* theirs, ascending */
+  int              count;
+  bool             all;   /* messages come from these alone */
+  uint32_t         heard; /* messages from them that are received */
+  unsigned         looks; /* not made since the last one */
+};
+
+static weir__doorbell *find(const struct weir__neighbours *n, int rank) {
+  int low = 0, high = n->count - 1;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (n->rank[middle] < rank) low = middle + 1;
+    else high = middle;
+  }
+  return n->count && n->rank[low] == rank ? n->bell[low] : NULL;
+}
+
+static weir_status make_own(weir__worker *w, struct weir__neighbours *n, int64_t location[2]) {
+  int fd = -1;
+  if (w->intake) w->door = weir__intake_doorbell(w->intake);
+  else if (w->node_size > 1) {
+    WEIR_TRY(weir__doorbell_create(&n->made));
+    w->door = n->made;
+  }
+  if (w->door) weir__doorbell_location(w->door, &fd);
+  location[0] = getpid();
+  location[1] = fd;
+  return WEIR_OK;
+}
+
+static weir_status open_others(struct weir__neighbours *n, int rank, const weir__comm_mate *mate, int mates) {
+  WEIR_TRY(weir__alloc_array((size_t)mates, sizeof *n->bell, &n->bell));
+  WEIR_TRY(weir__alloc_array((size_t)mates, sizeof *n->rank, &n->rank));
+  for (int i = 0; i < mates; i++) {
+    if (mate[i].rank == rank) continue;
+    WEIR_TRY(weir__doorbell_open_peer(mate[i].word[0], (int)mate[i].word[1], &n->bell[n->count]));
+    n->rank[n->count++] = (int)mate[i].rank;
+  }
+  return WEIR_OK;
+}
+
+/* Does every message for this worker come from one of them? */
+static bool hears_all(const weir__worker *w, const struct weir__neighbours *n) {
+  if (w->claims) return false; /* these come from anybody */
+  if (weir__relay_follows(w) && !find(n, weir__relay_sponsor(w))) return false;
+  for (int m = 0; m < w->plan->messages_in; m++)
+    if (!find(n, w->plan->in[m].peer)) return false;
+  return true;
+}
+
+weir_status weir__neighbours_create(weir__worker *w) {
+  struct weir__neighbours *n;
+  weir__comm_mate         *mate = NULL;
+  int64_t                  location[2];
+  int                      mates = 0;
+  WEIR_TRY(weir__comm_agree(w->comm, weir__alloc_zeroed(sizeof *n, 0, &n)));
+  w->neighbours = n;
+  WEIR_TRY(weir__comm_agree(w->comm, make_own(w, n, location)));
+  if (weir__comm_size(w->comm) == 1) return WEIR_OK;
+  WEIR_TRY(weir__comm_mates(w->comm, location, &mate, &mates));
+  /* before anybody sends: a worker that is made anew in its process begins where the one before it ended */
+  if (w->door) n->heard = weir__doorbell_told(w->door);
+  int64_t closed = w->door && open_others(n, weir__comm_rank(w->comm), mate, mates) < 0;
+  if (closed) weir__error_clear();
+  weir__free(mate);
+  WEIR_TRY(weir__comm_max(w->comm, &closed, 1));
+  if (closed) n->count = 0; /* by all, or there would be messages that are not counted */
+  n->all = n->count && hears_all(w, n);
+  return WEIR_OK;
+}
+
+void weir__neighbours_destroy(weir__worker *w) {
+  struct weir__neighbours *n = w->neighbours;
+  if (!n) return;
+  for (int i = 0; n->bell && i < w->node_size; i++) weir__doorbell_destroy(&n->bell[i]);
+  weir__doorbell_destroy(&n->made);
+  weir__free(n->bell);
+  weir__free(n->rank);
+  weir__free(n);
+  w->neighbours = NULL;
+}
+
+void weir__neighbours_tell(const weir__worker *w, int rank) {
+  weir__doorbell *bell = find(w->neighbours, rank);
+  if (bell) weir__doorbell_tell(bell);
+}
+
+void weir__neighbours_heard(weir__worker *w) { w->neighbours->heard++; }
+
+void weir__neighbours_ring(const weir__worker *w, int rank) {
+  weir__doorbell *bell = find(w->neighbours, rank);
+  if (bell) weir__doorbell_ring(bell);
+}
+
+void weir__neighbours_ring_all(const weir__worker *w) {
+  for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_ring(w->neighbours->bell[i]);
+}
+
+/* A message may be counted before it is there, and there before it is counted; and MPI must be called now and then for
+ * what it has still to send. */
+bool weir__neighbours_silent(weir__worker *w) {
+  enum { SKIPS = 32 };
+  struct weir__neighbours *n = w->neighbours;
+  if (!n->all || w->rests || weir__doorbell_told(w->door) != n->heard || ++n->looks >= SKIPS) {
+    n->looks = 0;
+    return false;
+  }
+  return true;
+}
