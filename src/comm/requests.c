@@ -3,8 +3,8 @@
  * A step may wait for a thousand messages, and MPI looks at each request that it is asked about, and goes through those
  * that wait for a message until it finds the one that a message is for. So receives stand in queues, one for each step
  * in flight, in the order in which they are expected: MPI is given the next ones alone, and a look asks about the first
- * of a queue, and now and then about some of the others. It asks MPI once: each time it is asked it looks for messages
- * of all, and where there is none it may yield. For sends nobody waits. */
+ * of a queue, and if that is not there in every other look about some of the others: MPI looks for messages of all
+ * whatever it is asked about, and where there is none it may yield. For sends nobody waits. */
 #include "comm/comm_parts.h"
 
 #ifdef WEIR_HAVE_MPI
@@ -16,7 +16,7 @@ enum {
   SHARE  = 16,
   SMALL  = 1024, /* bytes that MPI copies, so that a send of them is over at once */
   SENDS  = 32,   /* the first of them, asked about at a time */
-  OFTEN  = 4,    /* looks, in one of which it asks about others where the first is not there */
+  OFTEN  = 2,    /* looks, in one of which it asks about others where the first is not there */
   MORE   = 8     /* and about these and sends in any case */
 };
 

@@ -24,7 +24,7 @@ typedef struct spectrum {
 typedef struct context {
   fftw_plan plan;
   double   *window[2]; /* NULL: none */
-  int32_t  *bin;       /* of each complex coefficient */
+  int32_t  *bin;       /* of each complex coefficient of the first n[0] / 2 + 1 rows */
   double    scale;     /* from |coefficient|^2 to variance per wavenumber */
 } context;
 
@@ -98,7 +98,7 @@ static size_t complexes(const spectrum *p) {
 static size_t scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out) {
   const spectrum *p = params;
   (void)in, (void)out;
-  return (reals(p) + complexes(p) + (size_t)p->bins) * sizeof(double);
+  return (reals(p) + complexes(p) + 2 * (size_t)p->bins) * sizeof(double);
 }
 
 /* ---- what all calls share ---- */
@@ -148,13 +148,13 @@ static weir_status prepare(const void *params, const weir_field_type *const *in,
   weir_status     status = WEIR_OK;
   context        *c      = NULL;
   double          square = 1, total = (double)p->n[0] * (double)p->n[1];
-  int64_t         half = p->n[1] / 2 + 1;
+  int64_t         half = p->n[1] / 2 + 1, rows = p->n[0] / 2 + 1;
   (void)in;
   WEIR_TRY(weir__alloc_zeroed(sizeof *c, 0, &c));
   if (p->window == WINDOW_HANN)
     for (int k = 2 - p->count; k < 2; k++) WEIR_TRY_GOTO(out, make_window(p->n[k], &c->window[k], &square));
-  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)(p->n[0] * half), sizeof *c->bin, &c->bin));
-  for (int64_t i = 0; i < p->n[0]; i++)
+  WEIR_TRY_GOTO(out, weir__alloc_array((size_t)(rows * half), sizeof *c->bin, &c->bin));
+  for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < half; j++) c->bin[i * half + j] = (int32_t)bin_of(p, i, j);
   c->scale = 1 / (total * total * square * p->dk);
   WEIR_TRY_GOTO(out, make_plan(p, c));
@@ -229,21 +229,35 @@ WEIR__WIDEST static void squares(const double *z, int64_t n, double *to) {
   for (int64_t j = 0; j < n; j++) to[j] = 2 * (z[2 * j] * z[2 * j] + z[2 * j + 1] * z[2 * j + 1]);
 }
 
-/* Coefficients beside each other fall into the same bin or the next. */
+/* The same of two rows. */
+WEIR__WIDEST static void squares_of_two(const double *y, const double *z, int64_t n, double *to) {
+  for (int64_t j = 0; j < n; j++)
+    to[j] =
+        2 * ((y[2 * j] * y[2 * j] + y[2 * j + 1] * y[2 * j + 1]) + (z[2 * j] * z[2 * j] + z[2 * j + 1] * z[2 * j + 1]));
+}
+
+/* Two sums for each bin: coefficients beside each other fall into the same bin or the next, and need not wait for each
+ * other. */
+static void add_to_bins(const int32_t *bin, int64_t n, const double *square, double *even, double *odd) {
+  for (int64_t j = 0; j + 1 < n; j += 2) {
+    even[bin[j]] += square[j];
+    odd[bin[j + 1]] += square[j + 1];
+  }
+  if (n % 2) even[bin[n - 1]] += square[n - 1];
+}
+
+/* Rows of opposite wavenumbers fall into the same bins, */
 static void collect(const spectrum *p, const context *c, const fftw_complex *z, double *square, double *power) {
   int64_t half = p->n[1] / 2 + 1;
-  for (int64_t i = 0; i < p->n[0]; i++) {
-    const int32_t *bin = c->bin + i * half;
-    squares(z[i * half], half, square);
+  for (int64_t i = 0; i <= p->n[0] / 2; i++) {
+    const int32_t *bin      = c->bin + i * half;
+    int64_t        opposite = (p->n[0] - i) % p->n[0];
+    if (opposite == i) squares(z[i * half], half, square);
+    else squares_of_two(z[i * half], z[opposite * half], half, square);
     square[0] /= 2;
     if (p->n[1] % 2 == 0) square[half - 1] /= 2;
     for (int64_t j = 0; p->count == 1 && j < half; j++) power[j] += square[j];
-    for (int64_t j = 0; p->count == 2 && j < half;) {
-      int32_t k   = bin[j];
-      double  sum = power[k];
-      for (; j < half && bin[j] == k; j++) sum += square[j];
-      power[k] = sum;
-    }
+    if (p->count == 2) add_to_bins(bin, half, square, power, power + p->bins);
   }
 }
 
@@ -254,7 +268,7 @@ static weir_status apply(const weir_apply *a) {
   double         *x = a->scratch, *power = x + reals(p) + complexes(p);
   fftw_complex   *z                    = (fftw_complex *)(x + reals(p));
   int64_t         index[WEIR_RANK_MAX] = {0}, planes = 0, zero = 0;
-  memset(power, 0, (size_t)p->bins * sizeof *power);
+  memset(power, 0, 2 * (size_t)p->bins * sizeof *power);
   if (weir_view_size(&v)) do {
       if (!load(p, c, &v, index, x)) continue;
       fftw_execute_dft_r2c(c->plan, x, z);
@@ -262,7 +276,10 @@ static weir_status apply(const weir_apply *a) {
       collect(p, c, (const fftw_complex *)z, x, power); /* the field is not needed any more */
       planes++;
     } while (weir_view_next_row(&v, index));
-  for (int64_t k = 0; k < p->bins; k++) power[k] = planes ? power[k] * c->scale / (double)planes : (double)NAN;
+  for (int64_t k = 0; k < p->bins; k++) {
+    double sum = power[k] + power[p->bins + k];
+    power[k]   = planes ? sum * c->scale / (double)planes : (double)NAN;
+  }
   weir_view_store(&a->out[0], &zero, p->bins, power);
   return WEIR_OK;
 }
