@@ -16,9 +16,9 @@ DRIVER = os.path.join(os.environ["WEIR_BUILD"], "tests", "driver_instructions")
 SHORT, LONG, MARGIN, TRIES = 40, 120, 1.05, 3
 ENGINE = re.compile(r"(^|/)src/(exec|comm|core|plan)/")
 BUDGETS = {  # graph: (instructions of the engine per task, of everything per step)
-    "halo": (640, 1121312),
-    "tree": (515, 814578),
-    "series": (999, 145160),
+    "halo": (571, 1017680),
+    "tree": (447, 734062),
+    "series": (890, 136323),
 }
 
 
