@@ -1,7 +1,7 @@
 /* What the client costs a simulation: weir_put of a field in one piece against memcpy of as many bytes into memory
  * shared in the same way; steps in which nothing is asked for; calls without a run; memory written in place.
  *
- * The worker is this program's first process: it asks for what a case needs and gives every step back at once. */
+ * Workers are processes of this program: each asks for what a case needs and gives every step back at once. */
 #include "channel/channel.h"
 #include "channel/shared.h"
 #include "harness.h"
@@ -103,49 +103,59 @@ static void put_and_copy(weir_stream *stream, const double *u, int64_t rows, int
   close(fd);
 }
 
-/* Memory written in place. Between two steps a solver goes through its own memory, and what the channel keeps leaves
- * the caches: as much for every size here (`spoil`; without, what else is in the loop decides, which grew with the
- * size). */
-static double acquire_and_commit(weir_stream *stream, int size, bool spoil) {
-  enum { SPOIL = 64 << 20 };
-  static char   solver[SPOIL];
-  char          what[32];
-  bench_samples s = {0};
-  bench_reserve(&s, REPEATS);
-  for (int i = -2 * SLOTS; i < REPEATS; i++) {
-    void *place;
-    if (spoil) memset(solver, i, SPOIL);
-    bench_check(weir_step_begin(stream, i + 1000 + 1000 * spoil, i), "step");
-    int64_t a = weir__clock_ns();
-    bench_check(weir_put_acquire(stream, "u", 0, &place), "acquire");
-    int64_t b = weir__clock_ns();
-    memset(place, 0, 64);
-    int64_t c = weir__clock_ns();
-    bench_check(weir_put_commit(stream, "u", 0), "commit");
-    int64_t d = weir__clock_ns();
-    bench_check(weir_step_end(stream), "step");
-    if (i >= 0) bench_add(&s, (double)(b - a + d - c));
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-  }
-  snprintf(what, sizeof what, "%d-MiB", mebibytes[size]);
-  double median = bench_summary(what, spoil ? "acquire+commit-cold" : "acquire+commit", &s, 1e-3, "us");
-  bench_clear(&s);
-  return median;
+/* Memory written in place, in ns; what the channel keeps may have left the caches. */
+static double acquire_and_commit(weir_stream *stream, int64_t step) {
+  void *place;
+  bench_check(weir_step_begin(stream, step, (double)step), "step");
+  int64_t a = weir__clock_ns();
+  bench_check(weir_put_acquire(stream, "u", 0, &place), "acquire");
+  int64_t b = weir__clock_ns();
+  memset(place, 0, 64);
+  int64_t c = weir__clock_ns();
+  bench_check(weir_put_commit(stream, "u", 0), "commit");
+  int64_t d = weir__clock_ns();
+  bench_check(weir_step_end(stream), "step");
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  return (double)(b - a + d - c);
 }
 
-/* Returns how long acquire and commit take with cold caches. */
-static double put_sizes(const char *folder, int size) {
-  int64_t rows = (int64_t)mebibytes[size] * 1048576 / (ROW * 8);
-  char    name[32];
-  double *u = field_of(rows);
-  snprintf(name, sizeof name, "put_%d", mebibytes[size]);
-  weir_stream *stream = open_stream(folder, name, rows);
-  put_and_copy(stream, u, rows, size);
-  acquire_and_commit(stream, size, false);
-  double cold = acquire_and_commit(stream, size, true);
-  bench_check(weir_stream_close(&stream), "close");
-  weir__free(u);
-  return cold;
+/* The sizes in turn, as the machine is faster now, slower then. Between two steps a solver goes through its own memory
+ * (`spoil`), as much for every size; without, what else is in the loop decides. Medians in `ns`. */
+static void acquire_in_turn(weir_stream *const stream[SIZES], bool spoil, double ns[SIZES]) {
+  enum { SPOIL = 64 << 20 };
+  static char   solver[SPOIL];
+  bench_samples s[SIZES] = {0};
+  for (int k = 0; k < SIZES; k++) bench_reserve(&s[k], REPEATS);
+  for (int i = -2 * SLOTS; i < REPEATS; i++)
+    for (int k = 0; k < SIZES; k++) {
+      if (spoil) memset(solver, i, SPOIL);
+      double took = acquire_and_commit(stream[k], i + 1000 + 1000 * spoil);
+      if (i >= 0) bench_add(&s[k], took);
+    }
+  for (int k = 0; k < SIZES; k++) {
+    char what[32];
+    snprintf(what, sizeof what, "%d-MiB", mebibytes[k]);
+    ns[k] = bench_summary(what, spoil ? "acquire+commit-cold" : "acquire+commit", &s[k], 1e-3, "us");
+    bench_clear(&s[k]);
+  }
+}
+
+static void put_sizes(const char *folder) {
+  weir_stream *stream[SIZES];
+  double       warm[SIZES], cold[SIZES];
+  for (int k = 0; k < SIZES; k++) {
+    int64_t rows = (int64_t)mebibytes[k] * 1048576 / (ROW * 8);
+    char    name[32];
+    double *u = field_of(rows);
+    snprintf(name, sizeof name, "put_%d", mebibytes[k]);
+    stream[k] = open_stream(folder, name, rows);
+    put_and_copy(stream[k], u, rows, k);
+    weir__free(u);
+  }
+  acquire_in_turn(stream, false, warm);
+  acquire_in_turn(stream, true, cold);
+  bench_at_most("acquire and commit of 64 MiB, times those of 1 MiB", cold[SIZES - 1] / cold[0], 1.5, "");
+  for (int k = 0; k < SIZES; k++) bench_check(weir_stream_close(&stream[k]), "close");
 }
 
 /* Steps in which the only trigger does not fire. */
@@ -183,28 +193,34 @@ static void steps_of_nothing(const char *folder, const char *what, bool run) {
   weir__free(u);
 }
 
+static pid_t fork_server(const char *folder, const char *stream, int64_t period) {
+  pid_t child = fork();
+  if (child) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  serve(folder, stream, period);
+  _exit(0);
+}
+
 int main(void) {
   const char *folder = bench_folder();
+  pid_t       server[SIZES + 1];
   bench_open("put");
   fflush(stdout);
-  pid_t child = fork();
-  if (!child) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    double cold[SIZES];
-    for (int i = 0; i < SIZES; i++) cold[i] = put_sizes(folder, i);
-    bench_at_most("acquire and commit of 64 MiB, times those of 1 MiB", cold[SIZES - 1] / cold[0], 1.5, "");
-    steps_of_nothing(folder, "nothing-wanted", true);
-    steps_of_nothing(folder, "no-run", false);
-    _exit(0);
-  }
-  for (int i = 0; i < SIZES; i++) {
+  for (int k = 0; k < SIZES; k++) {
     char name[32];
-    snprintf(name, sizeof name, "put_%d", mebibytes[i]);
-    serve(folder, name, 1);
+    snprintf(name, sizeof name, "put_%d", mebibytes[k]);
+    server[k] = fork_server(folder, name, 1);
   }
-  serve(folder, "nothing", (int64_t)1 << 40);
-  int result;
-  waitpid(child, &result, 0);
+  server[SIZES] = fork_server(folder, "nothing", (int64_t)1 << 40);
+  put_sizes(folder);
+  steps_of_nothing(folder, "nothing-wanted", true);
+  steps_of_nothing(folder, "no-run", false);
+  int failed = 0;
+  for (int k = 0; k <= SIZES; k++) {
+    int result = 1;
+    waitpid(server[k], &result, 0);
+    failed |= result;
+  }
   bench_folder_remove();
-  return result != 0;
+  return failed != 0;
 }
