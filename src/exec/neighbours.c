@@ -107,6 +107,12 @@ void weir__neighbours_ring_all(const weir__worker *w) {
   for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_ring(w->neighbours->bell[i]);
 }
 
+void weir__neighbours_listen(const weir__worker *w) {
+  enum { LOOKS = 32 }; /* about as long as a turn */
+  const struct weir__neighbours *n = w->neighbours;
+  for (int i = 0; n->all && i < LOOKS && weir__doorbell_told(w->door) == n->heard; i++) continue;
+}
+
 /* A message may be counted before it is there, and there before it is counted; and MPI must be called now and then for
  * what it has still to send. */
 bool weir__neighbours_silent(weir__worker *w) {

@@ -195,8 +195,9 @@ void        weir__neighbours_destroy(weir__worker *w);
 void weir__neighbours_tell(const weir__worker *w, int rank); /* a message has been sent to it */
 void weir__neighbours_ring(const weir__worker *w, int rank); /* something else is to be seen */
 void weir__neighbours_ring_all(const weir__worker *w);
-void weir__neighbours_heard(weir__worker *w);  /* a message has been received */
-bool weir__neighbours_silent(weir__worker *w); /* it is not worth asking MPI for messages in this turn */
+void weir__neighbours_listen(const weir__worker *w); /* for a moment, or until one has sent a message */
+void weir__neighbours_heard(weir__worker *w);        /* a message has been received */
+bool weir__neighbours_silent(weir__worker *w);       /* it is not worth asking MPI for messages in this turn */
 
 /* ---- relay.c: steps for workers that serve no process ---- */
 weir_status weir__relay_create(weir__worker *w); /* collective */

@@ -162,7 +162,11 @@ static void open_call(call *c, weir__worker *w, weir__step *s, int thread, int n
   weir__thread_memory   *m  = &w->memory[thread];
   weir__error_clear(); /* operators of others have no way to say why they fail */
   c->w = w, c->s = s, c->thread = thread, c->node = node, c->of = of;
-  c->a = (weir_apply){.params   = of->params,
+  /* all of it: clearing the rest takes as long as setting it */
+  c->a = (weir_apply){.state    = NULL,
+                      .partial  = NULL,
+                      .scratch  = NULL,
+                      .params   = of->params,
                       .context  = of->context,
                       .inputs   = of->inputs,
                       .outputs  = of->outputs,

@@ -190,6 +190,7 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
   if (rests && w->rests > MANY) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
   if (polls && now - w->idle_ns < POLLS_NS) {
+    weir__neighbours_listen(w);
     /* MPI may yield by itself in each look, and then twice */
     if (idle_rounds % YIELDS == YIELDS - 1 && now - w->idle_ns > SOON_NS) sched_yield();
     return;
