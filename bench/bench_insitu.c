@@ -50,10 +50,10 @@ typedef struct example {
 /* chunks of 10 x 10 */
 /* clang-format off */
 #define B1(n, in_full)                                                                                               \
-  {"B1", #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 120, 20, 6, in_full, \
+  {"B1", #n "-chunks", &work_mean, {&hand_mean, &hand_mean_chain, &hand_mean_awake}, 10, 10, n, 120, 20, 10, in_full, \
    false, 0},                                                                                                        \
-  {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 120, 20, 6, in_full, true, 0},  \
-  {"B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 60, 10, 6, in_full, false, PAUSE}
+  {"B1", #n "-chunks-pieces", &work_mean, {&hand_mean, &hand_mean_chain}, 10, 10, n, 120, 20, 10, in_full, true, 0},  \
+  {"B1", #n "-chunks-pause-1ms", &work_mean, {&hand_mean}, 10, 10, n, 60, 10, 10, in_full, false, PAUSE}
 /* clang-format on */
 /* chunks of 1 MiB, 80 MB, 128 MiB */
 #define SMALL(name, n, work, hand, steps, rounds, in_full)                                                             \
@@ -148,6 +148,7 @@ static void simulate(const choice *c, int rank) {
 
 typedef struct measured {
   bench_samples latency, with_put;
+  double        last; /* median of the last round's latencies */
   feed_cost     cost; /* of both workers, in the last round */
   bench_usage   simulation;
 } measured;
@@ -168,7 +169,9 @@ static void round_of(const example *e, const feed *f, feed_board *board, weir__c
   add_up(comm, &m->cost);
   if (rank == 0) {
     while (atomic_load(&board->left) < PROCESSES) nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    size_t before = m->latency.count;
     feed_latencies(board, f, &m->latency, &m->with_put);
+    m->last       = bench_median_from(&m->latency, before);
     m->simulation = (bench_usage){0};
     for (int r = 0; r < PROCESSES; r++) bench_usage_add(&m->simulation, board->usage[r]);
     feed_board_clear(board);
@@ -178,29 +181,29 @@ static void round_of(const example *e, const feed *f, feed_board *board, weir__c
 
 /* ---- figures ---- */
 
-static void print_targets(const example *e, const feed *f, const double *median, const measured *m) {
+/* `times`: the limit program's time, in rounds that followed each other, as the machine is faster now, slower then. */
+static void print_targets(const example *e, const feed *f, double times, const measured *m) {
   char   what[160];
   double window = e->work == &work_rate ? 2 : e->work == &work_derivative ? 5 : 0;
   snprintf(what, sizeof what, "%s %s, times the limit program", e->group, e->what);
-  if (e->work == &work_mean) bench_at_most(what, median[0] / median[1], 2, "");
-  else bench_note("%s: %.3g", what, median[0] / median[1]);
+  if (e->work == &work_mean) bench_at_most(what, times, 2, "");
+  else bench_note("%s: %.3g", what, times);
   snprintf(what, sizeof what, "%s %s, %% of the limit program's bandwidth", e->group, e->what);
-  if (e->work == &work_wave) bench_at_least(what, 100 * median[1] / median[0], 80, "%");
+  if (e->work == &work_wave) bench_at_least(what, 100 / times, 80, "%");
   snprintf(what, sizeof what, "%s %s, memory of the workers beyond the slots", e->group, e->what);
   if (window > 0) bench_at_most(what, (double)m[0].cost.memory.own / bytes_of(f), window + 1, "steps");
 }
 
-static void report(const example *e, const feed *f, measured *m) {
-  double median[SYSTEMS_MAX];
-  char   what[96], role[64];
-  bool   large = bytes_of(f) >= 1 << 24;
+static void report(const example *e, const feed *f, measured *m, bench_samples *times) {
+  char what[96], role[64];
+  bool large = bytes_of(f) >= 1 << 24;
   snprintf(what, sizeof what, "%s-%s", e->group, e->what);
   for (int s = 0; s < systems_of(e); s++) {
-    const char      *name = system_name(e, s);
-    const feed_cost *cost = &m[s].cost;
-    median[s]             = bench_summary(what, name, &m[s].latency, 1e-3, "us");
+    const char      *name   = system_name(e, s);
+    const feed_cost *cost   = &m[s].cost;
+    double           median = bench_summary(what, name, &m[s].latency, 1e-3, "us");
     bench_value(what, name, "with-put-median", 1e-3 * bench_quantile(&m[s].with_put, 0.5), "us");
-    if (large) bench_value(what, name, "bandwidth", bytes_of(f) * 1e-3 / median[s], "GB/s");
+    if (large) bench_value(what, name, "bandwidth", bytes_of(f) * 1e-3 / median, "GB/s");
     if (large) bench_value(what, name, "memory-own", (double)cost->memory.own / bytes_of(f), "steps");
     if (large) bench_value(what, name, "memory-slots", (double)cost->memory.shared / bytes_of(f), "steps");
     snprintf(role, sizeof role, "%s-workers", name);
@@ -208,13 +211,14 @@ static void report(const example *e, const feed *f, measured *m) {
     snprintf(role, sizeof role, "%s-simulation", name);
     bench_usage_print(what, role, &m[s].simulation, f->steps);
   }
-  if (systems_of(e) > 1) print_targets(e, f, median, m);
+  if (systems_of(e) > 1) print_targets(e, f, bench_quantile(times, 0.5), m);
 }
 
 static void measure(const choice *c, weir__comm *comm) {
-  feed_board *board          = feed_board_open(c->folder);
-  measured    m[SYSTEMS_MAX] = {{.simulation = {0}}};
-  int         rank           = weir__comm_rank(comm);
+  feed_board   *board          = feed_board_open(c->folder);
+  measured      m[SYSTEMS_MAX] = {{.simulation = {0}}};
+  int           rank           = weir__comm_rank(comm);
+  bench_samples times          = {0};
   for (int i = 0; i < EXAMPLES; i++) {
     const example *e       = &examples[i];
     int            systems = systems_of(e);
@@ -225,12 +229,15 @@ static void measure(const choice *c, weir__comm *comm) {
       bench_reserve(&m[s].latency, (size_t)(e->steps * e->rounds));
       bench_reserve(&m[s].with_put, (size_t)(e->steps * e->rounds));
     }
+    bench_reserve(&times, (size_t)e->rounds);
     for (int turn = 0; turn < e->rounds * systems; turn++) {
       f = feed_of(c, e, turn % systems, turn / systems, rank, name);
       round_of(e, &f, board, comm, turn % systems, &m[turn % systems]);
+      if (!rank && turn % systems == 1) bench_add(&times, m[0].last / m[1].last);
     }
-    if (!rank) report(e, &f, m);
+    if (!rank) report(e, &f, m, &times);
   }
+  bench_clear(&times);
   for (int s = 0; s < SYSTEMS_MAX; s++) {
     bench_clear(&m[s].latency);
     bench_clear(&m[s].with_put);

@@ -74,6 +74,10 @@ double bench_quantile(bench_samples *s, double q) {
   return s->value[at];
 }
 
+double bench_median_from(bench_samples *s, size_t first) {
+  return bench_quantile(&(bench_samples){.value = s->value + first, .count = s->count - first}, 0.5);
+}
+
 void bench_clear(bench_samples *s) {
   weir__free(s->value);
   *s = (bench_samples){0};

@@ -16,9 +16,10 @@ typedef struct bench_samples {
   double *value;
   size_t  count, capacity;
 } bench_samples;
-void   bench_reserve(bench_samples *s, size_t capacity); /* and start again from none */
-void   bench_add(bench_samples *s, double value);        /* beyond the capacity: ignored */
-double bench_quantile(bench_samples *s, double q);       /* nearest rank; sorts; NaN when empty */
+void   bench_reserve(bench_samples *s, size_t capacity);  /* and start again from none */
+void   bench_add(bench_samples *s, double value);         /* beyond the capacity: ignored */
+double bench_quantile(bench_samples *s, double q);        /* nearest rank; sorts; NaN when empty */
+double bench_median_from(bench_samples *s, size_t first); /* of those added since there were `first` */
 void   bench_clear(bench_samples *s);
 
 /* Let this thread run on all cores again, after a worker that was bound (threads inherit what their maker may use). */
@@ -29,9 +30,9 @@ void bench_value(const char *what, const char *system, const char *metric, doubl
 /* Minimum, median, p90, p99 and maximum, each times `scale`. Returns the median. */
 double bench_summary(const char *what, const char *system, bench_samples *s, double scale, const char *unit);
 void   bench_note(const char *format, ...) WEIR_PRINTF(1, 2);
-/* A figure beside its target, as lines `what,weir,figure,value` and `what,target,at_most|at_least,limit` that the report
- * makes its table of, and a comment whether it is met. `what` must tell a reader of that table enough. Figures that are
- * one for many cases are named "CASE, FIGURE": the report says them together. */
+/* A figure beside its target, as lines `what,weir,figure,value` and `what,target,at_most|at_least,limit` that the
+ * report makes its table of, and a comment whether it is met. `what` must tell a reader of that table enough. Figures
+ * that are one for many cases are named "CASE, FIGURE": the report says them together. */
 void bench_at_most(const char *what, double value, double most, const char *unit);
 void bench_at_least(const char *what, double value, double least, const char *unit);
 
