@@ -26,17 +26,14 @@ static weir__doorbell *find(const struct weir__neighbours *n, int rank) {
   return n->count && n->rank[low] == rank ? n->bell[low] : NULL;
 }
 
-static weir_status make_own(weir__worker *w, struct weir__neighbours *n, int64_t location[2]) {
+/* Where others find this worker's; nowhere, if it cannot be made: then all do without. */
+static void make_own(weir__worker *w, struct weir__neighbours *n, int64_t location[2]) {
   int fd = -1;
-  if (w->intake) w->door = weir__intake_doorbell(w->intake);
-  else if (w->node_size > 1) {
-    WEIR_TRY(weir__doorbell_create(&n->made));
-    w->door = n->made;
-  }
+  if (!w->intake && w->node_size > 1 && weir__doorbell_create(&n->made) < 0) weir__error_clear();
+  w->door = w->intake ? weir__intake_doorbell(w->intake) : n->made;
   if (w->door) weir__doorbell_location(w->door, &fd);
   location[0] = getpid();
   location[1] = fd;
-  return WEIR_OK;
 }
 
 static weir_status open_others(struct weir__neighbours *n, int rank, const weir__comm_mate *mate, int mates) {
@@ -66,7 +63,7 @@ weir_status weir__neighbours_create(weir__worker *w) {
   int                      mates = 0;
   WEIR_TRY(weir__comm_agree(w->comm, weir__alloc_zeroed(sizeof *n, 0, &n)));
   w->neighbours = n;
-  WEIR_TRY(weir__comm_agree(w->comm, make_own(w, n, location)));
+  make_own(w, n, location);
   if (weir__comm_size(w->comm) == 1) return WEIR_OK;
   WEIR_TRY(weir__comm_mates(w->comm, location, &mate, &mates));
   /* before anybody sends: a worker that is made anew in its process begins where the one before it ended */
