@@ -14,10 +14,10 @@
  *   mpi-waitall     MPI_Waitall: burns its core
  *   mpi-resting     MPI_Testall, which waits as a worker does
  *
- *   mpirun -n 2 bench_task_bench_mpi [spin] [check | weir | SYSTEM]
+ *   mpirun -n 2 bench_task_bench_mpi [spin] [check | SYSTEM [COLUMNS [ROUNDS]]]
  *
- * check: all patterns. A name of a system: 64 x 100 with small tasks, for a profiler. With `spin` MPI is told not to
- * yield while it polls (mpi_yield_when_idle, which launchers of oversubscribed jobs, and weir, set). */
+ * check: all patterns. A name of a system: 6400 tasks in 64 columns, of 16 rounds each, for a profiler. With `spin` MPI
+ * is told not to yield while it polls (mpi_yield_when_idle, which launchers of oversubscribed jobs, and weir, set). */
 #include "core/threads.h"
 #include "engine.h"
 #include "metg.h"
@@ -307,21 +307,21 @@ static void profile(weir__comm *comm, const system_of *system, int columns, int 
 int main(int argc, char **argv) {
   bool        spin = argc > 1 && !strcmp(argv[1], "spin");
   const char *what = argc > 1 + spin ? argv[1 + spin] : "";
+  int columns = argc > 2 + spin ? atoi(argv[2 + spin]) : 64, rounds = argc > 3 + spin ? atoi(argv[3 + spin]) : 16;
   weir__comm *comm;
   bool        done = false;
   if (spin) setenv("OMPI_MCA_mpi_yield_when_idle", "0", 1);
   bench_check(weir__comm_world(&comm), "communicator");
   rank = weir__comm_rank(comm);
   size = weir__comm_size(comm);
+  if (columns < 1 || columns > 6400 || rounds < 0)
+    bench_check(WEIR_FAIL(WEIR_ERR_ARGUMENT, "1 to 6400 columns and 0 or more rounds are expected"), "arguments");
   if (size < 2) bench_check(WEIR_FAIL(WEIR_ERR_ARGUMENT, "run it as mpirun -n 2 bench_task_bench_mpi"), "processes");
   weir__thread_pin(weir__core(rank)); /* as workers of a run are: two on one core would wait for each other */
   weir__thread_slack(1000);
   if (!rank) bench_open("task_bench_mpi");
   for (int i = 0; i < SYSTEMS; i++)
-    if (!strcmp(what, systems[i].name))
-      profile(comm, &systems[i], argc > 2 + spin ? atoi(argv[2 + spin]) : 64,
-              argc > 3 + spin ? atoi(argv[3 + spin]) : 16),
-          done = true;
+    if (!strcmp(what, systems[i].name)) profile(comm, &systems[i], columns, rounds), done = true;
   if (!strcmp(what, "check")) check(comm);
   else if (!done) {
     metg_of(comm, 64, 100, spin ? "-spin" : "");

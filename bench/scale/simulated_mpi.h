@@ -21,6 +21,7 @@ int scale_Test(MPI_Request *request, int *done, MPI_Status *status);
   })
 #define SCALE_AWAY(call)         SCALE_CALL(call, false)
 #define SCALE_POLL(call)         SCALE_CALL(call, true)
+#define MPI_Allgather(...)       SCALE_AWAY(MPI_Allgather(__VA_ARGS__))
 #define MPI_Allreduce(...)       SCALE_AWAY(MPI_Allreduce(__VA_ARGS__))
 #define MPI_Barrier(...)         SCALE_AWAY(MPI_Barrier(__VA_ARGS__))
 #define MPI_Bcast(...)           SCALE_AWAY(MPI_Bcast(__VA_ARGS__))

@@ -79,12 +79,16 @@ weir_status weir__comm_notices_end(weir__comm *comm);
 typedef struct weir__requests weir__requests;
 weir_status weir__requests_create(weir__comm *comm, int queues, int receives, int sends, weir__requests **requests);
 void        weir__requests_destroy(weir__requests **requests);
-/* `*over`: it is complete already, as one is that is small, and will not be told of again. */
-weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag,
-                               bool *over);
-/* One that is complete only when its receive was there. */
-weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
-                                       int tag);
+/* Start a send. `*over` (may be NULL): it is complete already, as a small one is, and will not be told of again. */
+enum { WEIR__SMALL_MESSAGE = 1024 }; /* bytes that MPI copies: neither side has to wait for the other */
+typedef struct weir__send {
+  int         slot;
+  const void *bytes;
+  size_t      size;
+  int         peer, tag;
+  bool        matched; /* complete only when its receive was there */
+} weir__send;
+weir_status weir__request_send(weir__requests *requests, const weir__send *send, bool *over);
 /* MPI is given the receives of a queue in their order, and the later ones when earlier ones are complete: a message
  * must not wait for what comes of later ones of its queue, but of those that are told to be expected `together`. */
 enum { WEIR__ANYBODY = -1 }; /* a message of that tag from whoever sends it */

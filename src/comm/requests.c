@@ -14,10 +14,9 @@ enum {
   FIRST  = 4,  /* of those, asked about in each look */
   OTHERS = 4,  /* and in turn; or one in SHARE */
   SHARE  = 16,
-  SMALL  = 1024, /* bytes that MPI copies, so that a send of them is over at once */
-  SENDS  = 32,   /* the first of them, asked about at a time */
-  OFTEN  = 2,    /* looks, in one of which it asks about others where the first is not there */
-  MORE   = 8     /* and about these and sends in any case */
+  SENDS  = 32, /* the first of them, asked about at a time */
+  OFTEN  = 2,  /* looks, in one of which it asks about others where the first is not there */
+  MORE   = 8   /* and about these and sends in any case */
 };
 
 typedef struct entry {
@@ -126,23 +125,18 @@ static weir_status sent(weir__requests *r, queue *q, int slot) {
   return add(r, q);
 }
 
-weir_status weir__request_send(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag,
-                               bool *over) {
+weir_status weir__request_send(weir__requests *r, const weir__send *send, bool *over) {
   queue *q    = &r->queue[r->queues - 1];
   int    done = 0;
   WEIR_TRY(make_room(q));
-  entry *e = &q->entry[q->end];
-  MPI_TRY(MPI_Isend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &e->request));
-  if (size <= SMALL) MPI_TRY(MPI_Test(&e->request, &done, MPI_STATUS_IGNORE));
-  *over = done != 0;
-  return done ? WEIR_OK : sent(r, q, slot);
-}
-
-weir_status weir__request_send_matched(weir__requests *r, int slot, const void *bytes, size_t size, int peer, int tag) {
-  queue *q = &r->queue[r->queues - 1];
-  WEIR_TRY(make_room(q));
-  MPI_TRY(MPI_Issend(bytes, (int)size, MPI_BYTE, peer, TAG_STEP + tag, r->comm->handle, &q->entry[q->end].request));
-  return sent(r, q, slot);
+  entry      *e     = &q->entry[q->end];
+  const void *bytes = send->bytes;
+  int         size = (int)send->size, peer = send->peer, tag = TAG_STEP + send->tag;
+  if (send->matched) MPI_TRY(MPI_Issend(bytes, size, MPI_BYTE, peer, tag, r->comm->handle, &e->request));
+  else MPI_TRY(MPI_Isend(bytes, size, MPI_BYTE, peer, tag, r->comm->handle, &e->request));
+  if (!send->matched && send->size <= WEIR__SMALL_MESSAGE) MPI_TRY(MPI_Test(&e->request, &done, MPI_STATUS_IGNORE));
+  if (over) *over = done != 0;
+  return done ? WEIR_OK : sent(r, q, send->slot);
 }
 
 /* MPI gets the next receives. */
@@ -254,14 +248,8 @@ weir_status weir__requests_create(weir__comm *comm, int queues, int receives, in
   return WEIR_OK;
 }
 void        weir__requests_destroy(weir__requests **requests) { *requests = NULL; }
-weir_status weir__request_send(weir__requests *requests, int slot, const void *bytes, size_t size, int peer, int tag,
-                               bool *over) {
-  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag, (void)over;
-  return weir__comm_alone();
-}
-weir_status weir__request_send_matched(weir__requests *requests, int slot, const void *bytes, size_t size, int peer,
-                                       int tag) {
-  (void)requests, (void)slot, (void)bytes, (void)size, (void)peer, (void)tag;
+weir_status weir__request_send(weir__requests *requests, const weir__send *send, bool *over) {
+  (void)requests, (void)send, (void)over;
   return weir__comm_alone();
 }
 weir_status weir__request_receive(weir__requests *requests, const weir__receive *receive) {

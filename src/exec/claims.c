@@ -80,8 +80,8 @@ static weir_status ask(weir__worker *w, weir__claims *c) {
   WEIR_TRY(weir__request_receive(
       c->requests,
       &(weir__receive){.queue = 1, .slot = ANSWER, .bytes = &c->answer, .size = sizeof c->answer, .tag = ANSWER}));
-  bool over; /* nobody asks */
-  return weir__request_send(c->requests, ASK, &c->rank, sizeof c->rank, 0, QUESTION, &over);
+  return weir__request_send(
+      c->requests, &(weir__send){.slot = ASK, .bytes = &c->rank, .size = sizeof c->rank, .tag = QUESTION}, NULL);
 }
 
 weir_status weir__claims_next(weir__worker *w, bool *known) {
@@ -96,15 +96,15 @@ weir_status weir__claims_next(weir__worker *w, bool *known) {
 weir_status weir__claims_work(weir__worker *w, bool *some) {
   weir__claims *c = w->claims;
   int           count;
-  bool          over; /* nobody asks */
   if (!c || !c->begun) return WEIR_OK;
   WEIR_TRY(weir__requests_test(c->requests, true, c->done, REPLY + w->plan->size + 1, &count));
   for (int i = 0; i < count; i++) {
     if (c->done[i] == QUESTION) {
-      int asker       = (int)c->asker;
-      c->reply[asker] = c->next++;
-      WEIR_TRY(
-          weir__request_send(c->requests, REPLY + asker, &c->reply[asker], sizeof *c->reply, asker, ANSWER, &over));
+      int asker        = (int)c->asker;
+      c->reply[asker]  = c->next++;
+      weir__send reply = {
+          .slot = REPLY + asker, .bytes = &c->reply[asker], .size = sizeof *c->reply, .peer = asker, .tag = ANSWER};
+      WEIR_TRY(weir__request_send(c->requests, &reply, NULL));
       WEIR_TRY(listen(c));
     } else if (c->done[i] == ANSWER) {
       w->claim = c->answer;

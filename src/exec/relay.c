@@ -71,10 +71,10 @@ weir_status weir__relay_announce(weir__worker *w, const weir__arrival *a, weir__
                                     .marks = a->marks,
                                     .about = about(w, s->ordinal)};
   for (int i = 0; i < r->followers; i++) {
-    weir__send send = {.request = weir__worker_request_out(w, s, w->plan->messages_out + i),
-                       .bytes   = &r->sent[s->slot],
-                       .size    = sizeof *r->sent,
-                       .peer    = r->follower[i]};
+    weir__send send = {.slot  = weir__worker_request_out(w, s, w->plan->messages_out + i),
+                       .bytes = &r->sent[s->slot],
+                       .size  = sizeof *r->sent,
+                       .peer  = r->follower[i]};
     WEIR_TRY(weir__worker_send(w, s, &send));
   }
   return WEIR_OK;
@@ -86,7 +86,7 @@ weir_status weir__relay_announce_end(weir__worker *w) {
   r->sent[w->plan->flight].end = 1;
   for (int i = 0; i < r->followers; i++) {
     weir__send send = {
-        .request = END_SENT, .bytes = &r->sent[w->plan->flight], .size = sizeof *r->sent, .peer = r->follower[i]};
+        .slot = END_SENT, .bytes = &r->sent[w->plan->flight], .size = sizeof *r->sent, .peer = r->follower[i]};
     WEIR_TRY(weir__worker_send(w, NULL, &send));
   }
   return WEIR_OK;

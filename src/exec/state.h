@@ -40,14 +40,6 @@ typedef struct weir__thread_memory {
 
 typedef struct weir__claims weir__claims;
 
-typedef struct weir__send {
-  int         request;
-  const void *bytes;
-  size_t      size;
-  int         peer, tag;
-  bool        matched; /* over only when its receive was there */
-} weir__send;
-
 /* A step as it comes from the simulation, or from a source. */
 typedef struct weir__arrival {
   int64_t  step;
@@ -73,7 +65,6 @@ struct weir__worker {
   weir__step          *step;      /* flight + 1 */
   int                  steps;     /* flight + 1 */
   weir__step         **in_slot;   /* flight: the step in flight whose messages use it; NULL: none */
-  weir__step          *oldest;    /* of those in flight, where there is one */
   int message_bits;               /* a request is a slot and, in its low bits, a message: incoming ones, outgoing ones,
                                      announcements */
   int                  task_bits; /* an entry of the pool is a step's place in `step` and, in its low bits, a task */

@@ -196,7 +196,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   if (w->plan->pieces) weir__intake_pieces_of(w->intake, w->plan, arrival, s->piece);
   atomic_store_explicit(&s->remaining, w->plan->sinks + (uint32_t)weir__relay_followers(w), memory_order_relaxed);
   w->in_slot[s->slot] = s;
-  if (w->retired == w->begun++) w->oldest = s;
+  w->begun++;
   if (arrival->torn) weir__keeper_pass(w);
   if (w->requests) WEIR_TRY(post_receives(w, s));
   WEIR_TRY(weir__relay_announce(w, arrival, s));
@@ -282,7 +282,7 @@ weir_status weir__steps_begin(weir__worker *w, bool *some) {
 
 void weir__steps_retire(weir__worker *w, bool *some) {
   while (w->retired < w->begun) {
-    weir__step *s = w->oldest;
+    weir__step *s = weir__step_of(w, w->retired);
     if (atomic_load_explicit(&s->remaining, memory_order_acquire)) return;
     w->retired_sequence = s->sequence + s->more + 1;
     if (w->intake) {
@@ -293,7 +293,7 @@ void weir__steps_retire(weir__worker *w, bool *some) {
     int64_t latency                              = now - s->arrived_ns;
     w->latency[w->latencies++ % WEIR__LATENCIES] = latency;
     w->in_slot[s->slot]                          = NULL;
-    w->oldest                                    = weir__step_of(w, ++w->retired);
+    w->retired++;
     w->settled += w->claims && s->mine;
     *some          = true;
     w->stats.steps = w->retired;

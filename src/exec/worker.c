@@ -31,10 +31,8 @@ static uint32_t empty_outbox(weir__worker *w) {
 }
 
 weir_status weir__worker_send(weir__worker *w, weir__step *s, const weir__send *send) {
-  bool over = false;
-  if (send->matched)
-    WEIR_TRY(weir__request_send_matched(w->requests, send->request, send->bytes, send->size, send->peer, send->tag));
-  else WEIR_TRY(weir__request_send(w->requests, send->request, send->bytes, send->size, send->peer, send->tag, &over));
+  bool over;
+  WEIR_TRY(weir__request_send(w->requests, send, &over));
   weir__neighbours_tell(w, send->peer);
   if (over && s) (void)weir__worker_last(w, &s->remaining);
   return WEIR_OK;
@@ -48,7 +46,7 @@ static weir_status send_packed(weir__worker *w, bool *some) {
     weir__step          *s     = w->in_slot[request >> w->message_bits];
     int64_t              began = weir__worker_watch(w);
     head                       = atomic_load_explicit(&w->outbox_next[request], memory_order_relaxed);
-    weir__send send            = {.request = (int)request,
+    weir__send send            = {.slot    = (int)request,
                                   .bytes   = weir__worker_outgoing(s, m),
                                   .size    = w->outbox_bytes[request],
                                   .peer    = m->peer,
@@ -63,9 +61,6 @@ static weir_status send_packed(weir__worker *w, bool *some) {
   return WEIR_OK;
 }
 
-/* The sender of a message of so many bytes may wait for our answer to be seen. */
-enum { LARGE = 1024 };
-
 static weir_status arrived(weir__worker *w, weir__step *s, int message) {
   const weir__message      *m    = &w->plan->in[message];
   const weir__message_head *head = (const weir__message_head *)weir__worker_incoming(s, m);
@@ -75,7 +70,7 @@ static weir_status arrived(weir__worker *w, weir__step *s, int message) {
         "worker %d is at step %lld, but worker %d sent step %lld: the processes do not publish the same steps",
         w->plan->rank, (long long)s->step, m->peer, (long long)head->step);
   weir__neighbours_heard(w);
-  if (m->bytes > LARGE) weir__neighbours_ring(w, m->peer);
+  if (m->bytes > WEIR__SMALL_MESSAGE) weir__neighbours_ring(w, m->peer); /* it may wait for our answer to be seen */
   weir__worker_fire(w, s, m->emitter, w->options.threads);
   return WEIR_OK;
 }

@@ -246,7 +246,7 @@ static void add_to_bins(const int32_t *bin, int64_t n, const double *square, dou
   if (n % 2) even[bin[n - 1]] += square[n - 1];
 }
 
-/* Rows of opposite wavenumbers fall into the same bins, */
+/* Rows of opposite wavenumbers fall into the same bins. */
 static void collect(const spectrum *p, const context *c, const fftw_complex *z, double *square, double *power) {
   int64_t half = p->n[1] / 2 + 1;
   for (int64_t i = 0; i <= p->n[0] / 2; i++) {

@@ -144,7 +144,10 @@ static bool start(weir__requests *r, int slot, unsigned char *buffer) {
                            .tag      = tag,
                            .together = half % 3 == 0};
   if (receives) assert_int_equal(weir__request_receive(r, &receive), WEIR_OK);
-  else assert_int_equal(weir__request_send(r, slot, buffer, n, peer, tag, &over), WEIR_OK);
+  else
+    assert_int_equal(
+        weir__request_send(r, &(weir__send){.slot = slot, .bytes = buffer, .size = n, .peer = peer, .tag = tag}, &over),
+        WEIR_OK);
   return over;
 }
 
@@ -195,7 +198,8 @@ static void too_many(void **state) {
   if (size == 1) skip();
   (void)state;
   assert_int_equal(weir__requests_create(comm, 1, 0, 0, &r), WEIR_OK);
-  assert_int_equal(weir__request_send(r, 0, &byte, 1, (rank + 1) % size, 0, &over), WEIR_ERR_INTERNAL);
+  assert_int_equal(weir__request_send(r, &(weir__send){.bytes = &byte, .size = 1, .peer = (rank + 1) % size}, &over),
+                   WEIR_ERR_INTERNAL);
   assert_int_equal(weir__request_receive(r, &(weir__receive){.bytes = &byte, .size = 1}), WEIR_ERR_INTERNAL);
   weir__requests_destroy(&r);
 }
