@@ -197,6 +197,7 @@ int main(int argc, char **argv) {
     bench_note("%s-%d: %.4g us by weir, %.4g us by a program written by hand: %.3g times", names[c.kind], c.size, weir,
                hand, weir / hand);
   }
+  scale_close();
   weir__comm_destroy(&comm);
   MPI_Finalize();
   return 0;

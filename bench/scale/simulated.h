@@ -10,6 +10,8 @@
 #ifdef BENCH_SIMULATED
 /* Once, before the others: there are so many processes. Called by each. */
 void scale_open(int processes);
+/* At the end, by each: waits until its messages have been received. */
+void scale_close(void);
 /* Processor time of this process from scale_cpu_start, whose answer is given, to now: without that inside MPI. */
 int64_t scale_cpu_start(void);
 int64_t scale_cpu_stop(int64_t start);
@@ -26,6 +28,7 @@ void scale_back(void);
 
 #else
 static inline void    scale_open(int processes) { (void)processes; }
+static inline void    scale_close(void) {}
 static inline int64_t scale_cpu_start(void) {
   struct timespec now;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
