@@ -80,8 +80,8 @@ void feed_latencies(const feed_board *board, const feed *f, bench_samples *from_
 
 /* ---- the simulation ---- */
 
-/* Rows of this process. A row is a part of row 0 written twice, so that turning it is beginning elsewhere. */
-static void fill(const feed *f, double *u, double *twice, int step) {
+/* A row is a part of row 0 written twice, so that turning it is beginning elsewhere. */
+void feed_fill(const feed *f, double *u, double *twice, int step) {
   const feed_work *work = work_of(f);
   int64_t          n = f->columns, mine = f->rows / f->size, first = mine * f->rank;
   work->row(twice, n, step);
@@ -125,14 +125,14 @@ void feed_run(const feed *f, feed_board *board) {
   weir_stream_options options = {.run = f->folder};
   weir_stream        *stream;
   int64_t             mine = f->rows / f->size;
-  double             *u, *row, spent = 0, began;
+  double             *u, *row, spent = 0, began = 0;
   bench_check(weir__alloc_array((size_t)(mine * f->columns), sizeof *u, &u), "simulation");
   bench_check(weir__alloc_array((size_t)(2 * f->columns), sizeof *row, &row), "simulation");
   bench_check(weir_stream_open(f->stream, f->rank, f->size, &options, &stream), "stream");
   bench_check(define(f, stream), "field");
   for (int s = 0; s < f->steps; s++) {
-    fill(f, u, row, s);
-    began              = bench_cpu_seconds();
+    feed_fill(f, u, row, s);
+    if (!f->pause_ns) began = bench_cpu_seconds();
     weir_status status = weir_step_begin(stream, s, s);
 
     board->put_ns[f->rank][s] = weir__clock_ns();
@@ -140,7 +140,7 @@ void feed_run(const feed *f, feed_board *board) {
     board->end_ns[f->rank][s] = weir__clock_ns();
     if (!status) status = weir_step_end(stream);
     if (status) bench_check(WEIR_FAIL(status, "%s", weir_stream_error(stream)), "step");
-    spent += bench_cpu_seconds() - began;
+    if (!f->pause_ns) spent += bench_cpu_seconds() - began;
     wait_result(board, s);
     if (f->pause_ns) nanosleep(&(struct timespec){f->pause_ns / 1000000000, f->pause_ns % 1000000000}, NULL);
   }
@@ -187,8 +187,9 @@ static const weir_operator board_operator = {.api             = WEIR_OPERATOR_AP
 
 /* When the first task of a step is run. */
 static weir_status stamp_apply(const weir_apply *a) {
-  const to_board *p = a->params;
-  if (!p->board->start_ns[a->step]) p->board->start_ns[a->step] = weir__clock_ns();
+  int64_t         now = weir__clock_ns(); /* before anything else has to be fetched from memory */
+  const to_board *p   = a->params;
+  if (!p->board->start_ns[a->step]) p->board->start_ns[a->step] = now;
   *(double *)a->out[0].data = 0;
   return WEIR_OK;
 }

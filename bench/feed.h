@@ -38,16 +38,19 @@ typedef struct feed_work {
 } feed_work;
 
 typedef struct feed {
-  const char      *folder, *stream;
-  int              rank, size;    /* of this process of the simulation */
-  int64_t          rows, columns; /* of the whole field "u", float64; rows divisible by size */
-  int64_t          chunk_rows;    /* the rows of a chunk; 0: 10 */
-  int              steps, warm;   /* all; how many of them come before the measured ones (0: FEED_WARM) */
-  bool             in_pieces;     /* every chunk is a piece of its own, which the worker takes as it is */
-  int64_t          pause_ns;      /* between a result and the next step: the time of a solver, asleep */
-  const feed_work *work;          /* NULL: the mean */
+  const char *folder, *stream;
+  int         rank, size;    /* of this process of the simulation */
+  int64_t     rows, columns; /* of the whole field "u", float64; rows divisible by size */
+  int64_t     chunk_rows;    /* the rows of a chunk; 0: 10 */
+  int         steps, warm;   /* all; how many of them come before the measured ones (0: FEED_WARM) */
+  bool        in_pieces;     /* every chunk is a piece of its own, which the worker takes as it is */
+  int64_t     pause_ns; /* between a result and the next step: the time of a solver, asleep. With one no CPU is counted:
+                           asking for it would come between the end of a step and the sleep that makes way for the worker */
+  const feed_work *work; /* NULL: the mean */
 } feed;
 int feed_warm(const feed *f);
+/* What this process has of step `step`: rows / size * columns values; `row` has room for 2 * columns. */
+void feed_fill(const feed *f, double *u, double *row, int step);
 /* Run one stream to its end. */
 void feed_run(const feed *f, feed_board *board);
 
