@@ -22,13 +22,14 @@ static const int idle_ms[CASES] = {1, 5, 20};
 
 static feed feed_of(const char *folder, int idle, int threads, char name[64]) {
   snprintf(name, 64, "idle_%d_%d", idle, threads);
-  return (feed){.folder   = folder,
-                .stream   = name,
-                .size     = 1,
-                .rows     = ROWS,
-                .columns  = COLUMNS,
-                .steps    = idle >= 200 ? SLOW_STEPS : STEPS,
-                .pause_ns = (int64_t)idle * 1000000};
+  return (feed){.folder    = folder,
+                .stream    = name,
+                .size      = 1,
+                .rows      = ROWS,
+                .columns   = COLUMNS,
+                .steps     = idle >= 200 ? SLOW_STEPS : STEPS,
+                .pause_ns  = (int64_t)idle * 1000000,
+                .uncounted = true};
 }
 
 /* Where the worker is, or who waits for the futex. The other process is on the first core. */

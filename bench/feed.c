@@ -132,7 +132,7 @@ void feed_run(const feed *f, feed_board *board) {
   bench_check(define(f, stream), "field");
   for (int s = 0; s < f->steps; s++) {
     feed_fill(f, u, row, s);
-    if (!f->pause_ns) began = bench_cpu_seconds();
+    if (!f->uncounted) began = bench_cpu_seconds();
     weir_status status = weir_step_begin(stream, s, s);
 
     board->put_ns[f->rank][s] = weir__clock_ns();
@@ -140,7 +140,7 @@ void feed_run(const feed *f, feed_board *board) {
     board->end_ns[f->rank][s] = weir__clock_ns();
     if (!status) status = weir_step_end(stream);
     if (status) bench_check(WEIR_FAIL(status, "%s", weir_stream_error(stream)), "step");
-    if (!f->pause_ns) spent += bench_cpu_seconds() - began;
+    if (!f->uncounted) spent += bench_cpu_seconds() - began;
     wait_result(board, s);
     if (f->pause_ns) nanosleep(&(struct timespec){f->pause_ns / 1000000000, f->pause_ns % 1000000000}, NULL);
   }

@@ -44,8 +44,8 @@ typedef struct feed {
   int64_t     chunk_rows;    /* the rows of a chunk; 0: 10 */
   int         steps, warm;   /* all; how many of them come before the measured ones (0: FEED_WARM) */
   bool        in_pieces;     /* every chunk is a piece of its own, which the worker takes as it is */
-  int64_t     pause_ns; /* between a result and the next step: the time of a solver, asleep. With one no CPU is counted:
-                           asking for it would come between the end of a step and the sleep that makes way for the worker */
+  int64_t     pause_ns;      /* between a result and the next step: the time of a solver, asleep */
+  bool        uncounted; /* CPU of the simulation: to ask for it after a step delays a worker that waits for its core */
   const feed_work *work; /* NULL: the mean */
 } feed;
 int feed_warm(const feed *f);
