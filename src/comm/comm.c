@@ -19,6 +19,8 @@ struct weir__agreement {
 
 int weir__comm_rank(const weir__comm *comm) { return comm->rank; }
 int weir__comm_size(const weir__comm *comm) { return comm->size; }
+int weir__comm_node_rank(const weir__comm *comm) { return comm->node_rank; }
+int weir__comm_node_size(const weir__comm *comm) { return comm->node_size; }
 
 bool weir__comm_launched(void) {
   static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", NULL};
@@ -30,9 +32,9 @@ bool weir__comm_launched(void) {
 weir_status weir__comm_self(weir__comm **comm) {
   weir__comm *self;
   WEIR_TRY(weir__alloc_zeroed(sizeof *self, 0, &self));
-  self->size = 1;
+  self->size = self->node_size = 1;
 #ifdef WEIR_HAVE_MPI
-  self->handle = MPI_COMM_NULL;
+  self->handle = self->node = MPI_COMM_NULL;
 #endif
   *comm = self;
   return WEIR_OK;
@@ -73,9 +75,14 @@ static weir_status adopt(MPI_Comm from, bool finalize, weir__comm **comm) {
   if (code == MPI_SUCCESS) code = MPI_Comm_set_errhandler(self->handle, MPI_ERRORS_RETURN);
   if (code == MPI_SUCCESS) code = MPI_Comm_rank(self->handle, &self->rank);
   if (code == MPI_SUCCESS) code = MPI_Comm_size(self->handle, &self->size);
+  if (code == MPI_SUCCESS && self->size > 1) {
+    code = MPI_Comm_split_type(self->handle, MPI_COMM_TYPE_SHARED, self->rank, MPI_INFO_NULL, &self->node);
+    if (code == MPI_SUCCESS) code = MPI_Comm_rank(self->node, &self->node_rank);
+    if (code == MPI_SUCCESS) code = MPI_Comm_size(self->node, &self->node_size);
+  }
   if (code != MPI_SUCCESS) {
     weir__free(self);
-    return weir__comm_failed(code, "duplicating the communicator");
+    return weir__comm_failed(code, "duplicating the communicator, or splitting it by nodes");
   }
   *comm = self;
   return WEIR_OK;
@@ -154,6 +161,7 @@ void weir__comm_destroy(weir__comm **comm) {
     weir__free(self->notice[i].words);
   }
   weir__free(self->notice);
+  if (self->node != MPI_COMM_NULL) MPI_Comm_free(&self->node);
   if (self->handle != MPI_COMM_NULL) MPI_Comm_free(&self->handle);
   weir__free(self);
   if (finalize) MPI_Finalize();
@@ -202,37 +210,14 @@ weir_status weir__comm_agree(weir__comm *comm, weir_status status) {
   return WEIR_FAIL((weir_status)failure.status, "%s", failure.message);
 }
 
-weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
-  MPI_Comm node;
-  *rank = 0;
-  *size = 1;
-  if (comm->size == 1) return WEIR_OK;
-  MPI_TRY(MPI_Comm_split_type(comm->handle, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
-  MPI_Comm_rank(node, rank);
-  MPI_Comm_size(node, size);
-  MPI_TRY(MPI_Comm_free(&node));
-  return WEIR_OK;
-}
-
-weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count) {
-  weir__comm_mate *list, mine = {comm->rank, {word[0], word[1]}};
-  weir_status      status;
-  MPI_Comm         node;
-  int              size = 1;
-  if (comm->size > 1) {
-    MPI_TRY(MPI_Comm_split_type(comm->handle, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
-    MPI_Comm_size(node, &size);
-  }
-  status = weir__comm_agree(comm, weir__alloc_array((size_t)size, sizeof *list, &list));
-  if (status >= 0) {
-    list[0] = mine;
-    if (comm->size > 1 && MPI_Allgather(&mine, 3, MPI_INT64_T, list, 3, MPI_INT64_T, node) != MPI_SUCCESS)
-      status = WEIR_FAIL(WEIR_ERR_COMM, "MPI: gathering from the processes of this node failed");
-    *mates = list;
-    *count = size;
-  }
-  if (comm->size > 1) MPI_Comm_free(&node);
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates) {
+  weir__comm_mate mine = {comm->rank, {word[0], word[1]}}, *list = NULL;
+  weir_status     status = weir__comm_agree(comm, weir__alloc_array((size_t)comm->node_size, sizeof *list, &list));
+  if (status >= 0 && comm->size == 1) *list = mine;
+  else if (status >= 0 && MPI_Allgather(&mine, 3, MPI_INT64_T, list, 3, MPI_INT64_T, comm->node) != MPI_SUCCESS)
+    status = WEIR_FAIL(WEIR_ERR_COMM, "MPI: gathering from the processes of this node failed");
   if (status < 0) weir__free(list);
+  else *mates = list;
   return status;
 }
 
@@ -478,17 +463,9 @@ weir_status weir__comm_exchange(weir__comm *comm, const weir__letter *sent, int 
   *received_count = count;
   return WEIR_OK;
 }
-weir_status weir__comm_node(weir__comm *comm, int *rank, int *size) {
-  (void)comm;
-  *rank = 0;
-  *size = 1;
-  return WEIR_OK;
-}
-weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count) {
-  (void)comm;
-  WEIR_TRY(weir__alloc_array(1, sizeof **mates, mates));
-  **mates = (weir__comm_mate){0, {word[0], word[1]}};
-  *count  = 1;
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates) {
+  WEIR_TRY(weir__alloc_array((size_t)comm->node_size, sizeof **mates, mates));
+  **mates = (weir__comm_mate){comm->rank, {word[0], word[1]}};
   return WEIR_OK;
 }
 weir_status weir__agreement_create(weir__comm *comm, int count, weir__agreement **agreement) {

@@ -21,6 +21,8 @@ weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate);
 void        weir__comm_destroy(weir__comm **comm); /* finalises MPI if weir__comm_world initialised it. Collective */
 int         weir__comm_rank(const weir__comm *comm);
 int         weir__comm_size(const weir__comm *comm);
+int         weir__comm_node_rank(const weir__comm *comm); /* among the processes of its node, which can share memory */
+int         weir__comm_node_size(const weir__comm *comm);
 bool        weir__comm_launched(void); /* started by an MPI launcher (from the environment) */
 
 /* ---- at start-up: collective, blocking ---- */
@@ -43,17 +45,14 @@ weir_status weir__comm_exchange(weir__comm *comm, const weir__letter *sent, int 
                                 int *received_count);
 void        weir__comm_letters_free(weir__letter **letters, int count);
 
-/* This process among those of its node (which can share memory). Collective. */
-weir_status weir__comm_node(weir__comm *comm, int *rank, int *size);
-
 /* ---- in steps: nonblocking; from one thread ---- */
 
-/* The processes on this node, this one among them, in the order of ranks, with a few words of each. Collective; the
- * caller frees `*mates`. */
+/* The processes on this node, this one among them, in the order of ranks, with a few words of each: as many as
+ * weir__comm_node_size. Collective; the caller frees `*mates`. */
 typedef struct weir__comm_mate {
   int64_t rank, word[2];
 } weir__comm_mate;
-weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates, int *count);
+weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates);
 
 /* The element-wise minimum of everyone's values, again and again. An agreement has a communicator of its own, so that
  * several may be under way; all processes start the rounds of one in the same order, one at a time. */

@@ -13,10 +13,12 @@ typedef struct weir__notice_sent {
 
 struct weir__comm {
   int  rank, size;
-  bool finalize;  /* this library initialised MPI */
-  int  exchanges; /* so far */
+  int  node_rank, node_size; /* among the processes of this node */
+  bool finalize;             /* this library initialised MPI */
+  int  exchanges;            /* so far */
 #ifdef WEIR_HAVE_MPI
   MPI_Comm           handle; /* a duplicate of our own; MPI_COMM_NULL for one process */
+  MPI_Comm           node;   /* the processes of this node; MPI_COMM_NULL for one process */
   weir__notice_sent *notice; /* sends of notices not known to be complete */
   size_t             notices, notice_capacity;
   int64_t            told, heard; /* notices of this process, and of others, since weir__comm_notices_end */

@@ -212,8 +212,8 @@ weir_status weir__intake_open(weir__comm *comm, const char *run_directory, const
   in->hosted = options->hosted;
   WEIR_TRY_GOTO(out, weir__alloc_string(run_directory, &in->run_directory));
   WEIR_TRY_GOTO(out, weir__alloc_string(stream, &in->stream));
-  in->node_size = 1; /* a hosted worker has its process for itself */
-  if (!in->hosted) WEIR_TRY_GOTO(out, weir__comm_node(comm, &in->node_rank, &in->node_size));
+  in->node_rank = in->hosted ? 0 : weir__comm_node_rank(comm); /* a hosted worker has its process for itself */
+  in->node_size = in->hosted ? 1 : weir__comm_node_size(comm);
   WEIR_TRY_GOTO(out, weir__comm_agree(comm, weir__doorbell_create(&in->doorbell)));
   WEIR_TRY_GOTO(out, meet(in, options, &list, &count));
   WEIR_TRY_GOTO(out, weir__comm_agree(comm, attach_mine(in, options->forwarders, list, count)));

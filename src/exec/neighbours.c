@@ -29,14 +29,15 @@ static weir__doorbell *find(const struct weir__neighbours *n, int rank) {
 /* Where others find this worker's; nowhere, if it cannot be made: then all do without. */
 static void make_own(weir__worker *w, struct weir__neighbours *n, int64_t location[2]) {
   int fd = -1;
-  if (!w->intake && w->node_size > 1 && weir__doorbell_create(&n->made) < 0) weir__error_clear();
+  if (!w->intake && weir__comm_node_size(w->comm) > 1 && weir__doorbell_create(&n->made) < 0) weir__error_clear();
   w->door = w->intake ? weir__intake_doorbell(w->intake) : n->made;
   if (w->door) weir__doorbell_location(w->door, &fd);
   location[0] = getpid();
   location[1] = fd;
 }
 
-static weir_status open_others(struct weir__neighbours *n, int rank, const weir__comm_mate *mate, int mates) {
+static weir_status open_others(const weir__worker *w, struct weir__neighbours *n, const weir__comm_mate *mate) {
+  int rank = weir__comm_rank(w->comm), mates = weir__comm_node_size(w->comm);
   WEIR_TRY(weir__alloc_array((size_t)mates, sizeof *n->bell, &n->bell));
   WEIR_TRY(weir__alloc_array((size_t)mates, sizeof *n->rank, &n->rank));
   for (int i = 0; i < mates; i++) {
@@ -60,15 +61,14 @@ weir_status weir__neighbours_create(weir__worker *w) {
   struct weir__neighbours *n;
   weir__comm_mate         *mate = NULL;
   int64_t                  location[2];
-  int                      mates = 0;
   WEIR_TRY(weir__comm_agree(w->comm, weir__alloc_zeroed(sizeof *n, 0, &n)));
   w->neighbours = n;
   make_own(w, n, location);
   if (weir__comm_size(w->comm) == 1) return WEIR_OK;
-  WEIR_TRY(weir__comm_mates(w->comm, location, &mate, &mates));
+  WEIR_TRY(weir__comm_mates(w->comm, location, &mate));
   /* before anybody sends: a worker that is made anew in its process begins where the one before it ended */
   if (w->door) n->heard = weir__doorbell_told(w->door);
-  int64_t closed = w->door && open_others(n, weir__comm_rank(w->comm), mate, mates) < 0;
+  int64_t closed = w->door && open_others(w, n, mate) < 0;
   if (closed) weir__error_clear();
   weir__free(mate);
   WEIR_TRY(weir__comm_max(w->comm, &closed, 1));
@@ -80,7 +80,7 @@ weir_status weir__neighbours_create(weir__worker *w) {
 void weir__neighbours_destroy(weir__worker *w) {
   struct weir__neighbours *n = w->neighbours;
   if (!n) return;
-  for (int i = 0; n->bell && i < w->node_size; i++) weir__doorbell_destroy(&n->bell[i]);
+  for (int i = 0; n->bell && i < weir__comm_node_size(w->comm); i++) weir__doorbell_destroy(&n->bell[i]);
   weir__doorbell_destroy(&n->made);
   weir__free(n->bell);
   weir__free(n->rank);

@@ -106,8 +106,7 @@ struct weir__worker {
   double               last_time;
   struct weir__relay  *relay;
   struct weir__neighbours *neighbours;
-  weir__doorbell          *door;      /* the intake's, or of the neighbours; NULL: nobody rings */
-  int                      node_size; /* workers of this node */
+  weir__doorbell          *door; /* the intake's, or of the neighbours; NULL: nobody rings */
   struct weir__steer      *steer;
   int                     *done; /* of weir__requests_test */
   int                      done_capacity;

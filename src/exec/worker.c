@@ -344,15 +344,12 @@ static weir_status allocate_requests(weir__worker *w) {
   return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, p->messages_in + 1, sends, &w->requests) : WEIR_OK;
 }
 
-static weir_status settle_options(weir__worker *w) {
-  int node_rank;
-  WEIR_TRY(weir__comm_node(w->comm, &node_rank, &w->node_size));
+static void settle_options(weir__worker *w) {
   if (w->options.threads < 0) {
-    int share          = weir__cores() / w->node_size;
+    int share          = weir__cores() / weir__comm_node_size(w->comm);
     w->options.threads = share > 1 ? share - 1 : 0;
   }
-  w->first_core = w->options.pin ? node_rank * (w->options.threads + 1) : -1;
-  return WEIR_OK;
+  w->first_core = w->options.pin ? weir__comm_node_rank(w->comm) * (w->options.threads + 1) : -1;
 }
 
 static weir_status allocate(weir__worker *w) {
@@ -383,7 +380,7 @@ static void count_plan(weir__worker *w) {
 static weir_status compile(weir__worker *w) {
   weir__plan_options plan = {
       .flight = w->options.steps_in_flight, .forwarders = w->options.forwarders, .holes = w->options.holes};
-  WEIR_TRY(settle_options(w));
+  settle_options(w);
   if (w->options.claims && w->source && !plan.forwarders && weir__comm_size(w->comm) > 1) {
     plan.claimed_flight = plan.flight;
     plan.flight         = weir__comm_size(w->comm) * (plan.flight + 1); /* all that others may have claimed, and own */
