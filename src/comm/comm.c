@@ -67,7 +67,8 @@ weir_status weir__comm_failed(int code, const char *what) {
   return WEIR_FAIL(WEIR_ERR_COMM, "MPI: %s: %s", what, text);
 }
 
-static weir_status adopt(MPI_Comm from, bool finalize, weir__comm **comm) {
+/* `node`: its processes on this node, or MPI_COMM_NULL where they are not known yet. */
+static weir_status adopt(MPI_Comm from, MPI_Comm node, bool finalize, weir__comm **comm) {
   weir__comm *self;
   WEIR_TRY(weir__comm_self(&self));
   self->finalize = finalize;
@@ -76,7 +77,8 @@ static weir_status adopt(MPI_Comm from, bool finalize, weir__comm **comm) {
   if (code == MPI_SUCCESS) code = MPI_Comm_rank(self->handle, &self->rank);
   if (code == MPI_SUCCESS) code = MPI_Comm_size(self->handle, &self->size);
   if (code == MPI_SUCCESS && self->size > 1) {
-    code = MPI_Comm_split_type(self->handle, MPI_COMM_TYPE_SHARED, self->rank, MPI_INFO_NULL, &self->node);
+    if (node != MPI_COMM_NULL) code = MPI_Comm_dup(node, &self->node);
+    else code = MPI_Comm_split_type(self->handle, MPI_COMM_TYPE_SHARED, self->rank, MPI_INFO_NULL, &self->node);
     if (code == MPI_SUCCESS) code = MPI_Comm_rank(self->node, &self->node_rank);
     if (code == MPI_SUCCESS) code = MPI_Comm_size(self->node, &self->node_size);
   }
@@ -97,7 +99,7 @@ weir_status weir__comm_world(weir__comm **comm) {
     MPI_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
     ours = true;
   }
-  return adopt(MPI_COMM_WORLD, ours, comm);
+  return adopt(MPI_COMM_WORLD, MPI_COMM_NULL, ours, comm);
 }
 
 /* The library that is loaded, by its own words, against the headers this was built with. Its answer is text, so that it
@@ -138,14 +140,14 @@ weir_status weir__comm_from_fortran(int handle, weir__comm **comm) {
   if (none) return WEIR_FAIL(WEIR_ERR_ARGUMENT, "%d is no communicator", handle);
   MPI_TRY(MPI_Comm_get_errhandler(from, &theirs));
   MPI_TRY(MPI_Comm_set_errhandler(from, MPI_ERRORS_RETURN)); /* a failure in here must not end the host */
-  weir_status status = adopt(from, false, comm);
+  weir_status status = adopt(from, MPI_COMM_NULL, false, comm);
   MPI_Comm_set_errhandler(from, theirs);
   MPI_Errhandler_free(&theirs);
   return status;
 }
 
 weir_status weir__comm_duplicate(weir__comm *comm, weir__comm **duplicate) {
-  if (comm->size > 1) return adopt(comm->handle, false, duplicate);
+  if (comm->size > 1) return adopt(comm->handle, comm->node, false, duplicate);
   return weir__comm_self(duplicate);
 }
 

@@ -44,15 +44,14 @@ typedef struct weir__letter {
 weir_status weir__comm_exchange(weir__comm *comm, const weir__letter *sent, int count, weir__letter **received,
                                 int *received_count);
 void        weir__comm_letters_free(weir__letter **letters, int count);
-
-/* ---- in steps: nonblocking; from one thread ---- */
-
 /* The processes on this node, this one among them, in the order of ranks, with a few words of each: as many as
  * weir__comm_node_size. Collective; the caller frees `*mates`. */
 typedef struct weir__comm_mate {
   int64_t rank, word[2];
 } weir__comm_mate;
 weir_status weir__comm_mates(weir__comm *comm, const int64_t word[2], weir__comm_mate **mates);
+
+/* ---- in steps: nonblocking; from one thread ---- */
 
 /* The element-wise minimum of everyone's values, again and again. An agreement has a communicator of its own, so that
  * several may be under way; all processes start the rounds of one in the same order, one at a time. */

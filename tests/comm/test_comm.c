@@ -258,6 +258,14 @@ static void node(void **state) {
   weir__free(mate);
   assert_int_equal(weir__comm_sum(comm, &place, 1), WEIR_OK);
   assert_int_equal(place, size * (size - 1) / 2);
+  weir__comm *duplicate;
+  assert_int_equal(weir__comm_duplicate(comm, &duplicate), WEIR_OK);
+  assert_int_equal(weir__comm_node_rank(duplicate), weir__comm_node_rank(comm));
+  assert_int_equal(weir__comm_node_size(duplicate), size);
+  assert_int_equal(weir__comm_mates(duplicate, (int64_t[]){rank, 0}, &mate), WEIR_OK);
+  for (int i = 0; i < size; i++) assert_int_equal(mate[i].word[0], i);
+  weir__free(mate);
+  weir__comm_destroy(&duplicate);
 }
 
 int main(void) {
