@@ -121,7 +121,8 @@ static double working_set[SET]; /* written once: untouched memory would be one p
 
 static double compute(int64_t rounds) {
   enum { N = 64 };
-  double a[N], sum = 0;
+  _Alignas(64) double a[N];
+  double              sum = 0;
   for (int i = 0; i < N; i++) a[i] = 1.0 + 0.01 * i;
   for (int64_t r = 0; r < rounds; r++)
     for (int i = 0; i < N; i++) a[i] = a[i] * 0.999999 + 1e-6;
