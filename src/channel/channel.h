@@ -335,6 +335,9 @@ int weir__doorbell_arrived(const weir__doorbell *doorbell, int door, uint64_t se
 
 /* Wake whoever waits; costs a system call only if someone does. Any thread, any process. */
 void weir__doorbell_ring(weir__doorbell *doorbell);
+/* The same, only if someone sleeps: for what is looked at besides the bell (weir__doorbell_wait_or). Between having put
+ * it there and this call stands a fence. */
+void weir__doorbell_rouse(weir__doorbell *doorbell);
 /* Ring another worker's, to which a message has been sent; and how many it has been told of so far, modulo 2^32. */
 void     weir__doorbell_tell(weir__doorbell *peer);
 uint32_t weir__doorbell_told(const weir__doorbell *doorbell);
@@ -343,6 +346,9 @@ uint32_t weir__doorbell_told(const weir__doorbell *doorbell);
  * (negative: for ever; 0: only look). True: it has rung. Look at everything after a ring: one ring may stand for many.
  * Polls until 50 us after the last event, then sleeps. Several threads may wait, each with its own `seen`. */
 bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns);
+/* Wait no longer than until `look(self)` is true, which is asked again once this is known to sleep. */
+bool weir__doorbell_wait_or(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns, bool (*look)(void *self),
+                            void *self);
 
 void weir__doorbell_destroy(weir__doorbell **doorbell);
 #endif

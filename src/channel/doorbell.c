@@ -126,6 +126,10 @@ void weir__doorbell_every(weir__doorbell *doorbell, int door) {
 
 void weir__doorbell_ring(weir__doorbell *doorbell) { weir__door_ring(doorbell->door); }
 
+void weir__doorbell_rouse(weir__doorbell *doorbell) {
+  if (atomic_load(&doorbell->door->bell) & ASLEEP) weir__door_ring(doorbell->door);
+}
+
 void weir__doorbell_tell(weir__doorbell *peer) {
   atomic_fetch_add_explicit(&peer->door->told, 1, memory_order_release);
   weir__door_ring(peer->door);
@@ -145,14 +149,26 @@ static bool has_rung(weir__doorbell *doorbell, uint32_t *seen) {
   return true;
 }
 
+/* There is something to look at besides the bell. */
+static bool is_there(weir__doorbell *doorbell, bool (*look)(void *self), void *self) {
+  if (!look || !look(self)) return false;
+  atomic_store_explicit(&doorbell->last_event_ns, weir__clock_ns(), memory_order_relaxed);
+  return true;
+}
+
 bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns) {
-  if (has_rung(doorbell, seen)) return true;
+  return weir__doorbell_wait_or(doorbell, seen, timeout_ns, NULL, NULL);
+}
+
+bool weir__doorbell_wait_or(weir__doorbell *doorbell, uint32_t *seen, int64_t timeout_ns, bool (*look)(void *self),
+                            void *self) {
+  if (has_rung(doorbell, seen) || is_there(doorbell, look, self)) return true;
   if (!timeout_ns) return false;
   int64_t begin = weir__clock_ns(), now = begin;
   int64_t poll_until = atomic_load_explicit(&doorbell->last_event_ns, memory_order_relaxed) + POLL_NS;
   while (now < poll_until && (timeout_ns < 0 || now - begin < timeout_ns)) {
     for (int i = 0; i < 32; i++) weir__pause();
-    if (has_rung(doorbell, seen)) return true;
+    if (has_rung(doorbell, seen) || is_there(doorbell, look, self)) return true;
     sched_yield(); /* whom we wait for may have been woken on this core */
     now = weir__clock_ns();
   }
@@ -161,10 +177,10 @@ bool weir__doorbell_wait(weir__doorbell *doorbell, uint32_t *seen, int64_t timeo
     uint32_t expected = *seen;
     if (timeout_ns >= 0 && left <= 0) return false;
     /* another thread may have set the bit already; anything else means that the bell has rung */
-    if (!atomic_compare_exchange_strong_explicit(&doorbell->door->bell, &expected, *seen | ASLEEP, memory_order_acq_rel,
-                                                 memory_order_acquire) &&
+    if (!atomic_compare_exchange_strong(&doorbell->door->bell, &expected, *seen | ASLEEP) &&
         expected != (*seen | ASLEEP))
       return has_rung(doorbell, seen);
+    if (is_there(doorbell, look, self)) return true; /* at worst somebody wakes nobody */
     weir__futex_wait(&doorbell->door->bell, *seen | ASLEEP, left, true);
     if (has_rung(doorbell, seen)) return true;
     now = weir__clock_ns();

@@ -11,13 +11,15 @@ struct weir__neighbours {
   weir__doorbell **bell; /* of the others */
   int             *rank; /* theirs, ascending */
   int              count;
-  bool             all;   /* messages come from these alone */
-  uint32_t         heard; /* messages from them that are received */
-  unsigned         looks; /* not made since the last one */
+  bool             anywhere; /* has any worker any? */
+  bool             all;      /* messages come from these alone */
+  uint32_t         heard;    /* messages from them that are received */
+  unsigned         looks;    /* not made since the last one */
 };
 
-static weir__doorbell *find(const struct weir__neighbours *n, int rank) {
-  int low = 0, high = n->count - 1;
+weir__doorbell *weir__neighbours_bell(const weir__worker *w, int rank) {
+  const struct weir__neighbours *n   = w->neighbours;
+  int                            low = 0, high = n->count - 1;
   while (low < high) {
     int middle = (low + high) / 2;
     if (n->rank[middle] < rank) low = middle + 1;
@@ -49,11 +51,11 @@ static weir_status open_others(const weir__worker *w, struct weir__neighbours *n
 }
 
 /* Does every message for this worker come from one of them? */
-static bool hears_all(const weir__worker *w, const struct weir__neighbours *n) {
+static bool hears_all(const weir__worker *w) {
   if (w->claims) return false; /* these come from anybody */
-  if (weir__relay_follows(w) && !find(n, weir__relay_sponsor(w))) return false;
+  if (weir__relay_follows(w) && !weir__neighbours_bell(w, weir__relay_sponsor(w))) return false;
   for (int m = 0; m < w->plan->messages_in; m++)
-    if (!find(n, w->plan->in[m].peer)) return false;
+    if (!weir__neighbours_bell(w, w->plan->in[m].peer)) return false;
   return true;
 }
 
@@ -68,12 +70,13 @@ weir_status weir__neighbours_create(weir__worker *w) {
   WEIR_TRY(weir__comm_mates(w->comm, location, &mate));
   /* before anybody sends: a worker that is made anew in its process begins where the one before it ended */
   if (w->door) n->heard = weir__doorbell_told(w->door);
-  int64_t closed = w->door && open_others(w, n, mate) < 0;
-  if (closed) weir__error_clear();
+  int64_t say[2] = {w->door && open_others(w, n, mate) < 0, n->count};
+  if (say[0]) weir__error_clear();
   weir__free(mate);
-  WEIR_TRY(weir__comm_max(w->comm, &closed, 1));
-  if (closed) n->count = 0; /* by all, or there would be messages that are not counted */
-  n->all = n->count && hears_all(w, n);
+  WEIR_TRY(weir__comm_max(w->comm, say, 2));
+  if (say[0]) n->count = 0; /* by all, or there would be messages that are not counted */
+  n->anywhere = !say[0] && say[1];
+  n->all      = n->count && hears_all(w);
   return WEIR_OK;
 }
 
@@ -89,14 +92,14 @@ void weir__neighbours_destroy(weir__worker *w) {
 }
 
 void weir__neighbours_tell(const weir__worker *w, int rank) {
-  weir__doorbell *bell = find(w->neighbours, rank);
+  weir__doorbell *bell = weir__neighbours_bell(w, rank);
   if (bell) weir__doorbell_tell(bell);
 }
 
 void weir__neighbours_heard(weir__worker *w) { w->neighbours->heard++; }
 
 void weir__neighbours_ring(const weir__worker *w, int rank) {
-  weir__doorbell *bell = find(w->neighbours, rank);
+  weir__doorbell *bell = weir__neighbours_bell(w, rank);
   if (bell) weir__doorbell_ring(bell);
 }
 
@@ -104,10 +107,13 @@ void weir__neighbours_ring_all(const weir__worker *w) {
   for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_ring(w->neighbours->bell[i]);
 }
 
-void weir__neighbours_listen(const weir__worker *w) {
+bool weir__neighbours_anywhere(const weir__worker *w) { return w->neighbours->anywhere; }
+
+void weir__neighbours_listen(weir__worker *w) {
   enum { LOOKS = 32 }; /* about as long as a turn */
   const struct weir__neighbours *n = w->neighbours;
-  for (int i = 0; n->all && i < LOOKS && weir__doorbell_told(w->door) == n->heard; i++) continue;
+  for (int i = 0; n->all && i < LOOKS && weir__doorbell_told(w->door) == n->heard && !weir__mailbox_filled(w); i++)
+    continue;
 }
 
 /* A message may be counted before it is there, and there before it is counted; and MPI must be called now and then for

@@ -74,6 +74,8 @@ struct weir__worker {
   _Atomic uint32_t    *outbox_next;  /* stack of packed messages: their requests + 1 */
   size_t              *outbox_bytes; /* of an entry */
   _Atomic uint32_t     outbox;
+  uint32_t            *kept; /* messages that have to wait for room in a mailbox: their requests */
+  int                  keeps;
   _Atomic uint32_t     bell; /* eventcount of the owner when there is no `door` */
   _Atomic uint32_t     asleep;
   int64_t              begun, retired;   /* ordinals */
@@ -106,7 +108,8 @@ struct weir__worker {
   double               last_time;
   struct weir__relay  *relay;
   struct weir__neighbours *neighbours;
-  weir__doorbell          *door; /* the intake's, or of the neighbours; NULL: nobody rings */
+  struct weir__mailbox    *mailbox; /* NULL: every message goes by MPI */
+  weir__doorbell          *door;    /* the intake's, or of the neighbours; NULL: nobody rings */
   struct weir__steer      *steer;
   int                     *done; /* of weir__requests_test */
   int                      done_capacity;
@@ -148,6 +151,8 @@ static inline int weir__worker_request_out(const weir__worker *w, const weir__st
   return weir__worker_request(w, s) + w->plan->messages_in + message;
 }
 int weir__worker_tag(const weir__worker *w, const weir__message *m, const weir__step *s);
+/* A message has come for a step that has begun. */
+weir_status weir__worker_arrived(weir__worker *w, weir__step *s, int message);
 /* Start a send, and tell the receiver where it is a neighbour. The step (NULL: none waits for it) has one thing less to
  * wait for when it is over, which it may be at once. */
 weir_status         weir__worker_send(weir__worker *w, weir__step *s, const weir__send *send);
@@ -182,12 +187,27 @@ bool        weir__claims_polls(const weir__worker *w);      /* something may com
 weir_status weir__neighbours_create(weir__worker *w); /* collective: the plan, claims and the relay are there */
 void        weir__neighbours_destroy(weir__worker *w);
 /* Of a process that is none they do nothing. */
-void weir__neighbours_tell(const weir__worker *w, int rank); /* a message has been sent to it */
-void weir__neighbours_ring(const weir__worker *w, int rank); /* something else is to be seen */
-void weir__neighbours_ring_all(const weir__worker *w);
-void weir__neighbours_listen(const weir__worker *w); /* for a moment, or until one has sent a message */
-void weir__neighbours_heard(weir__worker *w);        /* a message has been received */
-bool weir__neighbours_silent(weir__worker *w);       /* it is not worth asking MPI for messages in this turn */
+void            weir__neighbours_tell(const weir__worker *w, int rank); /* a message has been sent to it */
+void            weir__neighbours_ring(const weir__worker *w, int rank); /* something else is to be seen */
+void            weir__neighbours_ring_all(const weir__worker *w);
+void            weir__neighbours_listen(weir__worker *w); /* for a moment, or until one has sent a message */
+void            weir__neighbours_heard(weir__worker *w);  /* a message has been received */
+bool            weir__neighbours_silent(weir__worker *w); /* it is not worth asking MPI for messages in this turn */
+bool            weir__neighbours_anywhere(const weir__worker *w);       /* the same everywhere: some worker has any */
+weir__doorbell *weir__neighbours_bell(const weir__worker *w, int rank); /* NULL: it is none */
+
+/* ---- mailbox.c: small messages from neighbours ---- */
+weir_status weir__mailbox_create(weir__worker *w); /* collective: the neighbours are there */
+void        weir__mailbox_destroy(weir__worker *w);
+bool        weir__mailbox_brings(const weir__worker *w, int message); /* does the incoming message come this way? */
+bool        weir__mailbox_takes(const weir__worker *w, int message);  /* and the outgoing one? */
+/* False: there is no room in the receiver's, who will ring. */
+bool        weir__mailbox_put(weir__worker *w, int message, const void *bytes, size_t size);
+void        weir__mailbox_ring(weir__worker *w); /* to those who sleep, and have got messages since the last time */
+weir_status weir__mailbox_empty(weir__worker *w, bool *some);    /* messages have arrived */
+weir_status weir__mailbox_begin(weir__worker *w, weir__step *s); /* with what came before it */
+bool        weir__mailbox_filled(void *worker);                  /* is there any that can be received now? */
+bool        weir__mailbox_due(const weir__worker *w);            /* do steps wait for anything? */
 
 /* ---- relay.c: steps for workers that serve no process ---- */
 weir_status weir__relay_create(weir__worker *w); /* collective */

@@ -139,6 +139,7 @@ static weir_status post_receives(weir__worker *w, const weir__step *s) {
   const weir__plan *p    = w->plan;
   int               base = weir__worker_request(w, s);
   for (int i = 0; i < p->messages_in; i++) {
+    if (weir__mailbox_brings(w, p->arrival[i])) continue;
     const weir__message *m       = &p->in[p->arrival[i]];
     weir__receive        receive = {.queue    = (int)s->slot,
                                     .slot     = base + p->arrival[i],
@@ -202,6 +203,7 @@ static weir_status begin(weir__worker *w, const weir__arrival *arrival) {
   WEIR_TRY(weir__relay_announce(w, arrival, s));
   weir__worker_fire(w, s, w->plan->tasks,
                     w->options.threads); /* the emitter after the tasks: the beginning of a step */
+  if (w->mailbox) WEIR_TRY(weir__mailbox_begin(w, s));
   w->stats.tasks += w->plan->tasks - (s->mine ? 0 : w->plan->claimed_tasks);
   return WEIR_OK;
 }

@@ -38,45 +38,66 @@ weir_status weir__worker_send(weir__worker *w, weir__step *s, const weir__send *
   return WEIR_OK;
 }
 
-static weir_status send_packed(weir__worker *w, bool *some) {
-  uint32_t low = (UINT32_C(1) << w->message_bits) - 1, in = (uint32_t)w->plan->messages_in;
-  for (uint32_t head = empty_outbox(w); head;) {
-    uint32_t             request = head - 1, message = (request & low) - in;
-    const weir__message *m     = &w->plan->out[message];
-    weir__step          *s     = w->in_slot[request >> w->message_bits];
-    int64_t              began = weir__worker_watch(w);
-    head                       = atomic_load_explicit(&w->outbox_next[request], memory_order_relaxed);
-    weir__send send            = {.slot    = (int)request,
-                                  .bytes   = weir__worker_outgoing(s, m),
-                                  .size    = w->outbox_bytes[request],
-                                  .peer    = m->peer,
-                                  .tag     = weir__worker_tag(w, m, s),
-                                  .matched = m->claimed};
+static weir_status send_message(weir__worker *w, uint32_t request, bool *some) {
+  int                  message = (int)(request & ((UINT32_C(1) << w->message_bits) - 1)) - w->plan->messages_in;
+  const weir__message *m       = &w->plan->out[message];
+  weir__step          *s       = w->in_slot[request >> w->message_bits];
+  int64_t              began   = weir__worker_watch(w);
+  const void          *bytes   = weir__worker_outgoing(s, m);
+  size_t               size    = w->outbox_bytes[request];
+  if (weir__mailbox_takes(w, message)) {
+    if (!weir__mailbox_put(w, message, bytes, size)) {
+      w->kept[w->keeps++] = request;
+      return WEIR_OK;
+    }
+    (void)weir__worker_last(w, &s->remaining);
+  } else {
+    weir__send send = {.slot    = (int)request,
+                       .bytes   = bytes,
+                       .size    = size,
+                       .peer    = m->peer,
+                       .tag     = weir__worker_tag(w, m, s),
+                       .matched = m->claimed};
     WEIR_TRY(weir__worker_send(w, s, &send));
-    weir__worker_trace_message(w, WEIR__TRACE_SEND, (int)message, s, began);
-    w->stats.messages++;
-    w->stats.message_bytes += (int64_t)send.size;
-    *some = true;
+  }
+  weir__worker_trace_message(w, WEIR__TRACE_SEND, message, s, began);
+  w->stats.messages++;
+  w->stats.message_bytes += (int64_t)size;
+  *some = true;
+  return WEIR_OK;
+}
+
+static weir_status send_packed(weir__worker *w, bool *some) {
+  int kept = w->keeps;
+  w->keeps = 0;
+  for (int i = 0; i < kept; i++) WEIR_TRY(send_message(w, w->kept[i], some)); /* at most as many are kept again */
+  for (uint32_t head = empty_outbox(w); head;) {
+    uint32_t request = head - 1;
+    head             = atomic_load_explicit(&w->outbox_next[request], memory_order_relaxed);
+    WEIR_TRY(send_message(w, request, some));
   }
   return WEIR_OK;
 }
 
-static weir_status arrived(weir__worker *w, weir__step *s, int message) {
-  const weir__message      *m    = &w->plan->in[message];
-  const weir__message_head *head = (const weir__message_head *)weir__worker_incoming(s, m);
+weir_status weir__worker_arrived(weir__worker *w, weir__step *s, int message) {
+  const weir__message      *m     = &w->plan->in[message];
+  const weir__message_head *head  = (const weir__message_head *)weir__worker_incoming(s, m);
+  int64_t                   began = weir__worker_watch(w);
   if (head->step != s->step || head->ordinal != (uint32_t)s->ordinal)
     return WEIR_FAIL(
         WEIR_ERR_COMM,
         "worker %d is at step %lld, but worker %d sent step %lld: the processes do not publish the same steps",
         w->plan->rank, (long long)s->step, m->peer, (long long)head->step);
-  weir__neighbours_heard(w);
   if (m->bytes > WEIR__SMALL_MESSAGE) weir__neighbours_ring(w, m->peer); /* it may wait for our answer to be seen */
   weir__worker_fire(w, s, m->emitter, w->options.threads);
+  weir__worker_trace_message(w, WEIR__TRACE_RECEIVE, message, s, began);
+  (void)weir__worker_last(w, &s->remaining);
   return WEIR_OK;
 }
 
 static weir_status receive_some(weir__worker *w, bool *some) {
   int count;
+  if (w->mailbox) WEIR_TRY(weir__mailbox_empty(w, some));
   if (!w->requests || weir__neighbours_silent(w)) return WEIR_OK;
   WEIR_TRY(weir__requests_test(w->requests, w->rests > 0, w->done, w->done_capacity, &count));
   for (int i = 0; i < count; i++) {
@@ -86,15 +107,13 @@ static weir_status receive_some(weir__worker *w, bool *some) {
       weir__relay_completed(w, done);
       continue;
     }
-    int64_t     began   = weir__worker_watch(w);
     weir__step *s       = w->in_slot[done >> w->message_bits];
     int         message = done & ((1 << w->message_bits) - 1);
     if (!s) return WEIR_FAIL(WEIR_ERR_INTERNAL, "a message completed for a step that is not in flight");
     if (message < w->plan->messages_in) {
-      WEIR_TRY(arrived(w, s, message));
-      weir__worker_trace_message(w, WEIR__TRACE_RECEIVE, message, s, began);
-    }
-    (void)weir__worker_last(w, &s->remaining);
+      weir__neighbours_heard(w);
+      WEIR_TRY(weir__worker_arrived(w, s, message));
+    } else (void)weir__worker_last(w, &s->remaining);
   }
   return WEIR_OK;
 }
@@ -152,7 +171,7 @@ void weir__worker_wake(weir__worker *w) {
 
 static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, uint32_t bell) {
   if (w->door) {
-    weir__doorbell_wait(w->door, seen, timeout);
+    weir__doorbell_wait_or(w->door, seen, timeout, weir__mailbox_filled, w);
     return;
   }
   atomic_store(&w->asleep, 1);
@@ -163,8 +182,8 @@ static void sleep_until_rung(weir__worker *w, int64_t timeout, uint32_t *seen, u
 /* Waits for messages are short ones: a worker that comes back late from one makes its partners wait in turn. */
 enum { SLACK_NS = 1000 };
 
-/* Messages have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when they
- * sent. */
+/* Messages of MPI have no sleeping wait: poll while one is due, at growing intervals. Neighbours on the node ring when
+ * they sent. */
 static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell) {
   enum {
     POLLS_NS         = 50000,
@@ -180,11 +199,13 @@ static void idle(weir__worker *w, int idle_rounds, uint32_t *seen, uint32_t bell
                weir__agreement_running(w->wholes) || weir__claims_polls(w);
   if (!idle_rounds) w->idle_ns = now, w->rests = 0;
   int64_t timeout = polls ? (int64_t)10000 << (w->rests / 20 < 8 ? w->rests / 20 : 8) : BETWEEN_STEPS_NS;
+  /* who makes room in a mailbox rings, unless the two looked at the same moment */
+  if (!polls && w->keeps) timeout = RESTS_NS;
   /* steps from a source may be far apart, and nobody rings when worker 0 tells of one, or is asked for one */
   bool rests = polls && !w->intake && w->retired == w->begun && w->ended < 0 && !weir__keeper_busy(w);
   if (rests && w->rests > MANY) timeout = RESTS_NS;
   else if (polls && timeout > LONGEST_NS) timeout = LONGEST_NS;
-  if (polls && now - w->idle_ns < POLLS_NS) {
+  if ((polls || w->keeps || weir__mailbox_due(w)) && now - w->idle_ns < POLLS_NS) {
     weir__neighbours_listen(w);
     /* MPI may yield by itself in each look, and then twice */
     if (idle_rounds % YIELDS == YIELDS - 1 && now - w->idle_ns > SOON_NS) sched_yield();
@@ -205,6 +226,7 @@ static weir_status turn(weir__worker *w, bool *some) {
   if (weir__pool_help(w->pool)) *some = true;
   WEIR_TRY(send_packed(w, some));
   weir__steps_retire(w, some);
+  weir__mailbox_ring(w);
   WEIR_TRY(pass_notices(w, some)); /* a step that retires makes room for another, unless something in it ends the run */
   WEIR_TRY(weir__keeper_work(w, some));
   WEIR_TRY(weir__worker_steer_settle(w));
@@ -340,6 +362,7 @@ static weir_status allocate_requests(weir__worker *w) {
   WEIR_TRY(weir__alloc_array((size_t)w->done_capacity, sizeof *w->done, &w->done));
   WEIR_TRY(weir__alloc_array(numbers, sizeof *w->outbox_next, &w->outbox_next));
   WEIR_TRY(weir__alloc_array(numbers, sizeof *w->outbox_bytes, &w->outbox_bytes));
+  WEIR_TRY(weir__alloc_array((size_t)p->flight * (size_t)p->messages_out + 1, sizeof *w->kept, &w->kept));
   /* of each step in flight those it waits for, and one more for announcements */
   return p->size > 1 ? weir__requests_create(w->comm, p->flight + 1, p->messages_in + 1, sends, &w->requests) : WEIR_OK;
 }
@@ -394,6 +417,7 @@ static weir_status compile(weir__worker *w) {
   WEIR_TRY(weir__steps_create(w));
   WEIR_TRY(weir__claims_create(w));
   WEIR_TRY(weir__neighbours_create(w));
+  WEIR_TRY(weir__mailbox_create(w));
   WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
   weir__worker_arm(w);
   WEIR_TRY(weir__trace_create(w->comm, w->options.threads, w->options.trace_events, &w->trace));
@@ -470,6 +494,7 @@ void weir__worker_destroy(weir__worker **worker) {
     weir__free((void *)w->step[i].counter);
   }
   for (int i = 0; w->memory && i <= w->options.threads; i++) weir__free(w->memory[i].scratch);
+  weir__mailbox_destroy(w);
   weir__neighbours_destroy(w);
   weir__relay_destroy(w);
   weir__claims_destroy(w);
@@ -489,6 +514,7 @@ void weir__worker_destroy(weir__worker **worker) {
   weir__free(w->in_slot);
   weir__free((void *)w->outbox_next);
   weir__free(w->outbox_bytes);
+  weir__free(w->kept);
   weir__free(w);
   *worker = NULL;
 }

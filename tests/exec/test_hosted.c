@@ -9,7 +9,8 @@
 #include "exec/state.h"
 #include <weir/sum.h>
 
-enum { NY = 24, NX = 7, STEPS = 8, TORN = 3, BROKEN = 5 };
+/* A row is more than what neighbours put into each other's memory: it goes by MPI. */
+enum { NY = 24, NX = 300, STEPS = 8, TORN = 3, BROKEN = 5 };
 
 static weir__comm *comm;
 static double      seen[STEPS][NY * NX]; /* by this worker; 0 elsewhere */
@@ -20,7 +21,7 @@ static weir_status keep_infer(weir_infer *x) {
   return WEIR_OK;
 }
 
-static double value(int64_t step, int64_t y, int64_t x) { return (double)(1 + step * 1000 + y * 10 + x); }
+static double value(int64_t step, int64_t y, int64_t x) { return (double)(1 + step * 10000 + y * NX + x); }
 
 /* One output element for each input element: what was seen goes to its place. */
 static weir_status keep_apply(const weir_apply *a) {
@@ -55,7 +56,7 @@ typedef struct hosted {
 } hosted;
 
 static void build(hosted *h) {
-  static const weir__chunk_size chunks[] = {{"y", 5}, {"x", 4}};
+  static const weir__chunk_size chunks[] = {{"y", 5}, {"x", 150}};
   const weir__intake_field     *field;
   int                           trigger, source, sink;
   assert_int_equal(weir__intake_fields(h->intake, &field), 1);

@@ -6,16 +6,14 @@
 #include "comm/comm.h"
 #include "exec/state.h"
 #include "support/capture.h"
+#include "support/files.h"
 #include <setjmp.h>
 #include <stdarg.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 extern const weir_operator *const weir__operators_built_in[];
-enum { STEPS = 40, ROWS = 24 };
+enum { STEPS = 40, CHUNK = 160, ROWS = 24 * CHUNK }; /* a chunk is more than goes into a mailbox: MPI has it */
 
 static weir__comm *comm;
 
@@ -36,7 +34,7 @@ static weir_status read_rows(void *self, int field, int64_t ordinal, const weir_
 }
 
 static weir__graph *build(double *values, int *calls) {
-  static weir__chunk_size cut  = {"y", 1};
+  static weir__chunk_size cut  = {"y", CHUNK};
   weir_field_type         type = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "y", .size = ROWS}}};
   weir__graph            *g;
   weir__edge              edge;
@@ -52,18 +50,6 @@ static weir__graph *build(double *values, int *calls) {
   return g;
 }
 
-/* From now on so many files can be opened. */
-static rlim_t leave_files(int count) {
-  struct rlimit limit;
-  int           free = open("/dev/null", O_RDONLY);
-  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  assert_int_equal(close(free), 0);
-  rlim_t before  = limit.rlim_cur;
-  limit.rlim_cur = (rlim_t)(free + count);
-  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-  return before;
-}
-
 /* `files`: of the last process, while its worker is made; -1: as many as it likes. */
 static void run(int files, bool counts) {
   static double        values[STEPS][ROWS];
@@ -72,12 +58,12 @@ static void run(int files, bool counts) {
   weir__worker_options options = {.threads = 0};
   weir__worker        *w;
   bool                 last   = weir__comm_rank(comm) == weir__comm_size(comm) - 1;
-  rlim_t               before = 0;
+  int64_t              before = 0;
   memset(calls, 0, sizeof calls);
   weir__graph *g = build(values[0], calls);
-  if (files >= 0 && last) before = leave_files(files);
+  if (files >= 0 && last) before = files_leave(files);
   if (weir__worker_create(g, comm, &source, NULL, &options, &w)) fail_msg("%s", weir_error_last());
-  if (files >= 0 && last) assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){before, before}), 0);
+  if (files >= 0 && last) files_limit(before);
   if (weir__worker_run(w)) fail_msg("%s", weir_error_last());
   w->rests = 0;
   assert_int_equal(weir__neighbours_silent(w), counts);
