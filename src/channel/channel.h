@@ -341,6 +341,9 @@ void weir__doorbell_rouse(weir__doorbell *doorbell);
 /* Ring another worker's, to which a message has been sent; and how many it has been told of so far, modulo 2^32. */
 void     weir__doorbell_tell(weir__doorbell *peer);
 uint32_t weir__doorbell_told(const weir__doorbell *doorbell);
+/* The same of what is said to all, out of order. */
+void     weir__doorbell_call(weir__doorbell *peer);
+uint32_t weir__doorbell_called(const weir__doorbell *doorbell);
 
 /* Wait until the bell has rung since `*seen` (0 at first) was set by the last call, or `timeout_ns` have passed
  * (negative: for ever; 0: only look). True: it has rung. Look at everything after a ring: one ring may stand for many.

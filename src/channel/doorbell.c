@@ -23,6 +23,7 @@ struct weir__door {
   weir__shared_header header;
   _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
   _Atomic uint32_t told;                      /* messages that other workers say are on their way */
+  _Atomic uint32_t called;                    /* and so often that a notice is */
   struct {
     _Alignas(WEIR__LINE) _Atomic uint32_t expected;
     _Atomic uint32_t every; /* 1: the counters say nothing, since a channel was taken over: each arrival rings */
@@ -137,6 +138,15 @@ void weir__doorbell_tell(weir__doorbell *peer) {
 
 uint32_t weir__doorbell_told(const weir__doorbell *doorbell) {
   return atomic_load_explicit(&doorbell->door->told, memory_order_acquire);
+}
+
+void weir__doorbell_call(weir__doorbell *peer) {
+  atomic_fetch_add_explicit(&peer->door->called, 1, memory_order_release);
+  weir__door_ring(peer->door);
+}
+
+uint32_t weir__doorbell_called(const weir__doorbell *doorbell) {
+  return atomic_load_explicit(&doorbell->door->called, memory_order_acquire);
 }
 
 void weir__doorbell_location(const weir__doorbell *doorbell, int *fd) { *fd = doorbell->fd; }

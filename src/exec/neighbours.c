@@ -15,6 +15,8 @@ struct weir__neighbours {
   bool             all;      /* messages come from these alone */
   uint32_t         heard;    /* messages from them that are received */
   unsigned         looks;    /* not made since the last one */
+  uint32_t         called;   /* as often as it was seen, and for so many turns more a notice is looked for */
+  int              attends;
 };
 
 weir__doorbell *weir__neighbours_bell(const weir__worker *w, int rank) {
@@ -103,8 +105,19 @@ void weir__neighbours_ring(const weir__worker *w, int rank) {
   if (bell) weir__doorbell_ring(bell);
 }
 
-void weir__neighbours_ring_all(const weir__worker *w) {
-  for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_ring(w->neighbours->bell[i]);
+void weir__neighbours_call(const weir__worker *w) {
+  for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_call(w->neighbours->bell[i]);
+}
+
+bool weir__neighbours_called(weir__worker *w) {
+  enum { TURNS = 64 };
+  struct weir__neighbours *n = w->neighbours;
+  if (!w->door) return false;
+  uint32_t now = weir__doorbell_called(w->door);
+  if (now != n->called) n->called = now, n->attends = TURNS;
+  if (!n->attends) return false;
+  n->attends--;
+  return true;
 }
 
 bool weir__neighbours_anywhere(const weir__worker *w) { return w->neighbours->anywhere; }

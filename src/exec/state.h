@@ -189,7 +189,8 @@ void        weir__neighbours_destroy(weir__worker *w);
 /* Of a process that is none they do nothing. */
 void            weir__neighbours_tell(const weir__worker *w, int rank); /* a message has been sent to it */
 void            weir__neighbours_ring(const weir__worker *w, int rank); /* something else is to be seen */
-void            weir__neighbours_ring_all(const weir__worker *w);
+void            weir__neighbours_call(const weir__worker *w);           /* all: a notice has been sent */
+bool            weir__neighbours_called(weir__worker *w);               /* a notice may be there in this turn */
 void            weir__neighbours_listen(weir__worker *w); /* for a moment, or until one has sent a message */
 void            weir__neighbours_heard(weir__worker *w);  /* a message has been received */
 bool            weir__neighbours_silent(weir__worker *w); /* it is not worth asking MPI for messages in this turn */

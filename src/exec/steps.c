@@ -233,7 +233,7 @@ static weir_status tell_end(weir__worker *w, int64_t ordinal) {
   weir__worker_limit(w, ordinal);
   if (w->comm && weir__comm_size(w->comm) == 1) return WEIR_OK;
   WEIR_TRY(weir__comm_notice_send(w->comm, words));
-  weir__neighbours_ring_all(w);
+  weir__neighbours_call(w);
   return WEIR_OK;
 }
 

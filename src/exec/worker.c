@@ -133,7 +133,8 @@ static weir_status pass_notices(weir__worker *w, bool *some) {
   enum { TURNS = 64, IDLE_TURNS = 16 };
   int64_t      words[WEIR__NOTICE_WORDS] = {0};
   weir__notice notice;
-  bool         heard = ++w->deaf >= (*some ? TURNS : w->rests ? 1 : IDLE_TURNS), any = false;
+  bool         called = weir__neighbours_called(w);
+  bool         heard = ++w->deaf >= (*some ? TURNS : w->rests ? 1 : IDLE_TURNS) || called, any = false;
   while (weir__failure_next_notice(w, &notice)) {
     memcpy(words, (int64_t[]){notice.kind, notice.a, notice.b}, 3 * sizeof *words);
     WEIR_TRY(weir__comm_notice_send(w->comm, words));
@@ -148,7 +149,7 @@ static weir_status pass_notices(weir__worker *w, bool *some) {
     weir__worker_heed(w, &notice);
     any = true;
   }
-  if (any) weir__neighbours_ring_all(w); /* it may have been passed on to one that sleeps */
+  if (any) weir__neighbours_call(w); /* it may have been passed on to one that sleeps */
   *some |= any;
   return WEIR_OK;
 }

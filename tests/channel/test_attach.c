@@ -309,6 +309,22 @@ static void *ring_later(void *bell) {
   return NULL;
 }
 
+/* Something besides the bell that is put down later; who has put it rouses who sleeps over it. */
+typedef struct laid {
+  _Atomic int     there;
+  weir__doorbell *bell;
+} laid;
+
+static bool is_laid(void *of) { return atomic_load(&((laid *)of)->there); }
+
+static void *lay_later(void *of) {
+  laid *l = of;
+  rest_ms(50);
+  atomic_store(&l->there, 1);
+  weir__doorbell_rouse(l->bell);
+  return NULL;
+}
+
 static void doorbells_ring(void **state) {
   (void)state;
   scene           s = scene_open();
@@ -334,11 +350,22 @@ static void doorbells_ring(void **state) {
   assert_int_equal(weir__doorbell_told(bell), 2); /* but each message counts */
   assert_true(weir__doorbell_wait(bell, &seen, 0));
   assert_false(weir__doorbell_wait(bell, &seen, 0));
+  weir__doorbell_call(peer);
+  assert_int_equal(weir__doorbell_called(bell), 1);
+  assert_int_equal(weir__doorbell_told(bell), 2);
+  assert_true(weir__doorbell_wait(bell, &seen, 0));
   assert_int_equal(pthread_create(&thread, NULL, ring_later, peer), 0);
   begin = now_s();
   assert_true(weir__doorbell_wait(bell, &seen, -1));
   assert_true(now_s() - begin < 5);
   pthread_join(thread, NULL);
+  laid l = {.bell = peer};
+  assert_false(weir__doorbell_wait_or(bell, &seen, 1000000, is_laid, &l));
+  assert_int_equal(pthread_create(&thread, NULL, lay_later, &l), 0);
+  assert_true(weir__doorbell_wait_or(bell, &seen, 5000000000, is_laid, &l));
+  assert_true(is_laid(&l) && now_s() - begin < 5);
+  pthread_join(thread, NULL);
+  assert_true(weir__doorbell_wait_or(bell, &seen, -1, is_laid, &l)); /* it need not ring */
   assert_int_equal(weir__doorbell_expect(bell, WEIR__DOORBELL_STREAMS_MAX, 1), WEIR_ERR_ARGUMENT);
   weir__doorbell_destroy(&peer);
   weir__doorbell_destroy(&bell);
