@@ -14,6 +14,8 @@ CMAKE  ?= cmake
 CCACHE := $(shell command -v ccache 2>/dev/null)
 CONFIGURE = $(CMAKE) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) --preset
 BUILD     = $(CMAKE) --build --preset
+# One test more at a time than there are cores: a third of them wait most of the time, for what is slow on purpose.
+AT_ONCE  ?= $(shell expr $(JOBS) + 1)
 CTEST     = ctest --output-on-failure --no-tests=error
 
 .PHONY: all test test-release test-dev test-tsan test-long demo demo-piv twin bench bench-full bench-report install clean packages
@@ -24,7 +26,7 @@ all:
 test: test-release test-dev test-tsan
 
 test-release: all
-	$(CTEST) --test-dir build -j $(JOBS) -LE long
+	$(CTEST) --test-dir build -j $(AT_ONCE) -LE long
 
 # Those that measure a model or a machine, or try many runs from end to end, for long, tell the sanitizers little that others do
 # not: test-long has them.
@@ -32,13 +34,13 @@ MINUTES = ^(gyre\.(twin|circulation|conservation|identity|input|restart)|faults\
 test-dev:
 	$(CONFIGURE) dev
 	$(BUILD) dev -j $(JOBS)
-	$(CTEST) --test-dir build-dev -j $(JOBS) -LE long -E '$(MINUTES)'
+	$(CTEST) --test-dir build-dev -j $(AT_ONCE) -LE long -E '$(MINUTES)'
 
 # Threads and shared memory only: the rest has none. On one rank, as the sanitizer does not know how MPI libraries synchronise.
 test-tsan:
 	$(CONFIGURE) tsan
 	$(BUILD) tsan -j $(JOBS) --target tests_channel tests_exec tests_core
-	$(CTEST) --test-dir build-tsan -j $(JOBS) -LE long -R '^(channel|exec|core)\.' -E '\.([2-9]|[1-9][0-9])$$'
+	$(CTEST) --test-dir build-tsan -j $(AT_ONCE) -LE long -R '^(channel|exec|core)\.' -E '\.([2-9]|[1-9][0-9])$$'
 
 test-long: all
 	$(CTEST) --test-dir build -L long
