@@ -12,17 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAILBOX_MAGIC UINT64_C(0x314c49414d524957) /* "WIRMAIL1" */
-enum { LINE = 64, RING_BYTES = 16384, PLACES_MIN = 8, PLACES_MAX = 64 };
+#define MAILBOX_MAGIC UINT64_C(0x314c49414d524957)                       /* "WIRMAIL1" */
+enum { LINE = 64, RING_BYTES = 16384, PLACES_MIN = 8, PLACES_MAX = 64 }; /* powers of two */
+#define FIRST (UINT32_MAX - 2 * PLACES_MAX) /* numbers of messages soon wrap, in every run: it is seen to work */
 
 typedef struct place {
-  _Atomic uint32_t stamp; /* number of the message, from 1; an earlier one, or 0: it is not there yet */
+  _Atomic uint32_t stamp; /* number of the message + 1; else it is not there yet */
   uint32_t         tag, size, unused;
   char             bytes[];
 } place;
 
 typedef struct box {
-  _Alignas(LINE) _Atomic uint32_t taken; /* messages, by the receiver */
+  _Alignas(LINE) _Atomic uint32_t taken; /* number of the one that the receiver takes next */
   _Alignas(LINE) _Atomic uint32_t full;  /* set by the sender, which waits to be rung */
   uint32_t places, place_bytes;
 } box;
@@ -77,7 +78,7 @@ static place *place_of(const box *b, uint32_t number) {
     const box *shared;
     char      *bytes;
   } at = {.shared = b + 1};
-  return (place *)(void *)(at.bytes + (size_t)(number % b->places) * b->place_bytes);
+  return (place *)(void *)(at.bytes + (size_t)(number & (b->places - 1)) * b->place_bytes);
 }
 
 /* ---- life ---- */
@@ -90,7 +91,7 @@ static weir_status find_boxes(const weir__worker *w, struct weir__mailbox *m) {
     if (!goes(w, &p->in[i])) continue;
     if (p->in[i].tag != i - first) return WEIR_FAIL(WEIR_ERR_INTERNAL, "messages of a worker do not follow each other");
     if (!m->ins || m->in[m->ins - 1].first != first)
-      m->in[m->ins++] = (inbox){.first = first, .bell = weir__neighbours_bell(w, p->in[i].peer)};
+      m->in[m->ins++] = (inbox){.first = first, .bell = weir__neighbours_bell(w, p->in[i].peer), .taken = FIRST};
     m->in[m->ins - 1].messages = i - first + 1;
     m->mailed[i]               = true;
     m->mails++;
@@ -99,7 +100,8 @@ static weir_status find_boxes(const weir__worker *w, struct weir__mailbox *m) {
     m->to[i] = -1;
     if (!goes(w, &p->out[i])) continue;
     weir__doorbell *bell = weir__neighbours_bell(w, p->out[i].peer);
-    if (!m->outs || m->out[m->outs - 1].bell != bell) m->out[m->outs++] = (outbox){.bell = bell};
+    if (!m->outs || m->out[m->outs - 1].bell != bell)
+      m->out[m->outs++] = (outbox){.bell = bell, .sent = FIRST, .taken = FIRST};
     m->to[i] = m->outs - 1;
   }
   return WEIR_OK;
@@ -122,8 +124,8 @@ static void lay_out(const weir__worker *w, const inbox *b, box *shared) {
   for (int i = b->first; i < b->first + b->messages; i++)
     if (goes(w, &w->plan->in[i]) && w->plan->in[i].bytes > most) most = w->plan->in[i].bytes;
   shared->place_bytes = (uint32_t)((sizeof(place) + most + LINE - 1) / LINE * LINE);
-  uint32_t fit        = RING_BYTES / shared->place_bytes;
-  shared->places      = fit < PLACES_MIN ? PLACES_MIN : fit > PLACES_MAX ? PLACES_MAX : fit;
+  shared->places      = PLACES_MAX;
+  while (shared->places > PLACES_MIN && shared->places * shared->place_bytes > RING_BYTES) shared->places /= 2;
 }
 
 static size_t box_bytes(const box *b) { return sizeof *b + (size_t)b->places * b->place_bytes; }
@@ -145,6 +147,7 @@ static weir_status make_segment(const weir__worker *w, struct weir__mailbox *m) 
     m->segment->entry[i].offset = (int64_t)head;
     m->in[i].shared             = (box *)(void *)((char *)m->segment + head);
     lay_out(w, &m->in[i], m->in[i].shared);
+    atomic_store_explicit(&m->in[i].shared->taken, FIRST, memory_order_relaxed);
     head += box_bytes(m->in[i].shared);
   }
   return WEIR_OK;
