@@ -42,12 +42,14 @@ typedef struct inbox {
   weir__doorbell *bell; /* of the sender */
   uint32_t        taken;
   int             first, messages; /* in plan->in: all of this sender */
+  size_t          most;            /* bytes of the largest that comes this way */
 } inbox;
 
 typedef struct outbox {
   segment        *segment; /* of the receiver */
   size_t          bytes;
   box            *shared;
+  int             peer;
   weir__doorbell *bell;
   uint32_t        sent, taken; /* as far as is known */
   bool            fresh;       /* something has been sent that the receiver may sleep over */
@@ -73,12 +75,8 @@ static bool goes(const weir__worker *w, const weir__message *m) {
   return !m->claimed && m->bytes <= WEIR__SMALL_MESSAGE && weir__neighbours_bell(w, m->peer);
 }
 
-static place *place_of(const box *b, uint32_t number) {
-  union {
-    const box *shared;
-    char      *bytes;
-  } at = {.shared = b + 1};
-  return (place *)(void *)(at.bytes + (size_t)(number & (b->places - 1)) * b->place_bytes);
+static place *place_of(box *b, uint32_t number) {
+  return (place *)(void *)((char *)(b + 1) + (size_t)(number & (b->places - 1)) * b->place_bytes);
 }
 
 /* ---- life ---- */
@@ -92,24 +90,30 @@ static weir_status find_boxes(const weir__worker *w, struct weir__mailbox *m) {
     if (p->in[i].tag != i - first) return WEIR_FAIL(WEIR_ERR_INTERNAL, "messages of a worker do not follow each other");
     if (!m->ins || m->in[m->ins - 1].first != first)
       m->in[m->ins++] = (inbox){.first = first, .bell = weir__neighbours_bell(w, p->in[i].peer), .taken = FIRST};
-    m->in[m->ins - 1].messages = i - first + 1;
-    m->mailed[i]               = true;
+    inbox *b    = &m->in[m->ins - 1];
+    b->messages = i - first + 1;
+    if (p->in[i].bytes > b->most) b->most = p->in[i].bytes;
+    m->mailed[i] = true;
     m->mails++;
   }
   for (int i = 0; i < p->messages_out; i++) {
     m->to[i] = -1;
     if (!goes(w, &p->out[i])) continue;
-    weir__doorbell *bell = weir__neighbours_bell(w, p->out[i].peer);
-    if (!m->outs || m->out[m->outs - 1].bell != bell)
-      m->out[m->outs++] = (outbox){.bell = bell, .sent = FIRST, .taken = FIRST};
+    int peer = p->out[i].peer;
+    if (!m->outs || m->out[m->outs - 1].peer != peer)
+      m->out[m->outs++] = (outbox){.peer = peer, .bell = weir__neighbours_bell(w, peer), .sent = FIRST, .taken = FIRST};
     m->to[i] = m->outs - 1;
   }
   return WEIR_OK;
 }
 
-static weir_status allocate(const weir__worker *w, struct weir__mailbox *m) {
-  const weir__plan *p  = w->plan;
-  size_t            in = (size_t)p->messages_in, out = (size_t)p->messages_out, flight = (size_t)p->flight;
+static weir_status allocate(weir__worker *w) {
+  const weir__plan     *p  = w->plan;
+  size_t                in = (size_t)p->messages_in, out = (size_t)p->messages_out, flight = (size_t)p->flight;
+  struct weir__mailbox *m;
+  WEIR_TRY(weir__alloc_zeroed(sizeof *m, 0, &m));
+  w->mailbox = m;
+  m->fd      = -1;
   WEIR_TRY(weir__alloc_array(in + 1, sizeof *m->in, &m->in));
   WEIR_TRY(weir__alloc_array(out + 1, sizeof *m->out, &m->out));
   WEIR_TRY(weir__alloc_array(in + 1, sizeof *m->mailed, &m->mailed));
@@ -119,11 +123,8 @@ static weir_status allocate(const weir__worker *w, struct weir__mailbox *m) {
   return find_boxes(w, m);
 }
 
-static void lay_out(const weir__worker *w, const inbox *b, box *shared) {
-  size_t most = 0;
-  for (int i = b->first; i < b->first + b->messages; i++)
-    if (goes(w, &w->plan->in[i]) && w->plan->in[i].bytes > most) most = w->plan->in[i].bytes;
-  shared->place_bytes = (uint32_t)((sizeof(place) + most + LINE - 1) / LINE * LINE);
+static void lay_out(const inbox *b, box *shared) {
+  shared->place_bytes = (uint32_t)((sizeof(place) + b->most + LINE - 1) / LINE * LINE);
   shared->places      = PLACES_MAX;
   while (shared->places > PLACES_MIN && shared->places * shared->place_bytes > RING_BYTES) shared->places /= 2;
 }
@@ -136,7 +137,7 @@ static weir_status make_segment(const weir__worker *w, struct weir__mailbox *m) 
   m->bytes    = head;
   for (int i = 0; i < m->ins; i++) {
     box shape = {0};
-    lay_out(w, &m->in[i], &shape);
+    lay_out(&m->in[i], &shape);
     m->bytes += box_bytes(&shape);
   }
   WEIR_TRY(
@@ -146,7 +147,7 @@ static weir_status make_segment(const weir__worker *w, struct weir__mailbox *m) 
     m->segment->entry[i].rank   = w->plan->in[m->in[i].first].peer;
     m->segment->entry[i].offset = (int64_t)head;
     m->in[i].shared             = (box *)(void *)((char *)m->segment + head);
-    lay_out(w, &m->in[i], m->in[i].shared);
+    lay_out(&m->in[i], m->in[i].shared);
     atomic_store_explicit(&m->in[i].shared->taken, FIRST, memory_order_relaxed);
     head += box_bytes(m->in[i].shared);
   }
@@ -166,22 +167,17 @@ static weir_status open_box(const weir__worker *w, const weir__comm_mate *mate, 
 }
 
 static weir_status open_boxes(const weir__worker *w, struct weir__mailbox *m, const weir__comm_mate *mate) {
-  for (int i = 0; i < weir__comm_node_size(w->comm); i++) {
-    const weir__doorbell *bell = weir__neighbours_bell(w, (int)mate[i].rank);
-    for (int k = 0; bell && k < m->outs; k++)
-      if (m->out[k].bell == bell) WEIR_TRY(open_box(w, &mate[i], &m->out[k]));
-  }
+  for (int i = 0; i < weir__comm_node_size(w->comm); i++)
+    for (int k = 0; k < m->outs; k++)
+      if (m->out[k].peer == mate[i].rank) WEIR_TRY(open_box(w, &mate[i], &m->out[k]));
   return WEIR_OK;
 }
 
 weir_status weir__mailbox_create(weir__worker *w) {
-  struct weir__mailbox *m;
-  weir__comm_mate      *mate = NULL;
+  weir__comm_mate *mate = NULL;
   if (!weir__neighbours_anywhere(w)) return WEIR_OK;
-  WEIR_TRY(weir__comm_agree(w->comm, weir__alloc_zeroed(sizeof *m, 0, &m)));
-  w->mailbox = m;
-  m->fd      = -1;
-  WEIR_TRY(weir__comm_agree(w->comm, allocate(w, m)));
+  WEIR_TRY(weir__comm_agree(w->comm, allocate(w)));
+  struct weir__mailbox *m = w->mailbox;
   if (m->ins && make_segment(w, m) < 0) weir__error_clear();
   WEIR_TRY(weir__comm_mates(w->comm, (int64_t[]){getpid(), m->fd}, &mate));
   int64_t without = (m->ins && !m->segment) || open_boxes(w, m, mate) < 0;
