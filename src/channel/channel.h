@@ -338,12 +338,11 @@ void weir__doorbell_ring(weir__doorbell *doorbell);
 /* The same, only if someone sleeps: for what is looked at besides the bell (weir__doorbell_wait_or). Between having put
  * it there and this call stands a fence. */
 void weir__doorbell_rouse(weir__doorbell *doorbell);
-/* Ring another worker's, to which a message has been sent; and how many it has been told of so far, modulo 2^32. */
-void     weir__doorbell_tell(weir__doorbell *peer);
-uint32_t weir__doorbell_told(const weir__doorbell *doorbell);
-/* The same of what is said to all, out of order. */
-void     weir__doorbell_call(weir__doorbell *peer);
-uint32_t weir__doorbell_called(const weir__doorbell *doorbell);
+/* Ring another worker's, to which a message has been sent, or a notice to all; and how many of these it has been told
+ * of so far, modulo 2^32. */
+typedef enum weir__news { WEIR__NEWS_MESSAGE, WEIR__NEWS_NOTICE, WEIR__NEWS } weir__news;
+void     weir__doorbell_tell(weir__doorbell *peer, weir__news news);
+uint32_t weir__doorbell_told(const weir__doorbell *doorbell, weir__news news);
 
 /* Wait until the bell has rung since `*seen` (0 at first) was set by the last call, or `timeout_ns` have passed
  * (negative: for ever; 0: only look). True: it has rung. Look at everything after a ring: one ring may stand for many.

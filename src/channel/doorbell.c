@@ -22,8 +22,7 @@ static const int64_t POLL_NS = 50000; /* after the last event; then the core bel
 struct weir__door {
   weir__shared_header header;
   _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
-  _Atomic uint32_t told;                      /* messages that other workers say are on their way */
-  _Atomic uint32_t called;                    /* and so often that a notice is */
+  _Atomic uint32_t told[WEIR__NEWS];          /* what other workers say is on its way */
   struct {
     _Alignas(WEIR__LINE) _Atomic uint32_t expected;
     _Atomic uint32_t every; /* 1: the counters say nothing, since a channel was taken over: each arrival rings */
@@ -131,22 +130,13 @@ void weir__doorbell_rouse(weir__doorbell *doorbell) {
   if (atomic_load(&doorbell->door->bell) & ASLEEP) weir__door_ring(doorbell->door);
 }
 
-void weir__doorbell_tell(weir__doorbell *peer) {
-  atomic_fetch_add_explicit(&peer->door->told, 1, memory_order_release);
+void weir__doorbell_tell(weir__doorbell *peer, weir__news news) {
+  atomic_fetch_add_explicit(&peer->door->told[news], 1, memory_order_release);
   weir__door_ring(peer->door);
 }
 
-uint32_t weir__doorbell_told(const weir__doorbell *doorbell) {
-  return atomic_load_explicit(&doorbell->door->told, memory_order_acquire);
-}
-
-void weir__doorbell_call(weir__doorbell *peer) {
-  atomic_fetch_add_explicit(&peer->door->called, 1, memory_order_release);
-  weir__door_ring(peer->door);
-}
-
-uint32_t weir__doorbell_called(const weir__doorbell *doorbell) {
-  return atomic_load_explicit(&doorbell->door->called, memory_order_acquire);
+uint32_t weir__doorbell_told(const weir__doorbell *doorbell, weir__news news) {
+  return atomic_load_explicit(&doorbell->door->told[news], memory_order_acquire);
 }
 
 void weir__doorbell_location(const weir__doorbell *doorbell, int *fd) { *fd = doorbell->fd; }

@@ -71,7 +71,7 @@ weir_status weir__neighbours_create(weir__worker *w) {
   if (weir__comm_size(w->comm) == 1) return WEIR_OK;
   WEIR_TRY(weir__comm_mates(w->comm, location, &mate));
   /* before anybody sends: a worker that is made anew in its process begins where the one before it ended */
-  if (w->door) n->heard = weir__doorbell_told(w->door);
+  if (w->door) n->heard = weir__doorbell_told(w->door, WEIR__NEWS_MESSAGE);
   int64_t say[2] = {w->door && open_others(w, n, mate) < 0, n->count};
   if (say[0]) weir__error_clear();
   weir__free(mate);
@@ -95,7 +95,7 @@ void weir__neighbours_destroy(weir__worker *w) {
 
 void weir__neighbours_tell(const weir__worker *w, int rank) {
   weir__doorbell *bell = weir__neighbours_bell(w, rank);
-  if (bell) weir__doorbell_tell(bell);
+  if (bell) weir__doorbell_tell(bell, WEIR__NEWS_MESSAGE);
 }
 
 void weir__neighbours_heard(weir__worker *w) { w->neighbours->heard++; }
@@ -106,14 +106,14 @@ void weir__neighbours_ring(const weir__worker *w, int rank) {
 }
 
 void weir__neighbours_call(const weir__worker *w) {
-  for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_call(w->neighbours->bell[i]);
+  for (int i = 0; i < w->neighbours->count; i++) weir__doorbell_tell(w->neighbours->bell[i], WEIR__NEWS_NOTICE);
 }
 
 bool weir__neighbours_called(weir__worker *w) {
   enum { TURNS = 64 };
   struct weir__neighbours *n = w->neighbours;
   if (!w->door) return false;
-  uint32_t now = weir__doorbell_called(w->door);
+  uint32_t now = weir__doorbell_told(w->door, WEIR__NEWS_NOTICE);
   if (now != n->called) n->called = now, n->attends = TURNS;
   if (!n->attends) return false;
   n->attends--;
@@ -125,7 +125,9 @@ bool weir__neighbours_anywhere(const weir__worker *w) { return w->neighbours->an
 void weir__neighbours_listen(weir__worker *w) {
   enum { LOOKS = 32 }; /* about as long as a turn */
   const struct weir__neighbours *n = w->neighbours;
-  for (int i = 0; n->all && i < LOOKS && weir__doorbell_told(w->door) == n->heard && !weir__mailbox_filled(w); i++)
+  for (int i = 0;
+       n->all && i < LOOKS && weir__doorbell_told(w->door, WEIR__NEWS_MESSAGE) == n->heard && !weir__mailbox_filled(w);
+       i++)
     continue;
 }
 
@@ -134,7 +136,7 @@ void weir__neighbours_listen(weir__worker *w) {
 bool weir__neighbours_silent(weir__worker *w) {
   enum { SKIPS = 32 };
   struct weir__neighbours *n = w->neighbours;
-  if (!n->all || w->rests || weir__doorbell_told(w->door) != n->heard || ++n->looks >= SKIPS) {
+  if (!n->all || w->rests || weir__doorbell_told(w->door, WEIR__NEWS_MESSAGE) != n->heard || ++n->looks >= SKIPS) {
     n->looks = 0;
     return false;
   }

@@ -344,15 +344,15 @@ static void doorbells_ring(void **state) {
   weir__doorbell_ring(peer);
   assert_true(weir__doorbell_wait(bell, &seen, 0)); /* one look for many rings */
   assert_false(weir__doorbell_wait(bell, &seen, 0));
-  assert_int_equal(weir__doorbell_told(bell), 0);
-  weir__doorbell_tell(peer);
-  weir__doorbell_tell(peer);
-  assert_int_equal(weir__doorbell_told(bell), 2); /* but each message counts */
+  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 0);
+  weir__doorbell_tell(peer, WEIR__NEWS_MESSAGE);
+  weir__doorbell_tell(peer, WEIR__NEWS_MESSAGE);
+  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 2); /* but each message counts */
   assert_true(weir__doorbell_wait(bell, &seen, 0));
   assert_false(weir__doorbell_wait(bell, &seen, 0));
-  weir__doorbell_call(peer);
-  assert_int_equal(weir__doorbell_called(bell), 1);
-  assert_int_equal(weir__doorbell_told(bell), 2);
+  weir__doorbell_tell(peer, WEIR__NEWS_NOTICE);
+  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_NOTICE), 1);
+  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 2);
   assert_true(weir__doorbell_wait(bell, &seen, 0));
   assert_int_equal(pthread_create(&thread, NULL, ring_later, peer), 0);
   begin = now_s();
