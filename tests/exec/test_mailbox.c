@@ -56,10 +56,8 @@ static weir_status read_field(void *self, int field, int64_t ordinal, const weir
 }
 
 static void define(weir__graph *g, const char *name, const char *expression, double *to) {
-  weir__edge edge;
   if (weir__graph_define(g, name, expression, (weir__place){0}) < 0) fail_msg("%s", weir_error_last());
-  assert_true(weir__graph_find(g, name, &edge));
-  capture_add(g, edge, (weir__trigger){.period = 1}, &(capture){to, 1, NULL});
+  capture_named(g, name, &(capture){to, 1, NULL});
 }
 
 /* A mean, which goes to one worker; with BACK one that comes back to all, with ROWS_TOO rows of `v` that others need.

@@ -37,15 +37,13 @@ static weir__graph *build(double *values, int *calls) {
   static weir__chunk_size cut  = {"y", CHUNK};
   weir_field_type         type = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "y", .size = ROWS}}};
   weir__graph            *g;
-  weir__edge              edge;
   int                     u;
   assert_int_equal(weir__graph_create(weir__operators_built_in, &g), WEIR_OK);
   g->chunk_size  = &cut;
   g->chunk_sizes = 1;
   assert_int_equal(weir__graph_add_source(g, "u", 0, 0, &type, NULL, false, &u), WEIR_OK);
   assert_int_equal(weir__graph_define(g, "anomaly", "u - mean(u)", (weir__place){0}), WEIR_OK);
-  assert_true(weir__graph_find(g, "anomaly", &edge));
-  capture_add(g, edge, (weir__trigger){.period = 1}, &(capture){values, ROWS, calls});
+  capture_named(g, "anomaly", &(capture){values, ROWS, calls});
   assert_int_equal(weir__graph_finish(g), WEIR_OK);
   return g;
 }

@@ -218,12 +218,6 @@ static weir_status define(weir__graph *g, const experiment *x, bool with_sample)
   return weir__graph_define(g, "s", text, (weir__place){0}) < 0 ? WEIR_ERR_INPUT : WEIR_OK;
 }
 
-static void keep(weir__graph *g, const char *name, double *value, int *calls, int64_t room) {
-  weir__edge edge;
-  assert_true(weir__graph_find(g, name, &edge));
-  capture_add(g, edge, (weir__trigger){.period = 1}, &(capture){value, room, calls});
-}
-
 static const weir_operator *const known[] = {&weir_operator_sample, &weir_operator_analysis, &gate, NULL};
 
 static void run(weir__comm *comm, experiment *x, int64_t cy, int64_t cx, int threads, int flight, outcome *out) {
@@ -240,8 +234,8 @@ static void run(weir__comm *comm, experiment *x, int64_t cy, int64_t cx, int thr
   assert_true(weir__graph_find(g, "a", &edge));
   out->dtype = weir__edge_type(g, edge)->dtype;
   assert_string_equal(weir__edge_type(g, edge)->units, x->type[0].units);
-  keep(g, "a", out->value[0], out->calls[0], N);
-  keep(g, "s", out->sampled[0], out->calls[1], POINTS);
+  capture_named(g, "a", &(capture){out->value[0], N, out->calls[0]});
+  capture_named(g, "s", &(capture){out->sampled[0], POINTS, out->calls[1]});
   check(weir__graph_finish(g));
   check(weir__worker_create(g, comm, &source, NULL, &options, &w));
   check(weir__worker_run(w));

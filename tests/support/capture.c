@@ -50,3 +50,9 @@ int capture_add(weir__graph *graph, weir__edge edge, weir__trigger when, const c
   weir__graph_want(graph, node, trigger);
   return trigger;
 }
+
+void capture_named(weir__graph *graph, const char *name, const capture *to) {
+  weir__edge edge;
+  assert_true(weir__graph_find(graph, name, &edge));
+  capture_add(graph, edge, (weir__trigger){.period = 1}, to);
+}

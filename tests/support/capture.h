@@ -11,4 +11,6 @@ typedef struct capture {
 
 /* Want the field whenever `when` fires; returns the number of that trigger. Fails the test when the graph does. */
 int capture_add(weir__graph *graph, weir__edge edge, weir__trigger when, const capture *to);
+/* The same of a field by its name, in each step. */
+void capture_named(weir__graph *graph, const char *name, const capture *to);
 #endif
