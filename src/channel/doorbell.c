@@ -22,6 +22,7 @@ static const int64_t POLL_NS = 50000; /* after the last event; then the core bel
 struct weir__door {
   weir__shared_header header;
   _Alignas(WEIR__LINE) _Atomic uint32_t bell; /* futex */
+  _Atomic int32_t  core;                      /* on which the sleeper went to sleep; -1: unknown */
   _Atomic uint32_t told[WEIR__NEWS];          /* what other workers say is on its way */
   struct {
     _Alignas(WEIR__LINE) _Atomic uint32_t expected;
@@ -50,14 +51,26 @@ weir_status weir__door_open(int64_t pid, int fd, weir__door **door) {
 
 void weir__door_close(weir__door **door) { weir__shared_unmap(door, sizeof **door); }
 
-void weir__door_ring(weir__door *door) {
+bool weir__door_ring(weir__door *door) {
   uint32_t seen = atomic_load_explicit(&door->bell, memory_order_relaxed), next;
   do next = (seen + RING) & ~(uint32_t)ASLEEP; /* release: what was published before is seen by whoever sees the ring */
   while (!atomic_compare_exchange_weak_explicit(&door->bell, &seen, next, memory_order_acq_rel, memory_order_relaxed));
-  if (seen & ASLEEP) weir__futex_wake(&door->bell, INT_MAX, true);
+  if (!(seen & ASLEEP)) return false;
+  weir__futex_wake(&door->bell, INT_MAX, true);
+  return true;
 }
 
-void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
+bool weir__door_alert(weir__door *door, int stream) {
+  uint32_t seen = atomic_load_explicit(&door->bell, memory_order_acquire);
+  if (!(seen & ASLEEP)) return false;
+  /* the first of several to begin knows nothing of when the last one will arrive */
+  if (atomic_load_explicit(&door->stream[stream].expected, memory_order_relaxed) != 1) return false;
+  /* on our core it could not wake while we go on, but only take turns with us */
+  if (atomic_load_explicit(&door->core, memory_order_relaxed) == sched_getcpu()) return false;
+  return weir__door_ring(door);
+}
+
+bool weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
   uint64_t expected = atomic_load_explicit(&door->stream[stream].expected, memory_order_relaxed);
   /* acquire-release: the last to arrive has seen, and by ringing passes on, what all others published */
   uint64_t arrived =
@@ -67,7 +80,8 @@ void weir__door_arrive(weir__door *door, int stream, uint64_t sequence) {
   bool ahead = arrived > expected * (sequence / ARRIVALS + 1);
   if (expected <= 1 || arrived % expected == 0 || ahead ||
       atomic_load_explicit(&door->stream[stream].every, memory_order_relaxed))
-    weir__door_ring(door);
+    return weir__door_ring(door);
+  return false;
 }
 
 /* ---- as the worker sees it ---- */
@@ -176,6 +190,7 @@ bool weir__doorbell_wait_or(weir__doorbell *doorbell, uint32_t *seen, int64_t ti
     int64_t  left     = timeout_ns < 0 ? -1 : timeout_ns - (now - begin);
     uint32_t expected = *seen;
     if (timeout_ns >= 0 && left <= 0) return false;
+    atomic_store_explicit(&doorbell->door->core, sched_getcpu(), memory_order_relaxed);
     /* another thread may have set the bit already; anything else means that the bell has rung */
     if (!atomic_compare_exchange_strong(&doorbell->door->bell, &expected, *seen | ASLEEP) &&
         expected != (*seen | ASLEEP))

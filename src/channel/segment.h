@@ -255,9 +255,13 @@ weir_status weir__definitions_unpack(const char *bytes, size_t length, weir__are
 typedef struct weir__door weir__door;
 weir_status               weir__door_open(int64_t pid, int fd, weir__door **door);
 void                      weir__door_close(weir__door **door);
-void                      weir__door_ring(weir__door *door);
-void weir__door_arrive(weir__door *door, int stream, uint64_t sequence); /* and ring, if it may be the last one */
-void weir__doorbell_every(weir__doorbell *doorbell, int door);           /* from now on every arrival rings */
+bool                      weir__door_ring(weir__door *door); /* true: the worker slept, and is woken */
+/* A step begins: wake a worker that sleeps on another core while this one puts its fields, so that it is awake when
+ * they are there. True: it is woken. */
+bool weir__door_alert(weir__door *door, int stream);
+/* The step is there; ring, if this may be the last process. True: the worker slept, and is woken. */
+bool weir__door_arrive(weir__door *door, int stream, uint64_t sequence);
+void weir__doorbell_every(weir__doorbell *doorbell, int door); /* from now on every arrival rings */
 
 /* ---- the ledger as processes and workers see it (ledger.c) ---- */
 

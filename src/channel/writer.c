@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t LOOK_NS = 100000000, GOODBYE_NS = 5000000000;
+static const int64_t  LOOK_NS = 100000000, GOODBYE_NS = 5000000000;
+static const uint32_t REST_MAX = 65535; /* steps without an alert */
 
 struct weir__writer {
   const weir__channel_definitions *definitions;
@@ -21,7 +22,9 @@ struct weir__writer {
   weir__door                      *door;  /* NULL: that worker is dead */
   uint32_t                         epoch; /* of the worker whose door it is */
   int                              stream_door;
-  weir__arena                      arena; /* demands */
+  bool                             alerted;       /* the worker was woken when this step began ... */
+  uint32_t                         rest, resting; /* ... which is left out for so long after it was in vain; still */
+  weir__arena                      arena;         /* demands */
   weir__terms                      terms;
   weir__layout                     layout;
   weir__ring                       ring;
@@ -230,6 +233,21 @@ static uint64_t fired(const weir__writer *self, int64_t step, double time) {
   return mask;
 }
 
+/* Wake the worker while the fields are put. One that sleeps again before the step is there must be woken twice, which
+ * the simulation pays for: where putting takes too long for it, that is tried again after 1, 3, 7 ... steps only. */
+static void alert(weir__writer *self) {
+  self->alerted = false;
+  if (self->resting) self->resting--;
+  else if (self->door) self->alerted = weir__door_alert(self->door, self->stream_door);
+}
+
+static void arrive(weir__writer *self) {
+  bool woken = weir__door_arrive(self->door, self->stream_door, self->sequence);
+  if (!self->alerted) return;
+  self->rest    = !woken ? self->rest / 2 : self->rest < REST_MAX ? 2 * self->rest + 1 : REST_MAX;
+  self->resting = woken ? self->rest : 0;
+}
+
 weir_status weir__writer_begin(weir__writer *self, int64_t step, double time, bool *active) {
   /* only a hint here: what it orders is read by nobody */
   uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_relaxed);
@@ -249,6 +267,7 @@ weir_status weir__writer_begin(weir__writer *self, int64_t step, double time, bo
   if (!self->active) return WEIR_OK;
   self->claimed = false;
   memset(self->present, 0, (size_t)self->layout.pieces);
+  alert(self);
   return WEIR_OK;
 }
 
@@ -411,7 +430,7 @@ weir_status weir__writer_end(weir__writer *self, const char *why) {
   uint32_t answer = atomic_load_explicit(&self->control->answer, memory_order_seq_cst);
   if (weir__answer_epoch(answer) != self->epoch && weir__answer_state(answer) == WEIR__ANSWER_READY && open_door(self))
     weir__door_close(&self->door); /* what that worker says is damaged: it finds its steps without being rung */
-  if (self->door) weir__door_arrive(self->door, self->stream_door, self->sequence);
+  if (self->door) arrive(self);
   self->sequence++;
   self->active = false;
   return status;

@@ -1,4 +1,4 @@
-/* Finding and attaching: wrong versions, damaged definitions, dead processes, limits, lists, doorbells, layouts. */
+/* Finding and attaching: wrong versions, damaged definitions, dead processes, limits, lists, layouts. */
 #include "channel/scene.h"
 
 #include "channel/channel.h"
@@ -7,7 +7,6 @@
 #include "core/text.h"
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -303,82 +302,12 @@ static void triggers_fire(void **state) {
   assert_false(weir__channel_trigger_fires(&(weir__channel_trigger){0}, 0, 0, NAN));
 }
 
-static void *ring_later(void *bell) {
-  rest_ms(50);
-  weir__doorbell_ring(bell);
-  return NULL;
-}
-
-/* Something besides the bell that is put down later; who has put it rouses who sleeps over it. */
-typedef struct laid {
-  _Atomic int     there;
-  weir__doorbell *bell;
-} laid;
-
-static bool is_laid(void *of) { return atomic_load(&((laid *)of)->there); }
-
-static void *lay_later(void *of) {
-  laid *l = of;
-  rest_ms(50);
-  atomic_store(&l->there, 1);
-  weir__doorbell_rouse(l->bell);
-  return NULL;
-}
-
-static void doorbells_ring(void **state) {
-  (void)state;
-  scene           s = scene_open();
-  weir__doorbell *bell, *peer;
-  uint32_t        seen = 0;
-  pthread_t       thread;
-  int             fd;
-  assert_int_equal(weir__doorbell_create(&bell), WEIR_OK);
-  weir__doorbell_location(bell, &fd);
-  assert_int_equal(weir__doorbell_open_peer(INT32_MAX, fd, &peer), WEIR_ERR_GONE); /* no such process */
-  assert_int_equal(weir__doorbell_open_peer(getpid(), fd, &peer), WEIR_OK);
-  double begin = now_s();
-  assert_false(weir__doorbell_wait(bell, &seen, 0));
-  assert_false(weir__doorbell_wait(bell, &seen, 20000000));
-  assert_true(now_s() - begin >= 0.02);
-  weir__doorbell_ring(peer);
-  weir__doorbell_ring(peer);
-  assert_true(weir__doorbell_wait(bell, &seen, 0)); /* one look for many rings */
-  assert_false(weir__doorbell_wait(bell, &seen, 0));
-  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 0);
-  weir__doorbell_tell(peer, WEIR__NEWS_MESSAGE);
-  weir__doorbell_tell(peer, WEIR__NEWS_MESSAGE);
-  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 2); /* but each message counts */
-  assert_true(weir__doorbell_wait(bell, &seen, 0));
-  assert_false(weir__doorbell_wait(bell, &seen, 0));
-  weir__doorbell_tell(peer, WEIR__NEWS_NOTICE);
-  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_NOTICE), 1);
-  assert_int_equal(weir__doorbell_told(bell, WEIR__NEWS_MESSAGE), 2);
-  assert_true(weir__doorbell_wait(bell, &seen, 0));
-  assert_int_equal(pthread_create(&thread, NULL, ring_later, peer), 0);
-  begin = now_s();
-  assert_true(weir__doorbell_wait(bell, &seen, -1));
-  assert_true(now_s() - begin < 5);
-  pthread_join(thread, NULL);
-  laid l = {.bell = peer};
-  assert_false(weir__doorbell_wait_or(bell, &seen, 1000000, is_laid, &l));
-  assert_int_equal(pthread_create(&thread, NULL, lay_later, &l), 0);
-  assert_true(weir__doorbell_wait_or(bell, &seen, 5000000000, is_laid, &l));
-  assert_true(is_laid(&l) && now_s() - begin < 5);
-  pthread_join(thread, NULL);
-  assert_true(weir__doorbell_wait_or(bell, &seen, -1, is_laid, &l)); /* it need not ring */
-  assert_int_equal(weir__doorbell_expect(bell, WEIR__DOORBELL_STREAMS_MAX, 1), WEIR_ERR_ARGUMENT);
-  weir__doorbell_destroy(&peer);
-  weir__doorbell_destroy(&bell);
-  scene_close(&s, 0);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(definitions_survive),    cmocka_unit_test(damaged_definitions_are_refused),
       cmocka_unit_test(attach_reads_them),      cmocka_unit_test(bad_demands_are_refused),
       cmocka_unit_test(wrong_headers_are_told), cmocka_unit_test(wrong_notes_are_told),
       cmocka_unit_test(limits_are_no_signals),  cmocka_unit_test(triggers_fire),
-      cmocka_unit_test(doorbells_ring),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
