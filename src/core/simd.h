@@ -21,6 +21,12 @@
 #endif
 #define WEIR__INLINE static inline __attribute__((always_inline))
 
+/* Ask for the line of memory at an address, long before it is read, or written. It comes to the second-level cache: in
+ * the first, what is asked for so early drives out what is being worked on, or is driven out itself before its time,
+ * where that has 32 KiB (measured on Zen 4: arithmetic of two fields takes half the time). */
+#define WEIR__ASK(address)          __builtin_prefetch(address, 0, 2)
+#define WEIR__ASK_TO_WRITE(address) __builtin_prefetch(address, 1, 2)
+
 typedef float   weir__float8 __attribute__((vector_size(32)));
 typedef int32_t weir__bits8 __attribute__((vector_size(32)));
 

@@ -156,7 +156,7 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
   for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * pitch) {
     /* machines foresee what comes along a row, not that the next row is on another page */
     for (int64_t ahead = TOGETHER; ahead < 2 * TOGETHER && r + ahead < rows; ahead++)
-      for (int64_t c = 0; c < columns; c += LINE) __builtin_prefetch(x + ahead * pitch + c);
+      for (int64_t c = 0; c < columns; c += LINE) WEIR__ASK(x + ahead * pitch + c);
     fine |= add_rows(TOGETHER, factors, fused, holes, x, pitch, columns, s);
   }
   for (; r < rows; r++, x += pitch) fine |= add_rows(1, factors, fused, holes, x, pitch, columns, s);

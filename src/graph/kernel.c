@@ -1,4 +1,5 @@
 /* Running a kernel: inputs are walked in the order of the result's elements, block by block. */
+#include "core/simd.h"
 #include "graph/kernel.h"
 #include <math.h>
 #include <string.h>
@@ -77,9 +78,9 @@ static int walk_some(const walk *w, int n) {
 static void prefetch(const double *ahead, int64_t n, bool write) {
   __asm__ volatile("");
   if (write)
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(ahead + i, 1);
+    for (int64_t i = 0; i < n; i += 8) WEIR__ASK_TO_WRITE(ahead + i);
   else
-    for (int64_t i = 0; i < n; i += 8) __builtin_prefetch(ahead + i, 0);
+    for (int64_t i = 0; i < n; i += 8) WEIR__ASK(ahead + i);
 }
 
 static double *after(const double *x, ptrdiff_t soon) {

@@ -87,7 +87,7 @@ double weir__op_value(weir__op op, double a, double b, double c) {
  * elements are computed by the same loop. */
 #define LOOP_1(value)                                                                                                  \
   for (int g = 0; g < n; g += 8) {                                                                                     \
-    if (ahead) __builtin_prefetch(ahead + g);                                                                          \
+    if (ahead) WEIR__ASK(ahead + g);                                                                                   \
     ONE_VECTOR for (int i = 0; i < 8; i++) {                                                                           \
       double a  = av[g + i];                                                                                           \
       to[g + i] = value;                                                                                               \
