@@ -119,12 +119,13 @@ static bool add_terms(weir_sum *sum, const double *x, int64_t n, bool *large) {
   return true;
 }
 
-/* Are a few terms large? */
-static bool seem_large(const weir_sum *sum, const double *x, int64_t n) {
+/* Are a few of `n` terms, `apart` from each other, large; or their squares? */
+static bool seem_large(const weir_sum *sum, const double *x, int64_t n, int64_t apart, bool squares) {
   if (n < 1 || !is_ready(sum)) return false;
-  int64_t least = weir__sum_least(position_exponent(sum->top - 1));
+  int     b     = position_exponent(sum->top - 1);
+  int64_t least = squares ? weir__sum_least_root(b) : weir__sum_least(b);
   for (int k = 0; k < 3; k++)
-    if ((int64_t)(weir__bits_of(x[k * (n - 1) / 2]) & INT64_MAX) < least) return false;
+    if ((int64_t)(weir__bits_of(x[k * (n - 1) / 2 * apart]) & INT64_MAX) < least) return false;
   return true;
 }
 
@@ -143,7 +144,7 @@ static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u :
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
   double most;
   begin(sum, x, n);
-  bool large = seem_large(sum, x, n);
+  bool large = seem_large(sum, x, n, 1, false);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
     if (add_terms(sum, x + i, m, &large)) continue; /* nearly always */
@@ -248,14 +249,18 @@ void weir_sum_add_weighted_square(weir_sum *sum, const double *w, const double *
 void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n) {
   begin(sum, x, n);
   begin_products(squares, x, x, n, 2);
-  bool large = seem_large(sum, x, n);
+  bool large = seem_large(sum, x, n, 1, false), large_squares = seem_large(squares, x, n, 1, true);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t  m = n - i < BLOCK ? n - i : BLOCK;
     uint64_t unit[POSITIONS], square_unit[POSITIONS];
     int      b = position_exponent(sum->top - 1), square_b = position_exponent(squares->top - 1);
     bool     ready = is_ready(sum) && is_ready_for_products(squares);
-    large          = ready && large && way()->moments(x + i, m, b, square_b, true, unit, square_unit);
-    if (large || (ready && way()->moments(x + i, m, b, square_b, false, unit, square_unit))) { /* nearly always */
+    bool     fine  = ready && way()->moments(x + i, m, b, square_b, large, large_squares, unit, square_unit);
+    if (!fine && (large || large_squares)) {
+      large = large_squares = false;
+      fine                  = ready && way()->moments(x + i, m, b, square_b, false, false, unit, square_unit);
+    }
+    if (fine) { /* nearly always */
       take(sum, unit);
       take(squares, square_unit);
       sum->count += m;
@@ -274,9 +279,10 @@ static weir_sum *sum_at(weir_sum *sum, size_t apart, int64_t column) {
 }
 
 /* One strip of at most BLOCK rows at the positions there are; false, and nothing added, when it cannot be. With `holes`
- * there may be NaN, and room has been made: sums still without a position get nothing but zeros. */
+ * there may be NaN, and room has been made: sums still without a position get nothing but zeros. `large`: terms that
+ * are all large alone. */
 static bool add_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
-                      bool squares, bool holes) {
+                      bool squares, bool holes, bool large) {
   weir__sum_strip strip;
   for (int64_t c = 0; c < columns; c++) {
     const weir_sum *s = sum_at(sum, apart, c);
@@ -285,7 +291,9 @@ static bool add_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitc
     for (int j = 0; j < POSITIONS; j++) strip.m[j][c] = weir__sum_magic(b - j * STEP);
     strip.limit[c] = s->top ? weir__sum_limit(b) : 0;
   }
-  if (!(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, holes, &strip)) return false;
+  if (large ? !way()->large_columns(x, pitch, rows, columns, &strip)
+            : !(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, holes, &strip))
+    return false;
   for (int64_t c = 0; c < columns; c++) {
     weir_sum      *s               = sum_at(sum, apart, c);
     const uint64_t unit[POSITIONS] = {strip.unit[0][c], strip.unit[1][c], strip.unit[2][c]};
@@ -331,15 +339,18 @@ static void add_column_by_column(weir_sum *sum, size_t apart, const double *x, i
 void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                            bool squares) {
   for (int64_t c = 0; c < columns; c += WEIR__SUM_STRIP) {
-    weir_sum *s = sum_at(sum, apart, c);
-    int64_t   m = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
+    weir_sum *s     = sum_at(sum, apart, c);
+    int64_t   m     = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
+    bool      large = false;
     for (int64_t r = 0, n; r < rows; r += n) {
       const double *from = x + r * pitch + c;
       n                  = rows - r < BLOCK ? rows - r : BLOCK;
       if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, m, squares); /* as `begin` */
-      if (add_strip(s, apart, from, pitch, n, m, squares, false)) continue;                  /* nearly always */
+      if (!r) large = !squares && seem_large(s, from, rows, pitch, false);
+      large = large && add_strip(s, apart, from, pitch, n, m, false, false, true);
+      if (large || add_strip(s, apart, from, pitch, n, m, squares, false, false)) continue; /* nearly always */
       if (!make_room_in_strip(s, apart, from, pitch, n, m, squares) ||
-          !add_strip(s, apart, from, pitch, n, m, squares, true))
+          !add_strip(s, apart, from, pitch, n, m, squares, true, false))
         add_column_by_column(s, apart, from, pitch, n, m, squares);
     }
   }

@@ -12,6 +12,9 @@ WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(
 /* Negative when |x| is below the least. */
 WEIR__INLINE int64_t below(double x, int64_t least) { return (int64_t)(weir__bits_of(x) & INT64_MAX) - least; }
 
+/* From the least number that is large to the limit. */
+static const int64_t LARGE = (int64_t)(WEIR__SUM_STEP - 1 - 12) << 52;
+
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
   do {                                                                                                                 \
@@ -85,37 +88,39 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, bool large, con
   return fine >= 0;
 }
 
-WEIR__INLINE bool add_moments(bool fused, bool large, const double *x, int64_t n, int b, int square_b, uint64_t *unit,
-                              uint64_t *square_unit) {
+WEIR__INLINE bool add_moments(bool fused, bool large, bool large_squares, const double *x, int64_t n, int b,
+                              int square_b, uint64_t *unit, uint64_t *square_unit) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
                p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
   const int64_t square_limit = weir__sum_limit(square_b), root = weir__sum_limit_of_root(square_b),
-                least = weir__sum_least(b), limit = weir__sum_limit(b) < root ? weir__sum_limit(b) : root;
+                limit      = weir__sum_limit(b) < root ? weir__sum_limit(b) : root,
+                least_term = large ? weir__sum_least(b) : 0,
+                least_root = large_squares ? weir__sum_least_root(square_b) : 0,
+                least      = least_term > least_root ? least_term : least_root;
   uint64_t u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
   int64_t  fine = 0;
   for (int64_t i = 0; i < n; i++) {
     double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
     if (!fused) fine |= beyond(low, square_limit);
     fine |= beyond(term, limit);
-    if (large) fine |= below(term, least);
+    if (large || large_squares) fine |= below(term, least);
     CUT_TERM(large, term, m0, m1, m2, u0, u1, u2);
     CUT_LOW(low, p1, p2, v1, v2);
-    CUT(high, p0, v0);
-    CUT_LOW(high, p1, p2, v1, v2);
+    CUT_TERM(large_squares, high, p0, p1, p2, v0, v1, v2);
   }
   unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1]        = u1 - (uint64_t)n * weir__bits_of(m1);
   unit[2]        = large ? 0 : u2 - (uint64_t)n * weir__bits_of(m2);
   square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
   square_unit[1] = v1 - (uint64_t)n * 2 * weir__bits_of(p1);
-  square_unit[2] = v2 - (uint64_t)n * 2 * weir__bits_of(p2);
+  square_unit[2] = v2 - (uint64_t)n * (large_squares ? 1 : 2) * weir__bits_of(p2);
   return fine >= 0;
 }
 
 /* A few rows at once: what belongs to a column is loaded and stored once for all. */
-WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes, const double *x, int64_t pitch,
-                              int64_t columns, weir__sum_strip *s) {
+WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes, bool large, const double *x,
+                              int64_t pitch, int64_t columns, weir__sum_strip *s) {
   int64_t fine = 0;
   for (int64_t c = 0; c < columns; c++) {
     const double  m0 = s->m[0][c], m1 = s->m[1][c], m2 = s->m[2][c];
@@ -137,8 +142,8 @@ WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes,
         CUT_LOW(low, m1, m2, u1, u2);
       }
       fine |= beyond(high, limit);
-      CUT(high, m0, u0);
-      CUT_LOW(high, m1, m2, u1, u2);
+      if (large) fine |= below(high, limit + 1 - LARGE);
+      CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
     }
     s->unit[0][c] = u0;
     s->unit[1][c] = u1;
@@ -148,8 +153,8 @@ WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes,
   return fine;
 }
 
-WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double *x, int64_t pitch, int64_t rows,
-                              int64_t columns, weir__sum_strip *s) {
+WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, bool large, const double *x, int64_t pitch,
+                              int64_t rows, int64_t columns, weir__sum_strip *s) {
   int64_t fine = 0, r = 0;
   memset(s->unit, 0, sizeof s->unit);
   memset(s->missing, 0, sizeof s->missing);
@@ -157,12 +162,12 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
     /* machines foresee what comes along a row, not that the next row is on another page */
     for (int64_t ahead = TOGETHER; ahead < 2 * TOGETHER && r + ahead < rows; ahead++)
       for (int64_t c = 0; c < columns; c += LINE) WEIR__ASK(x + ahead * pitch + c);
-    fine |= add_rows(TOGETHER, factors, fused, holes, x, pitch, columns, s);
+    fine |= add_rows(TOGETHER, factors, fused, holes, large, x, pitch, columns, s);
   }
-  for (; r < rows; r++, x += pitch) fine |= add_rows(1, factors, fused, holes, x, pitch, columns, s);
+  for (; r < rows; r++, x += pitch) fine |= add_rows(1, factors, fused, holes, large, x, pitch, columns, s);
   for (int j = 0; j < WEIR__SUM_POSITIONS; j++)
     for (int64_t c = 0; c < columns; c++)
-      s->unit[j][c] -= (uint64_t)(rows * (j ? factors : 1)) * weir__bits_of(s->m[j][c]);
+      s->unit[j][c] -= (uint64_t)(rows * (!j ? 1 : large && j == 2 ? 0 : factors)) * weir__bits_of(s->m[j][c]);
   return fine >= 0;
 }
 
@@ -184,24 +189,30 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, const double 
     return missing ? add_terms(3, fused, true, false, w, x, n, b, unit, missing)                                       \
                    : add_terms(3, fused, false, false, w, x, n, b, unit, NULL);                                        \
   }                                                                                                                    \
-  target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, uint64_t *unit,       \
-                                    uint64_t *square_unit) {                                                           \
-    return large ? add_moments(fused, true, x, n, b, square_b, unit, square_unit)                                      \
-                 : add_moments(fused, false, x, n, b, square_b, unit, square_unit);                                    \
+  target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, bool large_squares,   \
+                                    uint64_t *unit, uint64_t *square_unit) {                                           \
+    return !large && !large_squares ? add_moments(fused, false, false, x, n, b, square_b, unit, square_unit)           \
+           : !large_squares         ? add_moments(fused, true, false, x, n, b, square_b, unit, square_unit)            \
+           : !large                 ? add_moments(fused, false, true, x, n, b, square_b, unit, square_unit)            \
+                                    : add_moments(fused, true, true, x, n, b, square_b, unit, square_unit);                            \
   }                                                                                                                    \
   target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,         \
                                     weir__sum_strip *strip) {                                                          \
-    return holes ? add_columns(1, fused, true, x, pitch, rows, columns, strip)                                         \
-                 : add_columns(1, fused, false, x, pitch, rows, columns, strip);                                       \
+    return holes ? add_columns(1, fused, true, false, x, pitch, rows, columns, strip)                                  \
+                 : add_columns(1, fused, false, false, x, pitch, rows, columns, strip);                                \
+  }                                                                                                                    \
+  target static bool large_columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns,               \
+                                          weir__sum_strip *strip) {                                                    \
+    return add_columns(1, fused, false, true, x, pitch, rows, columns, strip);                                         \
   }                                                                                                                    \
   target static bool column_squares_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,  \
                                            weir__sum_strip *strip) {                                                   \
-    return holes ? add_columns(2, fused, true, x, pitch, rows, columns, strip)                                         \
-                 : add_columns(2, fused, false, x, pitch, rows, columns, strip);                                       \
+    return holes ? add_columns(2, fused, true, false, x, pitch, rows, columns, strip)                                  \
+                 : add_columns(2, fused, false, false, x, pitch, rows, columns, strip);                                \
   }                                                                                                                    \
   static const weir__sum_way way_##name = {                                                                            \
       terms_##name,   large_terms_##name, products_##name,      weighted_squares_##name,                               \
-      moments_##name, columns_##name,     column_squares_##name};
+      moments_##name, columns_##name,     large_columns_##name, column_squares_##name};
 
 #ifdef __FP_FAST_FMA
 WAY(plain, , true)

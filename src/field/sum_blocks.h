@@ -30,16 +30,18 @@ typedef struct weir__sum_strip {
  * and b + 52 < 1023; for products b >= -800. */
 typedef struct weir__sum_way {
   bool (*terms)(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing);
-  /* The same in less time where all terms are at least 2^(b+12) in size: those have nothing at the third position.
-   * False when one is smaller, too. */
+  /* The same in less time where all terms are large, at least 2^(b+12) in size: those have nothing at the third
+   * position. False when one is smaller, too. */
   bool (*large_terms)(const double *x, int64_t n, int b, uint64_t *unit);
   bool (*products)(const double *w, const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing); /* w x */
   bool (*weighted_squares)(const double *w, const double *x, int64_t n, int b, uint64_t *unit,
                            int64_t *missing); /* w x^2 */
-  /* Terms for one sum, of which all are to be large or any size will do, and their squares for another, in one pass. */
-  bool (*moments)(const double *x, int64_t n, int b, int square_b, bool large, uint64_t *unit, uint64_t *square_unit);
+  /* Terms for one sum and their squares for another, in one pass; either are to be large, or any size will do. */
+  bool (*moments)(const double *x, int64_t n, int b, int square_b, bool large, bool large_squares, uint64_t *unit,
+                  uint64_t *square_unit);
   /* Rows that are `pitch` apart of columns at most WEIR__SUM_STRIP. */
   bool (*columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes, weir__sum_strip *strip);
+  bool (*large_columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, weir__sum_strip *strip);
   bool (*column_squares)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,
                          weir__sum_strip *strip);
 } weir__sum_way;
@@ -74,6 +76,13 @@ static inline int64_t weir__sum_limit_of_root(int b) {
 
 /* Bits of 2^(b + 12): the last of 53 bits of what is as large or larger is not below 2^(b - 40). */
 static inline int64_t weir__sum_least(int b) { return (int64_t)(b + 12 + 1023) << 52; }
+
+/* The same number for squares: bits of the root of 2^(b + 12), or of the next one. */
+static inline int64_t weir__sum_least_root(int b) {
+  int    e    = b + 12 + 2048; /* positive */
+  double root = e % 2 ? 0x1.6a09e667f3bcdp0 : 1;
+  return (int64_t)weir__bits_of(root) + (int64_t)(e / 2 - 1024) * (INT64_C(1) << 52);
+}
 
 /* a * b = high + low exactly, while nothing over- or underflows: Dekker 1971, "A floating-point technique for extending
  * the available precision", doi 10.1007/BF01397083, with Veltkamp's splitting. */

@@ -383,7 +383,7 @@ static void test_ways(void **state) {
           int64_t             *m   = holes ? &none[j] : NULL;
           fine[j]                  = what == 0   ? one->terms(X, n, b, unit[j], m)
                                      : what == 1 ? one->products(W, X, n, b, unit[j], m)
-                                     : what == 2 ? one->moments(X, n, b / 2, b, false, unit[j], unit[j] + 3)
+                                     : what == 2 ? one->moments(X, n, b / 2, b, false, false, unit[j], unit[j] + 3)
                                                  : one->weighted_squares(W, X, n, b, unit[j], m);
         }
         assert_int_equal(fine[0], fine[1]);
@@ -424,13 +424,36 @@ static void test_large(void **state) {
       assert_memory_equal(unit, expected, sizeof unit);
       uint64_t both[2][6] = {{0}}; /* and with their squares */
       if (b < -400 || b > 400) continue;
-      for (int j = 0; j < 2; j++) assert_true(way->moments(X, n, b, 2 * b + 40, j, both[j], both[j] + 3));
+      for (int j = 0; j < 2; j++) assert_true(way->moments(X, n, b, 2 * b + 40, j, false, both[j], both[j] + 3));
       assert_memory_equal(both[0], both[1], sizeof both[0]);
     }
 }
 
+/* The same for squares, whose terms are large or not. */
+static void test_large_squares(void **state) {
+  (void)state;
+  int refused = 0;
+  for (int k = 0; k < weir__sum_ways(); k++)
+    for (int trial = 0; trial < 4000; trial++) {
+      const weir__sum_way *way = weir__sum_way_at(k);
+      int64_t              n   = 1 + (int64_t)(random_bits() % WEIR__SUM_BLOCK);
+      int                  b = (int)(random_bits() % 800) - 400, square_b = 2 * b + 40;
+      bool                 large = true, large_terms = random_bits() & 1; /* squares are; terms are from 2^(b+26) on */
+      for (int64_t i = 0; i < n; i++) X[i] = ldexp(0.5 + 0.5 * uniform(), b + 27 + (int)(random_bits() % 13));
+      if (random_bits() % 4 == 0) X[random_bits() % (uint64_t)n] *= 0x1p-14, large = false;
+      uint64_t both[2][6];
+      bool     fine = way->moments(X, n, b, square_b, large_terms, true, both[0], both[0] + 3);
+      assert_int_equal(fine, large);
+      refused += !large;
+      if (!fine) continue;
+      assert_true(way->moments(X, n, b, square_b, false, false, both[1], both[1] + 3));
+      assert_memory_equal(both[0], both[1], sizeof both[0]);
+    }
+  assert_true(refused > 0);
+}
+
 /* Each column of a table, with its range, holes, infinities and zeros, as if it were added alone. */
-static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squares) {
+static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squares, bool narrow) {
   struct {
     weir_sum before, sum;
   } *side         = calloc((size_t)columns, sizeof *side);
@@ -441,7 +464,8 @@ static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squ
     for (int64_t r = 0; r < rows; r++) {
       double v = kind == 4 ? 0 : kind == 5 ? NAN : wide(base, base + 100);
       if (kind == 6 && random_bits() % 8 == 0) v = NAN;
-      if (random_bits() % 5000 == 0) v = INFINITY;
+      if (narrow && random_bits() % 50000) v = wide(10, 20); /* large, but for a few */
+      if (!narrow && random_bits() % 5000 == 0) v = INFINITY;
       x[r * pitch + c] = v;
     }
   }
@@ -464,11 +488,12 @@ static void test_columns(void **state) {
   static const int64_t shape[][3] = {{1, 1, 1}, {3, 7, 9}, {40, 256, 256}, {600, 300, 301}, {1500, 5, 64}};
   (void)state;
   for (size_t k = 0; k < sizeof shape / sizeof *shape; k++)
-    for (int trial = 0; trial < 6; trial++) check_columns(shape[k][0], shape[k][1], shape[k][2], trial % 2 == 1);
+    for (int trial = 0; trial < 12; trial++)
+      check_columns(shape[k][0], shape[k][1], shape[k][2], trial % 2 == 1, trial % 4 >= 2);
 }
 
-/* Up to the limit of the root, squares stay below the limit; beyond the next number they do not. */
-static void test_limit_of_root(void **state) {
+/* Up to the limit of the root, squares stay below the limit; beyond the next number they do not. So with the least. */
+static void test_roots(void **state) {
   (void)state;
   for (int b = -800; b < 900; b++) {
     int64_t bits = weir__sum_limit_of_root(b);
@@ -477,15 +502,21 @@ static void test_limit_of_root(void **state) {
     double above = nextafter(nextafter(root, INFINITY), INFINITY);
     assert_true(root * root < end);
     assert_true(above * above >= end);
+    bits = weir__sum_least_root(b);
+    memcpy(&root, &bits, sizeof root);
+    assert_true(root * root >= ldexp(1, b + 12));
+    double below = nextafter(nextafter(root, 0), 0);
+    assert_true(below * below < ldexp(1, b + 12));
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),         cmocka_unit_test(test_wide_ranges),
-      cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation), cmocka_unit_test(test_extremes),
-      cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),      cmocka_unit_test(test_ways),
-      cmocka_unit_test(test_large),          cmocka_unit_test(test_columns),      cmocka_unit_test(test_limit_of_root),
+      cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),          cmocka_unit_test(test_wide_ranges),
+      cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation),  cmocka_unit_test(test_extremes),
+      cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),       cmocka_unit_test(test_ways),
+      cmocka_unit_test(test_large),          cmocka_unit_test(test_large_squares), cmocka_unit_test(test_columns),
+      cmocka_unit_test(test_roots),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
