@@ -7,13 +7,22 @@
 
 enum { TOGETHER = 8, LINE = 64 / sizeof(double) };
 
-/* Negative when |x| is beyond the limit, or is not finite: as integers, bits of numbers without sign are in order. */
-WEIR__INLINE int64_t beyond(double x, int64_t limit) { return limit - (int64_t)(weir__bits_of(x) & INT64_MAX); }
-/* Negative when |x| is below the least. */
-WEIR__INLINE int64_t below(double x, int64_t least) { return (int64_t)(weir__bits_of(x) & INT64_MAX) - least; }
+/* Look whether `least` <= |x| <= limit, where the limit is `span` above the least (or below: then nothing is within):
+ * as integers, bits of numbers without sign are in order, and those of what is not finite come last. What is seen of
+ * many is kept in `seen`: the largest distance from the least where machines have an instruction for that (`wide`),
+ * else a sign. */
+WEIR__INLINE void look(bool wide, bool has_least, double x, int64_t least, int64_t span, uint64_t *seen) {
+  uint64_t above = (weir__bits_of(x) & INT64_MAX) - (uint64_t)least;
+  if (wide) *seen = above > *seen ? above : *seen;
+  else if (has_least) *seen |= above | ((uint64_t)span - above);
+  else *seen |= (uint64_t)span - above;
+}
+WEIR__INLINE bool all_within(bool wide, uint64_t seen, int64_t span) {
+  return wide ? span >= 0 && seen <= (uint64_t)span : (int64_t)seen >= 0;
+}
 
 /* From the least number that is large to the limit. */
-static const int64_t LARGE = (int64_t)(WEIR__SUM_STEP - 1 - 12) << 52;
+static const int64_t LARGE = ((int64_t)(WEIR__SUM_STEP - 1 - 12) << 52) - 1;
 
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
@@ -44,13 +53,13 @@ WEIR__INLINE double low_half(double a, double b, double high, bool fused) {
 
 /* The products' low half is 2^-53 of the high one: it gives nothing to the first position, and the low half of that
  * only to the third. Without fused operations it is not finite where a factor is near the largest numbers. */
-WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, bool large, const double *w, const double *x,
-                            int64_t n, int b, uint64_t *unit, int64_t *missing) {
+WEIR__INLINE bool add_terms(int factors, bool fused, bool wide, bool holes, bool large, const double *w,
+                            const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2     = weir__sum_magic(b - 2 * WEIR__SUM_STEP);
-  const int64_t limit = weir__sum_limit(b), least = weir__sum_least(b);
-  uint64_t      u0 = 0, u1 = 0, u2 = 0;
-  int64_t       fine = 0, none = 0;
+  const int64_t least = large ? weir__sum_least(b) : 0, span = weir__sum_limit(b) - least;
+  uint64_t      u0 = 0, u1 = 0, u2 = 0, seen = 0;
+  int64_t       none = 0;
   for (int64_t i = 0; i < n; i++) {
     double high = x[i];
     if (factors >= 2) {
@@ -65,30 +74,29 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool holes, bool large, con
       low  = low_half(a, c, high, fused);
       if (factors == 3) {
         double hh = high * c, hl = low_half(high, c, hh, fused), lh = low * c, ll = low_half(low, c, lh, fused);
-        if (!fused) fine |= beyond(hl, limit) | beyond(ll, limit);
+        if (!fused) look(wide, false, hl, 0, span, &seen), look(wide, false, ll, 0, span, &seen);
         CUT_LOW(hl, m1, m2, u1, u2);
         CUT_LAST(ll, m2, u2);
         high = hh, low = lh;
       }
-      if (!fused) fine |= beyond(low, limit);
+      if (!fused) look(wide, false, low, 0, span, &seen);
       CUT_LOW(low, m1, m2, u1, u2);
     } else if (holes) {
       bool has = high == high;
       high     = has ? high : 0;
       none += !has;
     }
-    fine |= beyond(high, limit);
-    if (large) fine |= below(high, least);
+    look(wide, large, high, least, span, &seen);
     CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
   }
   unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
   unit[1] = u1 - (uint64_t)n * (factors == 3 ? 3 : factors) * weir__bits_of(m1);
   unit[2] = large ? 0 : u2 - (uint64_t)n * (factors == 3 ? 4 : factors) * weir__bits_of(m2);
   if (holes) *missing = none;
-  return fine >= 0;
+  return all_within(wide, seen, span);
 }
 
-WEIR__INLINE bool add_moments(bool fused, bool large, bool large_squares, const double *x, int64_t n, int b,
+WEIR__INLINE bool add_moments(bool fused, bool wide, bool large, bool large_squares, const double *x, int64_t n, int b,
                               int square_b, uint64_t *unit, uint64_t *square_unit) {
   const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
@@ -97,14 +105,12 @@ WEIR__INLINE bool add_moments(bool fused, bool large, bool large_squares, const 
                 limit      = weir__sum_limit(b) < root ? weir__sum_limit(b) : root,
                 least_term = large ? weir__sum_least(b) : 0,
                 least_root = large_squares ? weir__sum_least_root(square_b) : 0,
-                least      = least_term > least_root ? least_term : least_root;
-  uint64_t u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0;
-  int64_t  fine = 0;
+                least = least_term > least_root ? least_term : least_root, span = limit - least;
+  uint64_t u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0, seen = 0;
   for (int64_t i = 0; i < n; i++) {
     double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
-    if (!fused) fine |= beyond(low, square_limit);
-    fine |= beyond(term, limit);
-    if (large || large_squares) fine |= below(term, least);
+    if (!fused) look(wide, false, low, 0, square_limit, &seen);
+    look(wide, large || large_squares, term, least, span, &seen);
     CUT_TERM(large, term, m0, m1, m2, u0, u1, u2);
     CUT_LOW(low, p1, p2, v1, v2);
     CUT_TERM(large_squares, high, p0, p1, p2, v0, v1, v2);
@@ -115,16 +121,16 @@ WEIR__INLINE bool add_moments(bool fused, bool large, bool large_squares, const 
   square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
   square_unit[1] = v1 - (uint64_t)n * 2 * weir__bits_of(p1);
   square_unit[2] = v2 - (uint64_t)n * (large_squares ? 1 : 2) * weir__bits_of(p2);
-  return fine >= 0;
+  return all_within(wide, seen, span);
 }
 
 /* A few rows at once: what belongs to a column is loaded and stored once for all. */
-WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes, bool large, const double *x,
-                              int64_t pitch, int64_t columns, weir__sum_strip *s) {
-  int64_t fine = 0;
+WEIR__INLINE void add_rows(int together, int factors, bool fused, bool wide, bool holes, bool large, const double *x,
+                           int64_t pitch, int64_t columns, weir__sum_strip *s, uint64_t *seen) {
+  uint64_t some = *seen;
   for (int64_t c = 0; c < columns; c++) {
     const double  m0 = s->m[0][c], m1 = s->m[1][c], m2 = s->m[2][c];
-    const int64_t limit = s->limit[c];
+    const int64_t least = large ? s->limit[c] - LARGE : 0, span = large ? LARGE : s->limit[c];
     uint64_t      u0 = s->unit[0][c], u1 = s->unit[1][c], u2 = s->unit[2][c];
     int64_t       none = holes ? s->missing[c] : 0;
     for (int r = 0; r < together; r++) {
@@ -138,11 +144,10 @@ WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes,
         double a = high, low;
         high     = a * a;
         low      = low_half(a, a, high, fused);
-        if (!fused) fine |= beyond(low, limit);
+        if (!fused) look(wide, false, low, 0, span, &some);
         CUT_LOW(low, m1, m2, u1, u2);
       }
-      fine |= beyond(high, limit);
-      if (large) fine |= below(high, limit + 1 - LARGE);
+      look(wide, large, high, least, span, &some);
       CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
     }
     s->unit[0][c] = u0;
@@ -150,82 +155,84 @@ WEIR__INLINE int64_t add_rows(int together, int factors, bool fused, bool holes,
     s->unit[2][c] = u2;
     if (holes) s->missing[c] = none;
   }
-  return fine;
+  *seen = some;
 }
 
-WEIR__INLINE bool add_columns(int factors, bool fused, bool holes, bool large, const double *x, int64_t pitch,
-                              int64_t rows, int64_t columns, weir__sum_strip *s) {
-  int64_t fine = 0, r = 0;
+WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bool large, const double *x,
+                              int64_t pitch, int64_t rows, int64_t columns, weir__sum_strip *s) {
+  const bool most = wide && large; /* other columns have limits of their own */
+  uint64_t   seen = 0;
+  int64_t    r    = 0;
   memset(s->unit, 0, sizeof s->unit);
   memset(s->missing, 0, sizeof s->missing);
   for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * pitch) {
     /* machines foresee what comes along a row, not that the next row is on another page */
     for (int64_t ahead = TOGETHER; ahead < 2 * TOGETHER && r + ahead < rows; ahead++)
       for (int64_t c = 0; c < columns; c += LINE) WEIR__ASK(x + ahead * pitch + c);
-    fine |= add_rows(TOGETHER, factors, fused, holes, large, x, pitch, columns, s);
+    add_rows(TOGETHER, factors, fused, most, holes, large, x, pitch, columns, s, &seen);
   }
-  for (; r < rows; r++, x += pitch) fine |= add_rows(1, factors, fused, holes, large, x, pitch, columns, s);
+  for (; r < rows; r++, x += pitch) add_rows(1, factors, fused, most, holes, large, x, pitch, columns, s, &seen);
   for (int j = 0; j < WEIR__SUM_POSITIONS; j++)
     for (int64_t c = 0; c < columns; c++)
       s->unit[j][c] -= (uint64_t)(rows * (!j ? 1 : large && j == 2 ? 0 : factors)) * weir__bits_of(s->m[j][c]);
-  return fine >= 0;
+  return all_within(most, seen, LARGE);
 }
 
-#define WAY(name, target, fused)                                                                                       \
+#define WAY(name, target, fused, wide)                                                                                 \
   target static bool terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {               \
-    return missing ? add_terms(1, fused, true, false, NULL, x, n, b, unit, missing)                                    \
-                   : add_terms(1, fused, false, false, NULL, x, n, b, unit, NULL);                                     \
+    return missing ? add_terms(1, fused, wide, true, false, NULL, x, n, b, unit, missing)                              \
+                   : add_terms(1, fused, wide, false, false, NULL, x, n, b, unit, NULL);                               \
   }                                                                                                                    \
   target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
-    return add_terms(1, fused, false, true, NULL, x, n, b, unit, NULL);                                                \
+    return add_terms(1, fused, wide, false, true, NULL, x, n, b, unit, NULL);                                          \
   }                                                                                                                    \
   target static bool products_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,               \
                                      int64_t *missing) {                                                               \
-    return missing ? add_terms(2, fused, true, false, w, x, n, b, unit, missing)                                       \
-                   : add_terms(2, fused, false, false, w, x, n, b, unit, NULL);                                        \
+    return missing ? add_terms(2, fused, wide, true, false, w, x, n, b, unit, missing)                                 \
+                   : add_terms(2, fused, wide, false, false, w, x, n, b, unit, NULL);                                  \
   }                                                                                                                    \
   target static bool weighted_squares_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,       \
                                              int64_t *missing) {                                                       \
-    return missing ? add_terms(3, fused, true, false, w, x, n, b, unit, missing)                                       \
-                   : add_terms(3, fused, false, false, w, x, n, b, unit, NULL);                                        \
+    return missing ? add_terms(3, fused, wide, true, false, w, x, n, b, unit, missing)                                 \
+                   : add_terms(3, fused, wide, false, false, w, x, n, b, unit, NULL);                                  \
   }                                                                                                                    \
   target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, bool large_squares,   \
                                     uint64_t *unit, uint64_t *square_unit) {                                           \
-    return !large && !large_squares ? add_moments(fused, false, false, x, n, b, square_b, unit, square_unit)           \
-           : !large_squares         ? add_moments(fused, true, false, x, n, b, square_b, unit, square_unit)            \
-           : !large                 ? add_moments(fused, false, true, x, n, b, square_b, unit, square_unit)            \
-                                    : add_moments(fused, true, true, x, n, b, square_b, unit, square_unit);                            \
+    return !large && !large_squares ? add_moments(fused, wide, false, false, x, n, b, square_b, unit, square_unit)     \
+           : !large_squares         ? add_moments(fused, wide, true, false, x, n, b, square_b, unit, square_unit)      \
+           : !large                 ? add_moments(fused, wide, false, true, x, n, b, square_b, unit, square_unit)      \
+                                    : add_moments(fused, wide, true, true, x, n, b, square_b, unit, square_unit);                      \
   }                                                                                                                    \
   target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,         \
                                     weir__sum_strip *strip) {                                                          \
-    return holes ? add_columns(1, fused, true, false, x, pitch, rows, columns, strip)                                  \
-                 : add_columns(1, fused, false, false, x, pitch, rows, columns, strip);                                \
+    return holes ? add_columns(1, fused, wide, true, false, x, pitch, rows, columns, strip)                            \
+                 : add_columns(1, fused, wide, false, false, x, pitch, rows, columns, strip);                          \
   }                                                                                                                    \
   target static bool large_columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns,               \
                                           weir__sum_strip *strip) {                                                    \
-    return add_columns(1, fused, false, true, x, pitch, rows, columns, strip);                                         \
+    return add_columns(1, fused, wide, false, true, x, pitch, rows, columns, strip);                                   \
   }                                                                                                                    \
   target static bool column_squares_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,  \
                                            weir__sum_strip *strip) {                                                   \
-    return holes ? add_columns(2, fused, true, false, x, pitch, rows, columns, strip)                                  \
-                 : add_columns(2, fused, false, false, x, pitch, rows, columns, strip);                                \
+    return holes ? add_columns(2, fused, wide, true, false, x, pitch, rows, columns, strip)                            \
+                 : add_columns(2, fused, wide, false, false, x, pitch, rows, columns, strip);                          \
   }                                                                                                                    \
   static const weir__sum_way way_##name = {                                                                            \
       terms_##name,   large_terms_##name, products_##name,      weighted_squares_##name,                               \
       moments_##name, columns_##name,     large_columns_##name, column_squares_##name};
 
 #ifdef __FP_FAST_FMA
-WAY(plain, , true)
+WAY(plain, , true, false)
 #else
-WAY(plain, , false)
+WAY(plain, , false, false)
 #endif
 #if defined(__x86_64__) && defined(__GNUC__)
-WAY(fused, __attribute__((target("avx2,fma"))), true)
+WAY(fused, __attribute__((target("avx2,fma"))), true, false)
 /* Without being told, compilers keep to half of these registers. */
 #ifdef __clang__
-WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma"))), true)
+WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma"))), true, true)
 #else
-WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))), true)
+WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))), true, true)
 #endif
 
 int weir__sum_ways(void) {

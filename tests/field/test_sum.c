@@ -452,6 +452,29 @@ static void test_large_squares(void **state) {
   assert_true(refused > 0);
 }
 
+/* Positions of terms and of squares that leave less to both, or nothing: refused is what either would refuse. */
+static void test_both_ranges(void **state) {
+  int taken = 0;
+  (void)state;
+  for (int k = 0; k < weir__sum_ways(); k++)
+    for (int trial = 0; trial < 20000; trial++) {
+      int  b = (int)(random_bits() % 200) - 100, square_b = 2 * b + 40 + (int)(random_bits() % 160) - 80;
+      bool large = random_bits() & 1, large_squares = random_bits() & 1, fine = true;
+      for (int i = 0; i < 9; i++) {
+        double square;
+        X[i]   = ldexp(0.8 + 0.1 * uniform(), b + (int)(random_bits() % 12) + 16 + (int)(random_bits() % 12));
+        square = X[i] * X[i];
+        fine &= X[i] < ldexp(1, b + 39) && square < ldexp(1, square_b + 39);
+        fine &= !(large && X[i] < ldexp(1, b + 12)) && !(large_squares && square < ldexp(1, square_b + 12));
+      }
+      uint64_t unit[2][6];
+      bool     taken_now = weir__sum_way_at(k)->moments(X, 9, b, square_b, large, large_squares, unit[0], unit[0] + 3);
+      assert_int_equal(taken_now, fine);
+      taken += fine;
+    }
+  assert_in_range(taken, 1000, 60000);
+}
+
 /* Each column of a table, with its range, holes, infinities and zeros, as if it were added alone. */
 static void check_columns(int64_t rows, int64_t columns, int64_t pitch, bool squares, bool narrow) {
   struct {
@@ -515,8 +538,8 @@ int main(void) {
       cmocka_unit_test(test_ordinary),       cmocka_unit_test(test_ties),          cmocka_unit_test(test_wide_ranges),
       cmocka_unit_test(test_two_magnitudes), cmocka_unit_test(test_cancellation),  cmocka_unit_test(test_extremes),
       cmocka_unit_test(test_special),        cmocka_unit_test(test_moments),       cmocka_unit_test(test_ways),
-      cmocka_unit_test(test_large),          cmocka_unit_test(test_large_squares), cmocka_unit_test(test_columns),
-      cmocka_unit_test(test_roots),
+      cmocka_unit_test(test_large),          cmocka_unit_test(test_large_squares), cmocka_unit_test(test_both_ranges),
+      cmocka_unit_test(test_columns),        cmocka_unit_test(test_roots),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
