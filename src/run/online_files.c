@@ -112,6 +112,7 @@ static judgement judge(weir__online *o, weir__online_file *f, int64_t now) {
   weir__folder_file s;
   struct timespec   wall;
   int64_t           settle = nanoseconds(o->watch->settle_s), gap = nanoseconds(o->watch->gap_s);
+  f->judged_ns = now;
   weir__folder_look(o->watched, f->name, &s);
   if (s.bytes < 0) return LEFT;
   clock_gettime(CLOCK_REALTIME, &wall);
@@ -141,6 +142,7 @@ static judgement judge(weir__online *o, weir__online_file *f, int64_t now) {
   if (f->written && !f->opened) return WAITS;
   int64_t pause = quiet / 4 > settle / 8 ? quiet / 4 : settle / 8;
   f->next_ns    = now + (pause < SECOND ? pause : SECOND);
+  if (quiet < settle && f->next_ns > f->since_ns + settle) f->next_ns = f->since_ns + settle;
   return WAITS;
 }
 
@@ -163,7 +165,7 @@ weir_status weir__online_look(weir__online *o, weir_status (*taken)(weir__online
 bool weir__online_pending(const weir__online *o) {
   int64_t now = weir__clock_ns(), settle = nanoseconds(o->watch->settle_s);
   for (size_t k = 0; k < o->files; k++)
-    if (now - o->file[k].since_ns < settle && now - o->end_ns < 10 * settle) return true;
+    if (o->file[k].judged_ns - o->file[k].since_ns < settle && now - o->end_ns < 10 * settle) return true;
   return false;
 }
 

@@ -14,6 +14,7 @@ typedef struct weir__online_file {
   int64_t since_ns;          /* clock: it has not changed since */
   int64_t next_ns;           /* clock: to be looked at again */
   int64_t noted_ns;          /* clock: it was found */
+  int64_t judged_ns;         /* clock: it was looked at; 0: not yet */
   bool    written, opened;   /* heard to be created, to be opened: it will be heard to be closed */
   bool    closed, looked;
 } weir__online_file;

@@ -157,6 +157,16 @@ def with_marker(folder, workers=1, threads=1):
     assert check.returncode == 0 and "29 steps so far" in check.stdout, check
 
 
+def all_there_at_once(folder):
+    """Images and marker were written just before the watch: it waits until they have settled, and has all."""
+    camera(os.path.join(folder, "im"), period=0, marker="done")
+    write_recipe(folder, "{end: done, settle: 800 ms}")
+    code, out, err = finish(start(folder, "run", "test.yaml"))
+    assert code == 0, (code, out, err)
+    assert len(rows(folder)) == COUNT - 1, rows(folder)
+    same_as_offline(folder)
+
+
 def with_timeout(folder):
     """Three were there before; a number is left out, one is cut short: exit 1, and both are named."""
     im = os.path.join(folder, "im")
@@ -301,7 +311,7 @@ def bad_input(folder):
 def main():
     cases = [with_marker, with_timeout, with_count, late_image_stays_missing, killed, interrupted, idle_and_quick,
              bad_input, lambda folder: with_marker(folder, 2, 0), lambda folder: killed(folder, 2),
-             lambda folder: interrupted(folder, 2)]
+             lambda folder: interrupted(folder, 2), all_there_at_once]
     chosen = sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as top:
         for k, case in enumerate(cases):
