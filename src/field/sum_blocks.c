@@ -22,7 +22,7 @@ WEIR__INLINE bool all_within(bool wide, uint64_t seen, int64_t span) {
 }
 
 /* From the least number that is large to the limit. */
-static const int64_t LARGE = ((int64_t)(WEIR__SUM_STEP - 1 - 12) << 52) - 1;
+static const int64_t LARGE = ((int64_t)(WEIR__SUM_STEP - 1 - WEIR__SUM_LARGE) << 52) - 1;
 
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \

@@ -8,6 +8,7 @@
 
 enum {
   WEIR__SUM_STEP      = 40,
+  WEIR__SUM_LARGE     = 12, /* terms are from 2^(b+12) on */
   WEIR__SUM_POSITIONS = 3,
   WEIR__SUM_BLOCK     = 512,
   WEIR__SUM_STRIP     = 128,
@@ -67,22 +68,21 @@ static inline double weir__sum_magic(int b) {
 /* Bits of the largest number below 2^(b + 39), where a higher position would be used. */
 static inline int64_t weir__sum_limit(int b) { return ((int64_t)(b + WEIR__SUM_STEP - 1 + 1023) << 52) - 1; }
 
-/* Bits of a number below the root of 2^(b + 39), whose square rounds to one below that. */
-static inline int64_t weir__sum_limit_of_root(int b) {
-  int    e    = b + WEIR__SUM_STEP - 1 + 2048; /* positive */
+/* Bits of the root of 2^e, or of the next number. */
+static inline int64_t weir__sum_root(int e) {
   double root = e % 2 ? 0x1.6a09e667f3bcdp0 : 1;
-  return (int64_t)weir__bits_of(root) - 1 + (int64_t)(e / 2 - 1024) * (INT64_C(1) << 52);
-}
-
-/* Bits of 2^(b + 12): the last of 53 bits of what is as large or larger is not below 2^(b - 40). */
-static inline int64_t weir__sum_least(int b) { return (int64_t)(b + 12 + 1023) << 52; }
-
-/* The same number for squares: bits of the root of 2^(b + 12), or of the next one. */
-static inline int64_t weir__sum_least_root(int b) {
-  int    e    = b + 12 + 2048; /* positive */
-  double root = e % 2 ? 0x1.6a09e667f3bcdp0 : 1;
+  e += 2048; /* positive */
   return (int64_t)weir__bits_of(root) + (int64_t)(e / 2 - 1024) * (INT64_C(1) << 52);
 }
+
+/* Bits of a number below the root of 2^(b + 39), whose square rounds to one below that. */
+static inline int64_t weir__sum_limit_of_root(int b) { return weir__sum_root(b + WEIR__SUM_STEP - 1) - 1; }
+
+/* Bits of the least number that is large: the last of 53 bits of what is as large or larger is not below 2^(b - 40). */
+static inline int64_t weir__sum_least(int b) { return (int64_t)(b + WEIR__SUM_LARGE + 1023) << 52; }
+
+/* Bits of the least number whose square is large. */
+static inline int64_t weir__sum_least_root(int b) { return weir__sum_root(b + WEIR__SUM_LARGE); }
 
 /* a * b = high + low exactly, while nothing over- or underflows: Dekker 1971, "A floating-point technique for extending
  * the available precision", doi 10.1007/BF01397083, with Veltkamp's splitting. */

@@ -128,29 +128,27 @@ static bool step_alerts(night *n, int core, bool is_long) {
   return alerts;
 }
 
+static void check_short_steps(int processes, bool elsewhere, bool alerts) {
+  night n;
+  fall(&n, processes);
+  while (n.step < 20) assert_int_equal(step_alerts(&n, elsewhere ? n.elsewhere : n.here, false), alerts);
+  rise(&n);
+}
+
 static void who_sleeps_elsewhere_is_woken_early(void **state) {
   (void)state;
-  night n;
   if (weir__core(0) == weir__core(1)) skip();
-  fall(&n, 1);
-  while (n.step < 20) assert_true(step_alerts(&n, n.elsewhere, false));
-  rise(&n);
+  check_short_steps(1, true, true);
 }
 
 static void who_sleeps_here_is_not(void **state) {
   (void)state;
-  night n;
-  fall(&n, 1);
-  while (n.step < 20) assert_false(step_alerts(&n, n.here, false));
-  rise(&n);
+  check_short_steps(1, false, false);
 }
 
 static void nor_by_one_of_several(void **state) {
   (void)state;
-  night n;
-  fall(&n, 2);
-  while (n.step < 20) assert_false(step_alerts(&n, n.elsewhere, false));
-  rise(&n);
+  check_short_steps(2, true, false);
 }
 
 /* It sleeps again before the step is there: left out for 1, 3, 7 ... steps, and less once it has helped. */
