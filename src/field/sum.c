@@ -279,21 +279,23 @@ static weir_sum *sum_at(weir_sum *sum, size_t apart, int64_t column) {
   return (weir_sum *)(void *)((char *)sum + (size_t)column * apart);
 }
 
-/* One strip of at most BLOCK rows at the positions there are; false, and nothing added, when it cannot be. With `holes`
- * there may be NaN, and room has been made: sums still without a position get nothing but zeros. `large`: terms that
- * are all large alone. */
-static bool add_strip(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
+/* How many neighbouring columns, of at most `columns`, have the same positions as the first. */
+static int64_t columns_alike(weir_sum *sum, size_t apart, int64_t columns) {
+  int64_t n = 1;
+  while (n < columns && sum_at(sum, apart, n)->top == sum->top) n++;
+  return n;
+}
+
+/* At most BLOCK rows of a strip's columns, all with the same positions; false, and nothing added, when it cannot be.
+ * With `holes` there may be NaN, and room has been made: sums still without a position get nothing but zeros. `large`:
+ * terms that are all large alone. */
+static bool add_alike(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                       bool squares, bool holes, bool large) {
   weir__sum_strip strip;
-  for (int64_t c = 0; c < columns; c++) {
-    const weir_sum *s = sum_at(sum, apart, c);
-    int             b = s->top ? position_exponent(s->top - 1) : 0;
-    if (s->top ? !(squares ? is_ready_for_products(s) : is_ready(s)) : !holes) return false;
-    for (int j = 0; j < POSITIONS; j++) strip.m[j][c] = weir__sum_magic(b - j * STEP);
-    strip.limit[c] = s->top ? weir__sum_limit(b) : 0;
-  }
-  if (large ? !way()->large_columns(x, pitch, rows, columns, &strip)
-            : !(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, holes, &strip))
+  int             b = sum->top ? position_exponent(sum->top - 1) : 0;
+  if (sum->top ? !(squares ? is_ready_for_products(sum) : is_ready(sum)) : !holes) return false;
+  if (large ? !way()->large_columns(x, pitch, rows, columns, b, &strip)
+            : !(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, b, holes, &strip))
     return false;
   for (int64_t c = 0; c < columns; c++) {
     weir_sum      *s               = sum_at(sum, apart, c);
@@ -337,22 +339,35 @@ static void add_column_by_column(weir_sum *sum, size_t apart, const double *x, i
   }
 }
 
+/* Where terms start higher or are missing: room is made for them first. */
+static void add_unlike(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
+                       bool squares) {
+  bool room = make_room_in_strip(sum, apart, x, pitch, rows, columns, squares);
+  for (int64_t c = 0, n; c < columns; c += n) {
+    weir_sum *s = sum_at(sum, apart, c);
+    n           = columns_alike(s, apart, columns - c);
+    if (!room || !add_alike(s, apart, x + c, pitch, rows, n, squares, true, false))
+      add_column_by_column(s, apart, x + c, pitch, rows, n, squares);
+  }
+}
+
 void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                            bool squares) {
-  for (int64_t c = 0; c < columns; c += WEIR__SUM_STRIP) {
-    weir_sum *s     = sum_at(sum, apart, c);
-    int64_t   m     = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
-    bool      large = false;
+  for (int64_t strip = 0; strip < columns; strip += WEIR__SUM_STRIP) {
+    int64_t end   = columns - strip < WEIR__SUM_STRIP ? columns : strip + WEIR__SUM_STRIP;
+    bool    large = false;
     for (int64_t r = 0, n; r < rows; r += n) {
-      const double *from = x + r * pitch + c;
-      n                  = rows - r < BLOCK ? rows - r : BLOCK;
-      if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, m, squares); /* as `begin` */
-      if (!r) large = !squares && seem_large(s, from, rows, pitch, false);
-      large = large && add_strip(s, apart, from, pitch, n, m, false, false, true);
-      if (large || add_strip(s, apart, from, pitch, n, m, squares, false, false)) continue; /* nearly always */
-      if (!make_room_in_strip(s, apart, from, pitch, n, m, squares) ||
-          !add_strip(s, apart, from, pitch, n, m, squares, true, false))
-        add_column_by_column(s, apart, from, pitch, n, m, squares);
+      n = rows - r < BLOCK ? rows - r : BLOCK;
+      for (int64_t c = strip, m; c < end; c += m) {
+        weir_sum     *s    = sum_at(sum, apart, c);
+        const double *from = x + r * pitch + c;
+        if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, end - c, squares); /* as `begin` */
+        if (!r && c == strip) large = !squares && seem_large(s, from, rows, pitch, false);
+        m     = columns_alike(s, apart, end - c);
+        large = large && add_alike(s, apart, from, pitch, n, m, false, false, true);
+        if (large || add_alike(s, apart, from, pitch, n, m, squares, false, false)) continue; /* nearly always */
+        add_unlike(s, apart, from, pitch, n, m, squares);
+      }
     }
   }
 }

@@ -5,7 +5,7 @@
 #include "core/simd.h"
 #include <string.h>
 
-enum { TOGETHER = 8, LINE = 64 / sizeof(double) };
+enum { TOGETHER = 4, SOME = 64, LINE = 64 / sizeof(double) };
 
 /* Look whether `least` <= |x| <= limit, where the limit is `span` above the least (or below: then nothing is within):
  * as integers, bits of numbers without sign are in order, and those of what is not finite come last. What is seen of
@@ -20,9 +20,6 @@ WEIR__INLINE void look(bool wide, bool has_least, double x, int64_t least, int64
 WEIR__INLINE bool all_within(bool wide, uint64_t seen, int64_t span) {
   return wide ? span >= 0 && seen <= (uint64_t)span : (int64_t)seen >= 0;
 }
-
-/* From the least number that is large to the limit. */
-static const int64_t LARGE = ((int64_t)(WEIR__SUM_STEP - 1 - WEIR__SUM_LARGE) << 52) - 1;
 
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
@@ -124,15 +121,18 @@ WEIR__INLINE bool add_moments(bool fused, bool wide, bool large, bool large_squa
   return all_within(wide, seen, span);
 }
 
-/* A few rows at once: what belongs to a column is loaded and stored once for all. */
-WEIR__INLINE void add_rows(int together, int factors, bool fused, bool wide, bool holes, bool large, const double *x,
-                           int64_t pitch, int64_t columns, weir__sum_strip *s, uint64_t *seen) {
-  uint64_t some = *seen;
+/* A few rows of the strip's columns from `first` on at once: what belongs to a column is loaded and stored once for
+ * all. */
+WEIR__INLINE bool add_rows(int together, int factors, bool fused, bool wide, bool holes, bool large, const double *x,
+                           int64_t pitch, int64_t columns, int b, weir__sum_strip *s, int64_t first) {
+  const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
+               m2     = weir__sum_magic(b - 2 * WEIR__SUM_STEP);
+  const int64_t least = large ? weir__sum_least(b) : 0, span = weir__sum_limit(b) - least;
+  uint64_t     *unit0 = s->unit[0] + first, *unit1 = s->unit[1] + first, *unit2 = s->unit[2] + first, seen = 0;
+  int64_t      *missing = s->missing + first;
   for (int64_t c = 0; c < columns; c++) {
-    const double  m0 = s->m[0][c], m1 = s->m[1][c], m2 = s->m[2][c];
-    const int64_t least = large ? s->limit[c] - LARGE : 0, span = large ? LARGE : s->limit[c];
-    uint64_t      u0 = s->unit[0][c], u1 = s->unit[1][c], u2 = s->unit[2][c];
-    int64_t       none = holes ? s->missing[c] : 0;
+    uint64_t u0 = unit0[c], u1 = unit1[c], u2 = large ? 0 : unit2[c];
+    int64_t  none = holes ? missing[c] : 0;
     for (int r = 0; r < together; r++) {
       double high = x[r * pitch + c];
       if (holes) {
@@ -144,38 +144,54 @@ WEIR__INLINE void add_rows(int together, int factors, bool fused, bool wide, boo
         double a = high, low;
         high     = a * a;
         low      = low_half(a, a, high, fused);
-        if (!fused) look(wide, false, low, 0, span, &some);
+        if (!fused) look(wide, false, low, 0, span, &seen);
         CUT_LOW(low, m1, m2, u1, u2);
       }
-      look(wide, large, high, least, span, &some);
+      look(wide, large, high, least, span, &seen);
       CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
     }
-    s->unit[0][c] = u0;
-    s->unit[1][c] = u1;
-    s->unit[2][c] = u2;
-    if (holes) s->missing[c] = none;
+    unit0[c] = u0;
+    unit1[c] = u1;
+    if (!large) unit2[c] = u2;
+    if (holes) missing[c] = none;
   }
-  *seen = some;
+  return all_within(wide, seen, span);
+}
+
+/* `together` rows, some columns at a time, and meanwhile ask for as many of the rows that come after them: machines
+ * foresee what comes along a row, not that the next one is on another page. */
+WEIR__INLINE bool add_some_rows(int together, int factors, bool fused, bool wide, bool holes, bool large,
+                                const double *x, int64_t pitch, int64_t ahead, int64_t columns, int b,
+                                weir__sum_strip *s) {
+  bool fine = true;
+  for (int64_t c = 0, n; c < columns; c += n, x += n) {
+    n = columns - c < SOME ? columns - c : SOME;
+    for (int64_t r = 0; r < ahead; r++)
+      for (int64_t k = 0; k < n; k += LINE) WEIR__ASK(x + (together + r) * pitch + k);
+    fine &= add_rows(together, factors, fused, wide, holes, large, x, pitch, n, b, s, c);
+  }
+  return fine;
 }
 
 WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bool large, const double *x,
-                              int64_t pitch, int64_t rows, int64_t columns, weir__sum_strip *s) {
-  const bool most = wide && large; /* other columns have limits of their own */
-  uint64_t   seen = 0;
-  int64_t    r    = 0;
-  memset(s->unit, 0, sizeof s->unit);
-  memset(s->missing, 0, sizeof s->missing);
+                              int64_t pitch, int64_t rows, int64_t columns, int b, weir__sum_strip *s) {
+  bool    fine = true;
+  int64_t r    = 0;
+  for (int j = 0; j < WEIR__SUM_POSITIONS; j++) memset(s->unit[j], 0, (size_t)columns * sizeof *s->unit[j]);
+  memset(s->missing, 0, (size_t)columns * sizeof *s->missing);
   for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * pitch) {
-    /* machines foresee what comes along a row, not that the next row is on another page */
-    for (int64_t ahead = TOGETHER; ahead < 2 * TOGETHER && r + ahead < rows; ahead++)
-      for (int64_t c = 0; c < columns; c += LINE) WEIR__ASK(x + ahead * pitch + c);
-    add_rows(TOGETHER, factors, fused, most, holes, large, x, pitch, columns, s, &seen);
+    int64_t left = rows - r - TOGETHER;
+    fine &= add_some_rows(TOGETHER, factors, fused, wide, holes, large, x, pitch, left < TOGETHER ? left : TOGETHER,
+                          columns, b, s);
   }
-  for (; r < rows; r++, x += pitch) add_rows(1, factors, fused, most, holes, large, x, pitch, columns, s, &seen);
-  for (int j = 0; j < WEIR__SUM_POSITIONS; j++)
-    for (int64_t c = 0; c < columns; c++)
-      s->unit[j][c] -= (uint64_t)(rows * (!j ? 1 : large && j == 2 ? 0 : factors)) * weir__bits_of(s->m[j][c]);
-  return all_within(most, seen, LARGE);
+  for (; r < rows; r++, x += pitch)
+    fine &= add_some_rows(1, factors, fused, wide, holes, large, x, pitch, 0, columns, b, s);
+  for (int j = 0; j < WEIR__SUM_POSITIONS; j++) {
+    int64_t  each  = !j ? 1 : large && j == 2 ? 0 : factors;
+    uint64_t magic = (uint64_t)(rows * each) * weir__bits_of(weir__sum_magic(b - j * WEIR__SUM_STEP));
+    for (int64_t c = 0; c < columns; c++) s->unit[j][c] -= magic;
+  }
+  return fine;
 }
 
 #define WAY(name, target, fused, wide)                                                                                 \
@@ -203,19 +219,19 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bo
            : !large                 ? add_moments(fused, wide, false, true, x, n, b, square_b, unit, square_unit)      \
                                     : add_moments(fused, wide, true, true, x, n, b, square_b, unit, square_unit);                      \
   }                                                                                                                    \
-  target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,         \
+  target static bool columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b, bool holes,  \
                                     weir__sum_strip *strip) {                                                          \
-    return holes ? add_columns(1, fused, wide, true, false, x, pitch, rows, columns, strip)                            \
-                 : add_columns(1, fused, wide, false, false, x, pitch, rows, columns, strip);                          \
+    return holes ? add_columns(1, fused, wide, true, false, x, pitch, rows, columns, b, strip)                         \
+                 : add_columns(1, fused, wide, false, false, x, pitch, rows, columns, b, strip);                       \
   }                                                                                                                    \
-  target static bool large_columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns,               \
+  target static bool large_columns_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b,        \
                                           weir__sum_strip *strip) {                                                    \
-    return add_columns(1, fused, wide, false, true, x, pitch, rows, columns, strip);                                   \
+    return add_columns(1, fused, wide, false, true, x, pitch, rows, columns, b, strip);                                \
   }                                                                                                                    \
-  target static bool column_squares_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,  \
-                                           weir__sum_strip *strip) {                                                   \
-    return holes ? add_columns(2, fused, wide, true, false, x, pitch, rows, columns, strip)                            \
-                 : add_columns(2, fused, wide, false, false, x, pitch, rows, columns, strip);                          \
+  target static bool column_squares_##name(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b,       \
+                                           bool holes, weir__sum_strip *strip) {                                       \
+    return holes ? add_columns(2, fused, wide, true, false, x, pitch, rows, columns, b, strip)                         \
+                 : add_columns(2, fused, wide, false, false, x, pitch, rows, columns, b, strip);                       \
   }                                                                                                                    \
   static const weir__sum_way way_##name = {                                                                            \
       terms_##name,   large_terms_##name, products_##name,      weighted_squares_##name,                               \

@@ -11,16 +11,15 @@ enum {
   WEIR__SUM_LARGE     = 12, /* terms are from 2^(b+12) on */
   WEIR__SUM_POSITIONS = 3,
   WEIR__SUM_BLOCK     = 512,
-  WEIR__SUM_STRIP     = 128,
+  WEIR__SUM_STRIP     = 1024,
   WEIR__SUM_APART     = 8
 };
 
-/* Neighbouring columns, each a sum of its own: where its positions are, what is to be added there, and how many terms
- * are missing (NaN). Arrays are some elements longer than a strip: at whole KiB from each other, a load would be taken
- * to need the store before it in another. */
+/* Neighbouring columns, each a sum of its own, all with the same positions: what is to be added there, and how many
+ * terms are missing (NaN). Arrays are some elements longer than a strip: at whole KiB from each other, a load would be
+ * taken to need the store before it in another. A strip is long: rows are mostly read from end to end of their pages.
+ */
 typedef struct weir__sum_strip {
-  double   m[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP + WEIR__SUM_APART];
-  int64_t  limit[WEIR__SUM_STRIP + WEIR__SUM_APART];
   uint64_t unit[WEIR__SUM_POSITIONS][WEIR__SUM_STRIP + WEIR__SUM_APART];
   int64_t  missing[WEIR__SUM_STRIP + WEIR__SUM_APART];
 } weir__sum_strip;
@@ -41,9 +40,10 @@ typedef struct weir__sum_way {
   bool (*moments)(const double *x, int64_t n, int b, int square_b, bool large, bool large_squares, uint64_t *unit,
                   uint64_t *square_unit);
   /* Rows that are `pitch` apart of columns at most WEIR__SUM_STRIP. */
-  bool (*columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes, weir__sum_strip *strip);
-  bool (*large_columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, weir__sum_strip *strip);
-  bool (*column_squares)(const double *x, int64_t pitch, int64_t rows, int64_t columns, bool holes,
+  bool (*columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b, bool holes,
+                  weir__sum_strip *strip);
+  bool (*large_columns)(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b, weir__sum_strip *strip);
+  bool (*column_squares)(const double *x, int64_t pitch, int64_t rows, int64_t columns, int b, bool holes,
                          weir__sum_strip *strip);
 } weir__sum_way;
 
