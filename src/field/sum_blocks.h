@@ -10,7 +10,7 @@ enum {
   WEIR__SUM_STEP      = 40,
   WEIR__SUM_LARGE     = 12, /* terms are from 2^(b+12) on */
   WEIR__SUM_POSITIONS = 3,
-  WEIR__SUM_BLOCK     = 512,
+  WEIR__SUM_BLOCK     = 2048,
   WEIR__SUM_STRIP     = 1024,
   WEIR__SUM_APART     = 8
 };
