@@ -3,6 +3,8 @@
 #include "graph/value.h"
 #include <string.h>
 
+enum { UNIFORMS = 2 }; /* at most, that a value brings */
+
 typedef struct compiler {
   weir__values        *values;
   const weir__spot    *spot;
@@ -199,13 +201,53 @@ static bool join(compiler *c, int value, const int o[3], weir__instruction *in) 
     int which = o[0] == c->last ? 0 : pairs[k].either && o[1] == c->last ? 1 : -1;
     if (which < 0) return false;
     c->taken[last->to]  = false;
-    weir__operand other = which ? in->a : in->b; /* of two */
-    *in                 = (weir__instruction){.op = pairs[k].both, .a = last->a, .b = last->b};
-    if (two) in->c = other;
+    weir__operand third = !two ? last->c : which ? in->a : in->b;
+    *in = (weir__instruction){.op = pairs[k].both, .scaled = last->scaled, .a = last->a, .b = last->b, .c = third};
     c->kernel->instructions--;
     return true;
   }
   return false;
+}
+
+static weir__operand add_uniform(compiler *c, weir__uniform u) {
+  c->uniform[c->kernel->uniforms] = u;
+  return (weir__operand){.uniform = true, .index = c->kernel->uniforms++};
+}
+
+static weir__operand uniform_number(compiler *c, double number) {
+  return add_uniform(c, (weir__uniform){.kind = WEIR__UNIFORM_NUMBER, .number = number});
+}
+
+static weir__operand negative_of(compiler *c, weir__operand of) {
+  return add_uniform(c, (weir__uniform){.kind = WEIR__UNIFORM_OP, .op = WEIR__OP_NEG, .a = of.index});
+}
+
+/* A number that the last instruction has just multiplied by a uniform value, or added one to, or both, for this
+ * operation of one number alone: that is done on the way. To multiply by 1 or -1 and to add -0 round nothing. */
+static bool scale(compiler *c, int value, weir__instruction *in) {
+  if (!c->kernel->instructions || c->last_use[c->last] != value) return false;
+  const weir__instruction last = c->code[c->kernel->instructions - 1];
+  if (last.scaled) return false;
+  weir__operand a = last.a, b = last.b;
+  bool          second = last.a.uniform; /* the number is the second operand */
+  if (second) a = last.b, b = last.a;
+  if (a.uniform || (last.op != WEIR__OP_NEG && !b.uniform)) return false;
+  switch (last.op) {
+  case WEIR__OP_NEG: b = uniform_number(c, -1), in->c = uniform_number(c, -0.0); break;
+  case WEIR__OP_MUL: in->c = uniform_number(c, -0.0); break;
+  case WEIR__OP_ADD: in->c = b, b = uniform_number(c, 1); break;
+  case WEIR__OP_SUB: in->c = second ? b : negative_of(c, b), b = uniform_number(c, second ? -1 : 1); break;
+  case WEIR__OP_MUL_ADD:
+  case WEIR__OP_MUL_SUB:
+    if (!last.c.uniform) return false;
+    in->c = last.op == WEIR__OP_MUL_ADD ? last.c : negative_of(c, last.c);
+    break;
+  default: return false;
+  }
+  c->taken[last.to] = false;
+  in->scaled = true, in->a = a, in->b = b;
+  c->kernel->instructions--;
+  return true;
 }
 
 static void emit(compiler *c, int value) {
@@ -223,7 +265,7 @@ static void emit(compiler *c, int value) {
     in.op    = WEIR__OP_COORDINATE;
     in.index = weir__axis_find(&k->type, v->name);
   }
-  if (n == 1 || n == 2) (void)join(c, value, o, &in);
+  if ((n == 1 || n == 2) && !join(c, value, o, &in) && n == 1) (void)scale(c, value, &in);
   c->last = value;
   while (c->taken[in.to]) in.to++;
   c->taken[in.to] = true;
@@ -258,7 +300,7 @@ weir_status weir__value_compile(weir__values *values, int value, const weir__spo
   WEIR_TRY(result_type(&c, value));
   WEIR_TRY(collect_inputs(&c));
   for (int v = 0; v <= c.root; v++) count += c.reached[v];
-  WEIR_TRY(weir__arena_alloc(arena, count * sizeof *c.uniform, &c.uniform));
+  WEIR_TRY(weir__arena_alloc(arena, UNIFORMS * count * sizeof *c.uniform, &c.uniform));
   WEIR_TRY(weir__arena_alloc(arena, count * sizeof *c.code, &c.code));
   for (int v = 0; v <= c.root; v++) {
     if (!c.reached[v]) continue;

@@ -96,8 +96,9 @@ typedef struct weir__operand {
 
 typedef struct weir__instruction {
   weir__op      op;
-  int           index; /* of loads: the input; of coordinates: the axis */
-  int           to;    /* register */
+  int           index;  /* of loads: the input; of coordinates: the axis */
+  int           to;     /* register */
+  bool          scaled; /* of operations of one number: that is a * b + c, b and c uniform */
   weir__operand a, b, c;
   int           asks;  /* 1 + the input whose next elements are asked of the memory meanwhile; 0: none's */
   bool          asked; /* of loads: another instruction asks */
@@ -165,9 +166,11 @@ typedef struct weir__lane {
   const double *v; /* NULL: `s` for every element */
   double        s;
 } weir__lane;
-/* `ahead` (of long operations; NULL: nothing): `n` elements that are asked of the memory, a line with each 8. All at
- * once would be more than a processor can have on its way, and it would stop there. */
-void weir__kernel_loop(weir__op op, double *to, weir__lane a, weir__lane b, weir__lane c, int n, const double *ahead);
+/* `scaled`: see weir__instruction. `ahead` (of long operations; NULL: nothing): `n` elements that are asked of the
+ * memory, a line with each 8. All at once would be more than a processor can have on its way, and it would stop there.
+ */
+void weir__kernel_loop(weir__op op, bool scaled, double *to, weir__lane a, weir__lane b, weir__lane c, int n,
+                       const double *ahead);
 
 /* ---- helpers of the list ---- */
 

@@ -55,7 +55,7 @@ const char *weir__op_name(weir__op op) {
 double weir__op_value(weir__op op, double a, double b, double c) {
   if (weir__op_operands(op) == 1) {
     double x[8] = {a, a, a, a, a, a, a, a}, to[8];
-    weir__kernel_loop(op, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8, NULL);
+    weir__kernel_loop(op, false, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8, NULL);
     return to[0];
   }
   switch (op) {
@@ -85,14 +85,17 @@ double weir__op_value(weir__op op, double a, double b, double c) {
   break;
 /* Operations of one number, whose operand is never uniform (the result would be). Whether memory is asked or not: the
  * elements are computed by the same loop. */
-#define LOOP_1(value)                                                                                                  \
+#define LOOP_OF(x, value)                                                                                              \
   for (int g = 0; g < n; g += 8) {                                                                                     \
     if (ahead) WEIR__ASK(ahead + g);                                                                                   \
     ONE_VECTOR for (int i = 0; i < 8; i++) {                                                                           \
-      double a  = av[g + i];                                                                                           \
+      double a  = x;                                                                                                   \
       to[g + i] = value;                                                                                               \
     }                                                                                                                  \
-  }                                                                                                                    \
+  }
+#define LOOP_1(value)                                                                                                  \
+  if (scaled) LOOP_OF(av[g + i] * bs + cs, value)                                                                      \
+  else LOOP_OF(av[g + i], value)                                                                                       \
   break;
 #define LOOP_2(value)                                                                                                  \
   switch (form) {                                                                                                      \
@@ -115,8 +118,8 @@ double weir__op_value(weir__op op, double a, double b, double c) {
 
 /* Each element sees the same IEEE operations in both versions, so the bits are the same, but for the functions above.
  */
-WEIR__WIDEST void weir__kernel_loop(weir__op op, double *to, weir__lane la, weir__lane lb, weir__lane lc, int n,
-                                    const double *ahead) {
+WEIR__WIDEST void weir__kernel_loop(weir__op op, bool scaled, double *to, weir__lane la, weir__lane lb, weir__lane lc,
+                                    int n, const double *ahead) {
   const double *av = la.v, *bv = lb.v, *cv = lc.v;
   const double  as = la.s, bs = lb.s, cs = lc.s;
   const int     operands = weir__op_operands(op);

@@ -478,12 +478,14 @@ static void test_coordinates(void **state) {
   }
 }
 
-/* Functions of roots and quotients, which are computed together with these and in longer blocks, and while memory is
- * asked for what comes after. */
+/* Functions of roots, of quotients and of numbers that are multiplied by others and added to them, which are computed
+ * together with these and in longer blocks, and while memory is asked for what comes after. */
 static void test_long(void **state) {
-  enum { SIZE = 5000, FUNCTIONS = 4, INNERS = 5 };
+  enum { SIZE = 5000, FUNCTIONS = 4, INNERS = 15, TOGETHER = 9 };
   static const weir__op    function[FUNCTIONS] = {WEIR__OP_EXP, WEIR__OP_LOG, WEIR__OP_SIN, WEIR__OP_COS};
-  static const char *const inner[INNERS]       = {"sqrt(u)", "u / v", "u / 3", "3 / u", "sqrt(u) * 2"};
+  static const char *const inner[INNERS] = {"sqrt(u)", "sqrt(2*u + 1)", "u + 1",       "1 - u",    "u - 3", "2 * u",
+                                            "-u",      "u * 2 + 1",     "3 * u - 0.5", "-(u + 1)", "u / v", "u / 3",
+                                            "3 / u",   "sqrt(u)*2",     "u * v + 1"};
   static double            u[2][SIZE], out[SIZE];
   const weir_field_type    type  = {.dtype = WEIR_F64, .rank = 1, .dim = {{.name = "i", .size = SIZE}}};
   const weir_region        whole = weir__region_whole(&type);
@@ -504,11 +506,16 @@ static void test_long(void **state) {
       source[f].view = weir__view_dense(u[f], &type, &whole);
     }
     assert_int_equal(weir__graph_expression(graph, text, (weir__place){0}, &edge), WEIR_OK);
-    const weir__node *of = &graph->node[edge.node];
-    if (!in) assert_int_equal(((const weir__kernel_params *)of->params)->block, WEIR__KERNEL_LONG_BLOCK);
+    const weir__node          *of     = &graph->node[edge.node];
+    const weir__kernel_params *kernel = of->params;
+    if (in < TOGETHER) assert_int_equal(kernel->block, WEIR__KERNEL_LONG_BLOCK);
+    bool rooted = in < 2 && op == WEIR__OP_LOG; /* that takes its root apart */
+    if (in < TOGETHER) assert_int_equal(kernel->instructions, 2 + rooted + k % 2);
     apply_pieces(of, whole, &view);
     for (int i = 0; i < SIZE; i++) {
-      double x = u[0][i], y = u[1][i], a[INNERS] = {sqrt(x), x / y, x / 3, 3 / x, sqrt(x) * 2};
+      double x = u[0][i], y = u[1][i];
+      double a[INNERS] = {sqrt(x),     sqrt(2 * x + 1), x + 1, 1 - x, x - 3, 2 * x,       -x,       x * 2 + 1,
+                          3 * x - 0.5, -(x + 1),        x / y, x / 3, 3 / x, sqrt(x) * 2, x * y + 1};
       expect_same(text, out[i], weir__op_value(op, a[in], 0, 0) + k % 2);
     }
     weir__graph_destroy(&graph);
