@@ -73,8 +73,8 @@ static bool is_cheap(const weir__kernel_params *kernel, int users) {
   enum { USERS = 3, INSTRUCTIONS = 8 };
   for (int i = 0; i < kernel->instructions; i++) {
     weir__op op = kernel->code[i].op;
-    if ((op >= WEIR__OP_EXP && op <= WEIR__OP_TANH) || op == WEIR__OP_POW ||
-        (op >= WEIR__OP_ATAN2 && op <= WEIR__OP_MOD))
+    if (weir__op_is_long(op) || op == WEIR__OP_POW || (op >= WEIR__OP_ATAN2 && op <= WEIR__OP_MOD) ||
+        (op >= WEIR__OP_EXP_DIV && op <= WEIR__OP_COS_DIV))
       return false;
   }
   return users <= USERS && kernel->instructions <= INSTRUCTIONS;
