@@ -202,6 +202,10 @@ typedef struct weir_operator {
                 void *partial); /**< NULL: zeros */
   void (*combine)(const void *params, const weir_field_type *const *in, const weir_region *out, void *into,
                   const void *from);
+  /** Not NULL: where the result has one element, of one field, add `n` values of that to the partial, wherever they lie
+   * in it; NaN: missing. What an expression computes for the reduction alone is then given to it in short runs, which
+   * never leave the first-level cache, and not by `apply`. */
+  void (*add_values)(const void *params, void *partial, const double *values, int64_t n);
   weir_status (*finish)(const weir_apply *a); /**< partial -> out; `in` has no data */
 
   /** Make what all calls share (an FFT plan, a table), once per worker before the first step; `release` ends it. */

@@ -92,6 +92,10 @@ static weir_status finish(const weir_apply *a) {
   return f->op->finish(&b);
 }
 
+static void round_to_float(double *values, int64_t n) {
+  for (int64_t i = 0; i < n; i++) values[i] = (float)values[i];
+}
+
 /* What one tile is worth: computed, rounded, reduced. */
 static weir_status reduce_tile(const weir_apply *a, const weir__fused *f, const weir_view *inputs,
                                const weir_region *tile) {
@@ -100,8 +104,7 @@ static weir_status reduce_tile(const weir_apply *a, const weir__fused *f, const 
   double         *data = a->scratch;
   weir_field_type type = *f->in_type[0];
   weir__kernel_eval(f->kernel, a, inputs, *tile, data, (char *)a->scratch + TILE * sizeof(double));
-  if (type.dtype == WEIR_F32)
-    for (int64_t i = 0, n = weir__region_size(tile); i < n; i++) data[i] = (float)data[i];
+  if (type.dtype == WEIR_F32) round_to_float(data, weir__region_size(tile));
   type.dtype    = WEIR_F64;
   type.has_fill = false;
   in[0]         = weir__view_dense(data, &type, tile);
@@ -115,12 +118,25 @@ static weir_status reduce_tile(const weir_apply *a, const weir__fused *f, const 
   return f->op->apply(&b);
 }
 
+/* Where the result is one element, and takes values: they stay in the first-level cache, tiles would not. */
+static void add_values(void *self, double *values, int64_t n) {
+  const weir_apply  *a = self;
+  const weir__fused *f = a->params;
+  if (f->in_type[0]->dtype == WEIR_F32) round_to_float(values, n);
+  f->op->add_values(f->params, a->partial, values, n);
+}
+
 static weir_status reduce(const weir_apply *a) {
   const weir__fused *f = a->params;
   weir_view          inputs[WEIR_INPUTS_MAX];
   tiles              t;
   for (int i = 0; i < f->kernel->inputs; i++) inputs[i] = a->in[f->place[i]];
   first_tile(&t, &a->in[0]);
+  if (f->op->add_values && !f->others && weir_view_size(&a->out[0]) == 1) {
+    char *scratch = (char *)a->scratch + TILE * sizeof(double);
+    weir__kernel_give(f->kernel, a, inputs, t.whole, a->scratch, add_values, (void *)(uintptr_t)a, scratch);
+    return WEIR_OK;
+  }
   do WEIR_TRY(reduce_tile(a, f, inputs, &t.tile));
   while (next_tile(&t));
   return WEIR_OK;

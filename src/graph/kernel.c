@@ -234,40 +234,76 @@ static const double *run_block(const weir__kernel_params *k, machine *m, int n, 
   return m->reg[k->result.index];
 }
 
-/* Compute the box that `out` covers; see weir__kernel_run. */
+/* Where results go: into a view, or in runs to who takes them. */
+typedef struct target {
+  walk      view;
+  bool      cached; /* the view's memory is in the cache */
+  ptrdiff_t ahead;
+  double   *run; /* NULL: into the view */
+  int64_t   filled;
+  void (*take)(void *self, double *values, int64_t n);
+  void *self;
+} target;
+
+/* Where the next `n` results may be written directly; NULL: nowhere. */
+static double *target_direct(target *t, int n) {
+  if (t->run) return t->run + t->filled;
+  double *direct = walk_direct(&t->view, n);
+  if (direct && !t->cached) { /* what comes after the end may be another thread's */
+    int64_t left = t->view.run.count[0] - t->view.at - t->ahead / (ptrdiff_t)sizeof *direct;
+    prefetch(after(direct, t->ahead), left < n ? left : n, true);
+  }
+  return direct;
+}
+
+static void target_take(target *t, int n, const double *values, const double *direct, bool last) {
+  if (t->run) {
+    if (values != direct) memcpy(t->run + t->filled, values, (size_t)n * sizeof *values);
+    t->filled += n;
+    if (!last && t->filled + WEIR__KERNEL_LONG_BLOCK <= WEIR__KERNEL_RUN) return;
+    t->take(t->self, t->run, t->filled);
+    t->filled = 0;
+  } else if (values != direct) {
+    walk_store(&t->view, n, values);
+  } else if ((t->view.at += n) == t->view.run.count[0]) {
+    walk_next(&t->view);
+  }
+}
+
+/* Compute a box of at least one element; `soon`: see weir__kernel_run. */
 static void run(const weir__kernel_params *k, const weir_apply *a, const weir_view *inputs, const ptrdiff_t *soon,
-                const weir_view *out, bool cached, void *scratch) {
-  machine     m;
-  walk        result;
-  double      uniform[WEIR__KERNEL_BLOCK]; /* without instructions no block is a long one */
-  ptrdiff_t   ahead = weir__kernel_soon(k);
-  weir_region tile  = {.rank = out->rank};
-  memcpy(tile.start, out->start, sizeof tile.start);
-  memcpy(tile.count, out->count, sizeof tile.count);
-  int64_t size = weir__region_size(&tile);
-  if (size < 1) return;
+                const weir_region *tile, target *t, void *scratch) {
+  machine   m;
+  double    uniform[WEIR__KERNEL_BLOCK]; /* without instructions no block is a long one */
+  ptrdiff_t ahead = weir__kernel_soon(k);
+  int64_t   size  = weir__region_size(tile);
   machine_layout(k, &m, scratch);
   evaluate_uniforms(k, a, inputs, m.uniform);
-  walk_start(&result, out, NULL, &tile, ahead);
   for (int i = 0; i < k->instructions; i++) {
     const weir__instruction *in = &k->code[i];
     if (in->op == WEIR__OP_LOAD)
-      walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], &tile, soon ? soon[in->index] : ahead);
-    if (in->op == WEIR__OP_COORDINATE) ramp_start(&m.ramp[in->index], &k->type, in->index, &tile);
+      walk_start(&m.input[in->index], &inputs[in->index], k->axis[in->index], tile, soon ? soon[in->index] : ahead);
+    if (in->op == WEIR__OP_COORDINATE) ramp_start(&m.ramp[in->index], &k->type, in->index, tile);
   }
   if (k->result.uniform)
     for (int i = 0; i < k->block; i++) uniform[i] = m.uniform[k->result.index];
   for (int64_t done = 0; done < size; done += k->block) {
-    int     n      = size - done < k->block ? (int)(size - done) : k->block;
-    double *direct = walk_direct(&result, n);
-    if (direct && !cached) { /* what comes after the end may be another thread's */
-      int64_t left = result.run.count[0] - result.at - ahead / (ptrdiff_t)sizeof *direct;
-      prefetch(after(direct, ahead), left < n ? left : n, true);
-    }
+    int           n      = size - done < k->block ? (int)(size - done) : k->block;
+    double       *direct = target_direct(t, n);
     const double *values = k->result.uniform ? uniform : run_block(k, &m, n, direct);
-    if (values != direct) walk_store(&result, n, values);
-    else if ((result.at += n) == result.run.count[0]) walk_next(&result);
+    target_take(t, n, values, direct, done + n == size);
   }
+}
+
+void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
+                      const ptrdiff_t *soon, const weir_view *out, bool cached, void *scratch) {
+  target      t    = {.cached = cached, .ahead = weir__kernel_soon(kernel)};
+  weir_region tile = {.rank = out->rank};
+  memcpy(tile.start, out->start, sizeof tile.start);
+  memcpy(tile.count, out->count, sizeof tile.count);
+  if (weir__region_size(&tile) < 1) return;
+  walk_start(&t.view, out, NULL, &tile, t.ahead);
+  run(kernel, a, inputs, soon, &tile, &t, scratch);
 }
 
 void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
@@ -276,12 +312,14 @@ void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, c
   type.dtype           = WEIR_F64;
   type.has_fill        = false;
   weir_view out        = weir__view_dense(dense_out, &type, &tile);
-  run(kernel, a, inputs, NULL, &out, true, scratch);
+  weir__kernel_run(kernel, a, inputs, NULL, &out, true, scratch);
 }
 
-void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
-                      const ptrdiff_t *soon, const weir_view *out, bool cached, void *scratch) {
-  run(kernel, a, inputs, soon, out, cached, scratch);
+void weir__kernel_give(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
+                       weir_region tile, double *run_memory, void (*take)(void *self, double *values, int64_t n),
+                       void *self, void *scratch) {
+  target t = {.run = run_memory, .take = take, .self = self};
+  if (weir__region_size(&tile) > 0) run(kernel, a, inputs, NULL, &tile, &t, scratch);
 }
 
 /* ---- the operator ---- */

@@ -153,9 +153,16 @@ size_t weir__kernel_scratch(const weir__kernel_params *kernel);
 void weir__kernel_eval(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
                        weir_region tile, double *dense_out, void *scratch);
 
-/* The same into any view, whose box is computed; values are rounded to its type. `soon` (NULL: what comes next) says
- * for each input how many bytes from an element that is read there is another that will be wanted of the memory after
- * this call; 0: none. `cached`: the memory of `out` is in the cache. It may be that of an input, element for element.
+/* The same, in runs of at most WEIR__KERNEL_RUN values, which `take` may change; `run` has room for 8 more. */
+enum { WEIR__KERNEL_RUN = 2048 };
+void weir__kernel_give(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
+                       weir_region tile, double *run, void (*take)(void *self, double *values, int64_t n), void *self,
+                       void *scratch);
+
+/* The same as weir__kernel_eval into any view, whose box is computed; values are rounded to its type. `soon` (NULL:
+ * what comes next) says for each input how many bytes from an element that is read there is another that will be wanted
+ * of the memory after this call; 0: none. `cached`: the memory of `out` is in the cache. It may be that of an input,
+ * element for element.
  */
 void weir__kernel_run(const weir__kernel_params *kernel, const weir_apply *a, const weir_view *inputs,
                       const ptrdiff_t *soon, const weir_view *out, bool cached, void *scratch);

@@ -3,11 +3,13 @@
  * Proves that arithmetic of neighbours, which is computed tile by tile and whose parts are not stored, gives the bytes
  * that it gives when its parts are stored because somebody looks at them: on fields of one to three dimensions, of some
  * types and with missing values, periodic and not, smaller and larger than a tile, in uneven chunks, of this step and
- * earlier ones; that parts that two expressions look at, or an output, are stored; and that nothing else is. The seed
- * of a failing trial is printed: WEIR_TEST_SEED=N runs it alone. */
+ * earlier ones; that parts that two expressions look at, or an output, are stored; and that nothing else is. The same
+ * of reductions of arithmetic, which are given what is computed in runs or tiles. The seed of a failing trial is
+ * printed: WEIR_TEST_SEED=N runs it alone. */
 #include "comm/comm.h"
 #include "core/clock.h"
 #include "exec/worker.h"
+#include "graph/fused.h"
 #include "support/capture.h"
 #include "support/serial.h"
 #include <setjmp.h>
@@ -27,22 +29,31 @@ enum { STEPS = 4, SECONDS = 3, PARTS = 3, FIELDS = 3 };
 /* The expression, and the same of named parts. */
 typedef struct example {
   int         least_rank, made; /* parts that are made where they are looked at */
+  bool        reduced;          /* the whole is a reduction, its part arithmetic */
   const char *whole, *part[PARTS], *of_parts;
 } example;
 
 static const example examples[] = {
-    {2, 2, "ddx(v) - ddy(u)", {"ddx(v)", "ddy(u)"}, "a - b"},
-    {1, 1, "2 * ddx(u) + 1", {"ddx(u)"}, "2 * a + 1"},
-    {2, 2, "u * ddx(u) + v * ddy(u)", {"ddx(u)", "ddy(u)"}, "u * a + v * b"},
-    {1, 1, "lag(v) + dt * ddx(u, edge=wall)", {"ddx(u, edge=wall)"}, "lag(v) + dt * a"},
+    {2, 2, false, "ddx(v) - ddy(u)", {"ddx(v)", "ddy(u)"}, "a - b"},
+    {1, 1, false, "2 * ddx(u) + 1", {"ddx(u)"}, "2 * a + 1"},
+    {2, 2, false, "u * ddx(u) + v * ddy(u)", {"ddx(u)", "ddy(u)"}, "u * a + v * b"},
+    {1, 1, false, "lag(v) + dt * ddx(u, edge=wall)", {"ddx(u, edge=wall)"}, "lag(v) + dt * a"},
     {2,
      3,
+     false,
      "where(u > 0, laplacian(v), ddx(u)) * ddy(v)",
      {"laplacian(v)", "ddx(u)", "ddy(v)"},
      "where(u > 0, a, b) * c"},
-    {2, 1, "s * laplacian(u) - u", {"laplacian(u)"}, "s * a - u"},
-    {1, 1, "abs(ddx(u)) + x", {"ddx(u)"}, "abs(a) + x"},
-    {2, 0, "ddx(mean(u, axes=y)) * v", {"ddx(mean(u, axes=y))"}, "a * v"}, /* it has not all dimensions */
+    {2, 1, false, "s * laplacian(u) - u", {"laplacian(u)"}, "s * a - u"},
+    {1, 1, false, "abs(ddx(u)) + x", {"ddx(u)"}, "abs(a) + x"},
+    {2, 0, false, "ddx(mean(u, axes=y)) * v", {"ddx(mean(u, axes=y))"}, "a * v"}, /* it has not all dimensions */
+    {1, 0, true, "mean(0.5 * (u^2 + v^2))", {"0.5 * (u^2 + v^2)"}, "mean(a)"},
+    {1, 0, true, "max(sin(sqrt(abs(u) + 1)))", {"sin(sqrt(abs(u) + 1))"}, "max(a)"},
+    {1, 0, true, "var(s * u - v)", {"s * u - v"}, "var(a)"},
+    {1, 0, true, "count(u + lag(v))", {"u + lag(v)"}, "count(a)"},
+    {1, 0, true, "sum(exp(-u / 1000) * x, axes=x)", {"exp(-u / 1000) * x"}, "sum(a, axes=x)"},
+    {1, 0, true, "sum(2 * s + 1)", {"2 * s + 1"}, "sum(a)"},
+    {1, 0, true, "mean(u * v, weights=abs(u))", {"u * v"}, "mean(a, weights=abs(u))"},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 
@@ -131,6 +142,12 @@ static int unused(const weir__graph *g, int first, int end) {
   return count;
 }
 
+static int fused_reductions(const weir__graph *g, int first, int end) {
+  int count = 0;
+  for (int i = first; i < end; i++) count += g->node[i].op == &weir__operator_fused_reduction;
+  return count;
+}
+
 static void trial(weir__comm *comm, uint64_t seed) {
   static const char *const name[] = {"a", "b", "c"};
   weir__source             source = {.next = next, .read = read_values};
@@ -164,6 +181,8 @@ static void trial(weir__comm *comm, uint64_t seed) {
   if (unused(g, first, end) != e->made || unused(g, end, g->nodes))
     fail_msg("seed %llu: %s: %d parts are not stored, and %d of those that are looked at", (unsigned long long)seed,
              e->whole, unused(g, first, end), unused(g, end, g->nodes));
+  assert_int_equal(fused_reductions(g, first, end), e->reduced);
+  assert_int_equal(fused_reductions(g, end, g->nodes), 0);
   weir__worker_options options = {.threads = (int)below(3), .steps_in_flight = 1 + (int)below(3)};
   assert_int_equal(weir__worker_create(g, comm, &source, NULL, &options, &w), WEIR_OK);
   if (weir__comm_agree(comm, weir__worker_run(w)) < 0)
@@ -181,6 +200,31 @@ static void trial(weir__comm *comm, uint64_t seed) {
   weir__graph_destroy(&g);
   free(one.values), free(two.values);
   for (int p = 0; p < PARTS; p++) free(part[p].values);
+}
+
+/* What two reductions look at is computed twice if that is cheap, and else stored. */
+static void cheap_or_stored(void **state) {
+  static const struct {
+    const char *part;
+    int         fused;
+  } of_two[] = {{"2 * u + 1", 2},  {"sqrt(u)", 2}, {"sin(u)", 0},    {"sin(sqrt(u))", 0},
+                {"exp(u / v)", 0}, {"u ** v", 0},  {"exp(2 * u)", 0}};
+  (void)state;
+  test_seed = 1;
+  choose_types(2);
+  for (size_t k = 0; k < sizeof of_two / sizeof *of_two; k++) {
+    weir__graph *g;
+    capture      to[2];
+    assert_int_equal(weir__graph_create(weir__operators_built_in, &g), WEIR_OK);
+    add_field(g, 0, "u", 0);
+    add_field(g, 1, "v", 0);
+    assert_int_equal(weir__graph_define(g, "a", of_two[k].part, (weir__place){0}), WEIR_OK);
+    capture_add(g, expression(g, "mean(a)"), (weir__trigger){.period = 1}, &to[0]);
+    capture_add(g, expression(g, "max(a)"), (weir__trigger){.period = 1}, &to[1]);
+    assert_int_equal(weir__graph_finish(g), WEIR_OK);
+    if (fused_reductions(g, 0, g->nodes) != of_two[k].fused) fail_msg("%s: not %d", of_two[k].part, of_two[k].fused);
+    weir__graph_destroy(&g);
+  }
 }
 
 static weir__comm *comm;
@@ -203,7 +247,7 @@ static void random_fields(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(random_fields)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(cheap_or_stored), cmocka_unit_test(random_fields)};
   if (weir__comm_world(&comm) < 0) return 1;
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   weir__comm_destroy(&comm);

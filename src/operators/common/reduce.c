@@ -69,6 +69,11 @@ void weir__reduce_combine(const void *params, const weir_field_type *const *in, 
     p->kind->combine(params, p->weighted, (char *)into + (size_t)i * size, (const char *)from + (size_t)i * size);
 }
 
+void weir__reduce_add_values(const void *params, void *partial, const double *values, int64_t n) {
+  const weir__reduce *p = params;
+  p->kind->add(p, partial, values, NULL, n);
+}
+
 weir_status weir__reduce_finish(const weir_apply *a) {
   const weir__reduce *p                    = a->params;
   const weir_view    *out                  = &a->out[0];

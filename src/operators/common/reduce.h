@@ -39,11 +39,13 @@ weir_status weir__reduce_apply(const weir_apply *a);
 weir_status weir__reduce_finish(const weir_apply *a);
 void   weir__reduce_combine(const void *params, const weir_field_type *const *in, const weir_region *out, void *into,
                             const void *from);
+void   weir__reduce_add_values(const void *params, void *partial, const double *values, int64_t n);
 size_t weir__reduce_partial_size(const void *params, const weir_field_type *const *in, const weir_region *out);
 size_t weir__reduce_scratch_size(const void *params, const weir_field_type *const *in, const weir_region *out);
 #define WEIR__REDUCE_FUNCTIONS                                                                                         \
   .apply = weir__reduce_apply, .finish = weir__reduce_finish, .combine = weir__reduce_combine,                         \
-  .partial_size = weir__reduce_partial_size, .scratch_size = weir__reduce_scratch_size
+  .add_values = weir__reduce_add_values, .partial_size = weir__reduce_partial_size,                                    \
+  .scratch_size = weir__reduce_scratch_size
 
 #define WEIR__REDUCE_DETAILS                                                                                           \
   " Missing values (NaN, or the field's fill value) are skipped; a result without any valid value is NaN. The result " \
