@@ -154,7 +154,12 @@ static void add_rows(const walk *k) {
   int64_t index[WEIR_RANK_MAX] = {0}, row = weir_view_row(&k->x);
   int     last = k->x.rank - 1;
   do {
-    int64_t at[WEIR_RANK_MAX];
+    int64_t       at[WEIR_RANK_MAX];
+    const double *place = k->w.data ? NULL : weir__view_direct(&k->x, index);
+    if (place) {
+      k->p->kind->add(k->p, accumulator(k, index), place, NULL, row);
+      continue;
+    }
     memcpy(at, index, sizeof at);
     for (int64_t i = 0; i < row; i += SEGMENT) {
       int64_t n = row - i < SEGMENT ? row - i : SEGMENT;
