@@ -4,7 +4,7 @@ add_library(weir_flags INTERFACE)
 target_compile_definitions(weir_flags INTERFACE _GNU_SOURCE)
 target_compile_options(weir_flags INTERFACE
   $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
-  -ffp-contract=off -fno-math-errno -fno-trapping-math>)
+  -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp-simd>)
 if(WEIR_WERROR)
   target_compile_options(weir_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-Werror>)
 endif()
