@@ -26,6 +26,8 @@
  * where that has 32 KiB (measured on Zen 4: arithmetic of two fields takes half the time). */
 #define WEIR__ASK(address)          __builtin_prefetch(address, 0, 2)
 #define WEIR__ASK_TO_WRITE(address) __builtin_prefetch(address, 1, 2)
+/* Little of it, which is read at once: to the first-level cache. */
+#define WEIR__ASK_AT_ONCE(address) __builtin_prefetch(address, 0, 3)
 
 typedef float   weir__float8 __attribute__((vector_size(32)));
 typedef int32_t weir__bits8 __attribute__((vector_size(32)));

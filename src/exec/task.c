@@ -443,7 +443,7 @@ static void post(weir__worker *w, const weir__step *s, int message) {
 
 /* ---- completion ---- */
 
-enum { NONE = UINT32_MAX, PACKS = 8 };
+enum { NONE = UINT32_MAX, PACKS = 8, LINE = 64 };
 
 /* What a task has made ready and is to be run at once: messages, for which another worker waits, and one task. */
 typedef struct follow {
@@ -454,6 +454,17 @@ typedef struct follow {
 
 static void ready(weir__worker *w, uint32_t entry, int thread) {
   if (weir__pool_push(w->pool, thread, entry)) weir__worker_wake(w);
+}
+
+/* Ask the memory for what a task that is ready will look at first: a plan of thousands of tasks is larger than the
+ * second-level cache. */
+WEIR__INLINE void ask_ahead(const weir__plan *p, const weir__task *task) {
+  if (task->kind != WEIR__TASK_APPLY) return;
+  const weir__bit *bit    = &p->bit[task->bit];
+  const char      *gather = (const char *)&p->gather[bit->gather];
+  WEIR__ASK_AT_ONCE(gather);
+  WEIR__ASK_AT_ONCE(gather + LINE);
+  if (bit->cell >= 0) WEIR__ASK_AT_ONCE(&p->cell[bit->cell]);
 }
 
 /* The first task that becomes ready, and messages, are kept in `next`, where that is not NULL; the others are pushed.
@@ -467,6 +478,7 @@ static void count_down(weir__worker *w, weir__step *s, const weir__edge_list *li
       if (!weir__worker_last(w, &s->counter[task])) continue;
       atomic_store_explicit(&s->counter[task], degree, memory_order_relaxed); /* armed for its next step */
     }
+    ask_ahead(w->plan, &w->plan->task[task]);
     if (next && w->plan->task[task].kind == WEIR__TASK_PACK && next->packs < PACKS)
       next->pack[next->packs++] = base + task;
     else if (next && next->task == NONE) next->task = base + task;
