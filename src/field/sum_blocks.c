@@ -129,13 +129,13 @@ WEIR__INLINE bool add_moments(bool fused, bool wide, bool large, bool large_squa
   return all_within(wide, seen, r.span);
 }
 
-_Static_assert(WEIR__SUM_BLOCK <= 2048, "what is left of as many large terms is below 2^50 units");
 /* The same of terms and squares that are all large, as most are. What the first position leaves of them is a multiple
  * of 2^(b-40) of at most 2^(b-1): a block's are added exactly as doubles, in whatever order, and go to the second
  * position together. With fused operations the processor has other units for the last subtraction than for the others.
  */
 WEIR__INLINE bool add_large_moments(bool fused, bool wide, const double *x, int64_t n, int b, int square_b,
                                     uint64_t *unit, uint64_t *square_unit) {
+  _Static_assert(WEIR__SUM_BLOCK <= 2048, "what is left of as many large terms is at most 2^50 units");
   static const volatile double minus_one = -1; /* the compiler must not know, or it subtracts */
   const double                 minus = minus_one, m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
                p0 = weir__sum_magic(square_b), p1 = weir__sum_magic(square_b - WEIR__SUM_STEP),
