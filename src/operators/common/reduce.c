@@ -152,17 +152,14 @@ static const double *load_weights(const walk *k, const int64_t *index, int64_t n
 
 static void add_rows(const walk *k) {
   int64_t index[WEIR_RANK_MAX] = {0}, row = weir_view_row(&k->x);
-  int     last = k->x.rank - 1;
+  int     last    = k->x.rank - 1;
+  bool    whole   = !k->w.data && weir__view_direct(&k->x, index); /* nothing is loaded into a buffer */
+  int64_t segment = whole ? row : SEGMENT;
   do {
-    int64_t       at[WEIR_RANK_MAX];
-    const double *place = k->w.data ? NULL : weir__view_direct(&k->x, index);
-    if (place) {
-      k->p->kind->add(k->p, accumulator(k, index), place, NULL, row);
-      continue;
-    }
+    int64_t at[WEIR_RANK_MAX];
     memcpy(at, index, sizeof at);
-    for (int64_t i = 0; i < row; i += SEGMENT) {
-      int64_t n = row - i < SEGMENT ? row - i : SEGMENT;
+    for (int64_t i = 0; i < row; i += segment) {
+      int64_t n = row - i < segment ? row - i : segment;
       if (last >= 0) at[last] = i;
       const double *x = weir_view_load(&k->x, at, n, k->x_row);
       const double *w = k->w.data ? load_weights(k, at, n, k->w_row) : NULL;
