@@ -21,6 +21,13 @@ WEIR__INLINE bool all_within(bool wide, uint64_t seen, int64_t span) {
   return wide ? span >= 0 && seen <= (uint64_t)span : (int64_t)seen >= 0;
 }
 
+/* x, or 0 where it is missing: without a condition, by which the compiler would branch, one term after the other. */
+WEIR__INLINE double or_zero(double x, bool has) {
+  uint64_t bits = weir__bits_of(x) & (0 - (uint64_t)has);
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
   do {                                                                                                                 \
@@ -63,8 +70,8 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool wide, bool holes, bool
       double a = w[i], c = x[i], low;
       if (holes) {
         bool has = a == a && c == c;
-        a        = has ? a : 0;
-        c        = has ? c : 0;
+        a        = or_zero(a, has);
+        c        = or_zero(c, has);
         none += !has;
       }
       high = a * c;
@@ -80,7 +87,7 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool wide, bool holes, bool
       CUT_LOW(low, m1, m2, u1, u2);
     } else if (holes) {
       bool has = high == high;
-      high     = has ? high : 0;
+      high     = or_zero(high, has);
       none += !has;
     }
     look(wide, large, high, least, span, &seen);
@@ -183,7 +190,7 @@ WEIR__INLINE bool add_rows(int together, int factors, bool fused, bool wide, boo
       double high = x[r * pitch + c];
       if (holes) {
         bool has = high == high;
-        high     = has ? high : 0;
+        high     = or_zero(high, has);
         none += !has;
       }
       if (factors == 2) {
