@@ -279,21 +279,27 @@ static weir_sum *sum_at(weir_sum *sum, size_t apart, int64_t column) {
   return (weir_sum *)(void *)((char *)sum + (size_t)column * apart);
 }
 
-/* How many neighbouring columns, of at most `columns`, have the same positions as the first. */
-static int64_t columns_alike(weir_sum *sum, size_t apart, int64_t columns) {
-  int64_t n = 1;
-  while (n < columns && sum_at(sum, apart, n)->top == sum->top) n++;
+/* How many neighbouring columns, of at most `columns`, have the positions of `top`, which is the first's. With `holes`
+ * room has been made: columns that still have no position get nothing but zeros and NaN, and go with any others. */
+static int64_t columns_alike(weir_sum *sum, size_t apart, int64_t columns, bool holes, int *top) {
+  int64_t n = 0;
+  for (*top = sum->top; n < columns; n++) {
+    int other = sum_at(sum, apart, n)->top;
+    if (holes && !other) continue;
+    if (holes && !*top) *top = other;
+    if (other != *top) break;
+  }
   return n;
 }
 
-/* At most BLOCK rows of a strip's columns, all with the same positions; false, and nothing added, when it cannot be.
- * With `holes` there may be NaN, and room has been made: sums still without a position get nothing but zeros. `large`:
- * terms that are all large alone. */
+/* At most BLOCK rows of columns that are alike; false, and nothing added, when it cannot be. `large`: terms that are
+ * all large alone. */
 static bool add_alike(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
-                      bool squares, bool holes, bool large) {
+                      int top, bool squares, bool holes, bool large) {
   weir__sum_strip strip;
-  int             b = sum->top ? position_exponent(sum->top - 1) : 0;
-  if (sum->top ? !(squares ? is_ready_for_products(sum) : is_ready(sum)) : !holes) return false;
+  const weir_sum  positions = {.top = top};
+  int             b         = top ? position_exponent(top - 1) : 0;
+  if (top ? !(squares ? is_ready_for_products(&positions) : is_ready(&positions)) : !holes) return false;
   if (large ? !way()->large_columns(x, pitch, rows, columns, b, &strip)
             : !(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, b, holes, &strip))
     return false;
@@ -339,35 +345,35 @@ static void add_column_by_column(weir_sum *sum, size_t apart, const double *x, i
   }
 }
 
-/* Where terms start higher or are missing: room is made for them first. */
+/* Columns that are not alike, or where terms start higher or are missing: room is made for them first. */
 static void add_unlike(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                        bool squares) {
   bool room = make_room_in_strip(sum, apart, x, pitch, rows, columns, squares);
   for (int64_t c = 0, n; c < columns; c += n) {
     weir_sum *s = sum_at(sum, apart, c);
-    n           = columns_alike(s, apart, columns - c);
-    if (!room || !add_alike(s, apart, x + c, pitch, rows, n, squares, true, false))
+    int       top;
+    n = columns_alike(s, apart, columns - c, room, &top);
+    if (!room || !add_alike(s, apart, x + c, pitch, rows, n, top, squares, true, false))
       add_column_by_column(s, apart, x + c, pitch, rows, n, squares);
   }
 }
 
 void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                            bool squares) {
-  for (int64_t strip = 0; strip < columns; strip += WEIR__SUM_STRIP) {
-    int64_t end   = columns - strip < WEIR__SUM_STRIP ? columns : strip + WEIR__SUM_STRIP;
-    bool    large = false;
+  for (int64_t c = 0; c < columns; c += WEIR__SUM_STRIP) {
+    weir_sum *s     = sum_at(sum, apart, c);
+    int64_t   m     = columns - c < WEIR__SUM_STRIP ? columns - c : WEIR__SUM_STRIP;
+    bool      large = false;
     for (int64_t r = 0, n; r < rows; r += n) {
+      const double *from = x + r * pitch + c;
+      int           top;
       n = rows - r < BLOCK ? rows - r : BLOCK;
-      for (int64_t c = strip, m; c < end; c += m) {
-        weir_sum     *s    = sum_at(sum, apart, c);
-        const double *from = x + r * pitch + c;
-        if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, end - c, squares); /* as `begin` */
-        if (!r && c == strip) large = !squares && seem_large(s, from, rows, pitch, false);
-        m     = columns_alike(s, apart, end - c);
-        large = large && add_alike(s, apart, from, pitch, n, m, false, false, true);
-        if (large || add_alike(s, apart, from, pitch, n, m, squares, false, false)) continue; /* nearly always */
-        add_unlike(s, apart, from, pitch, n, m, squares);
-      }
+      if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, m, squares); /* as `begin` */
+      if (!r) large = !squares && seem_large(s, from, rows, pitch, false);
+      bool alike = columns_alike(s, apart, m, false, &top) == m; /* nearly always */
+      large      = large && alike && add_alike(s, apart, from, pitch, n, m, top, false, false, true);
+      if (large || (alike && add_alike(s, apart, from, pitch, n, m, top, squares, false, false))) continue;
+      add_unlike(s, apart, from, pitch, n, m, squares);
     }
   }
 }
