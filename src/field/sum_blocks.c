@@ -100,78 +100,49 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool wide, bool holes, bool
   return all_within(wide, seen, span);
 }
 
-/* Of terms and their squares: from the least to that plus the span, as bits; see `look`. */
-typedef struct range {
-  int64_t least, span;
-} range;
-
-static inline range range_of_moments(int b, int square_b, bool large, bool large_squares) {
-  int64_t limit = weir__sum_limit(b), root = weir__sum_limit_of_root(square_b);
-  int64_t least = large ? weir__sum_least(b) : 0, least_root = large_squares ? weir__sum_least_root(square_b) : 0;
-  if (least_root > least) least = least_root;
-  return (range){least, (limit < root ? limit : root) - least};
-}
-
+/* Terms and their squares. What the first position leaves of large ones is a multiple of 2^(b-40) of at most 2^(b-1): a
+ * block's are added exactly as doubles, in whatever order, and go to the second position together. With fused
+ * operations the processor has other units for the last subtraction than for the others. */
 WEIR__INLINE bool add_moments(bool fused, bool wide, bool large, bool large_squares, const double *x, int64_t n, int b,
                               int square_b, uint64_t *unit, uint64_t *square_unit) {
-  const double m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
-               m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
-               p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
-  const range r  = range_of_moments(b, square_b, large, large_squares);
-  uint64_t    u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0, seen = 0;
-  for (int64_t i = 0; i < n; i++) {
-    double term = x[i], high = x[i] * x[i], low = low_half(x[i], x[i], high, fused);
-    if (!fused) look(wide, false, low, 0, weir__sum_limit(square_b), &seen);
-    look(wide, large || large_squares, term, r.least, r.span, &seen);
-    CUT_TERM(large, term, m0, m1, m2, u0, u1, u2);
-    CUT_LOW(low, p1, p2, v1, v2);
-    CUT_TERM(large_squares, high, p0, p1, p2, v0, v1, v2);
-  }
-  unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
-  unit[1]        = u1 - (uint64_t)n * weir__bits_of(m1);
-  unit[2]        = large ? 0 : u2 - (uint64_t)n * weir__bits_of(m2);
-  square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
-  square_unit[1] = v1 - (uint64_t)n * 2 * weir__bits_of(p1);
-  square_unit[2] = v2 - (uint64_t)n * (large_squares ? 1 : 2) * weir__bits_of(p2);
-  return all_within(wide, seen, r.span);
-}
-
-/* The same of terms and squares that are all large, as most are. What the first position leaves of them is a multiple
- * of 2^(b-40) of at most 2^(b-1): a block's are added exactly as doubles, in whatever order, and go to the second
- * position together. With fused operations the processor has other units for the last subtraction than for the others.
- */
-WEIR__INLINE bool add_large_moments(bool fused, bool wide, const double *x, int64_t n, int b, int square_b,
-                                    uint64_t *unit, uint64_t *square_unit) {
   _Static_assert(WEIR__SUM_BLOCK <= 2048, "what is left of as many large terms is at most 2^50 units");
   static const volatile double minus_one = -1; /* the compiler must not know, or it subtracts */
   const double                 minus = minus_one, m0 = weir__sum_magic(b), m1 = weir__sum_magic(b - WEIR__SUM_STEP),
-               p0 = weir__sum_magic(square_b), p1 = weir__sum_magic(square_b - WEIR__SUM_STEP),
-               p2  = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
-  const range r    = range_of_moments(b, square_b, true, true);
-  double      rest = 0, square_rest = 0;
-  uint64_t    u0 = 0, v0 = 0, v1 = 0, v2 = 0, most = 0, sign = 0;
-#pragma omp simd reduction(+ : u0, v0, v1, v2, rest, square_rest) reduction(max : most) reduction(| : sign)
+               m2 = weir__sum_magic(b - 2 * WEIR__SUM_STEP), p0 = weir__sum_magic(square_b),
+               p1 = weir__sum_magic(square_b - WEIR__SUM_STEP), p2 = weir__sum_magic(square_b - 2 * WEIR__SUM_STEP);
+  const int64_t square_limit = weir__sum_limit(square_b), root = weir__sum_limit_of_root(square_b),
+                limit      = weir__sum_limit(b) < root ? weir__sum_limit(b) : root,
+                least_term = large ? weir__sum_least(b) : 0,
+                least_root = large_squares ? weir__sum_least_root(square_b) : 0,
+                least = least_term > least_root ? least_term : least_root, span = limit - least;
+  double   rest = 0, square_rest = 0;
+  uint64_t u0 = 0, u1 = 0, u2 = 0, v0 = 0, v1 = 0, v2 = 0, most = 0, sign = 0;
+#pragma omp simd reduction(+ : u0, u1, u2, v0, v1, v2, rest, square_rest) reduction(max : most) reduction(| : sign)
   for (int64_t i = 0; i < n; i++) {
-    const double   term = x[i], high = term * term;
-    double         low   = low_half(term, term, high, fused);
-    const uint64_t above = (weir__bits_of(term) & INT64_MAX) - (uint64_t)r.least; /* as in `look` */
+    double         term = x[i], high = term * term, low = low_half(term, term, high, fused);
+    const double   t = term + m0, s = high + p0;
+    const uint64_t above = (weir__bits_of(term) & INT64_MAX) - (uint64_t)least; /* as in `look` */
     if (wide) most = above > most ? above : most;
-    else sign |= above | ((uint64_t)r.span - above);
-    if (!fused) sign |= (uint64_t)weir__sum_limit(square_b) - (weir__bits_of(low) & INT64_MAX);
-    const double t = term + m0, s = high + p0;
+    else sign |= large || large_squares ? above | ((uint64_t)span - above) : (uint64_t)span - above;
+    if (!fused) sign |= (uint64_t)square_limit - (weir__bits_of(low) & INT64_MAX);
     u0 += weir__bits_of(t);
     v0 += weir__bits_of(s);
-    rest += fused ? __builtin_fma(t - m0, minus, term) : term - (t - m0);
-    square_rest += fused ? __builtin_fma(s - p0, minus, high) : high - (s - p0);
+    term = fused ? __builtin_fma(t - m0, minus, term) : term - (t - m0);
+    high = fused ? __builtin_fma(s - p0, minus, high) : high - (s - p0);
+    if (large) rest += term;
+    else CUT_LOW(term, m1, m2, u1, u2);
+    if (large_squares) square_rest += high;
+    else CUT_LOW(high, p1, p2, v1, v2);
     CUT_LOW(low, p1, p2, v1, v2);
   }
   unit[0]        = u0 - (uint64_t)n * weir__bits_of(m0);
-  unit[1]        = weir__bits_of(rest + m1) - weir__bits_of(m1);
-  unit[2]        = 0;
+  unit[1]        = large ? weir__bits_of(rest + m1) - weir__bits_of(m1) : u1 - (uint64_t)n * weir__bits_of(m1);
+  unit[2]        = large ? 0 : u2 - (uint64_t)n * weir__bits_of(m2);
   square_unit[0] = v0 - (uint64_t)n * weir__bits_of(p0);
-  square_unit[1] = v1 - (uint64_t)n * weir__bits_of(p1) + weir__bits_of(square_rest + p1) - weir__bits_of(p1);
-  square_unit[2] = v2 - (uint64_t)n * weir__bits_of(p2);
-  return all_within(wide, wide ? most : sign, r.span);
+  square_unit[1] = v1 - (uint64_t)n * (large_squares ? 1 : 2) * weir__bits_of(p1);
+  square_unit[2] = v2 - (uint64_t)n * (large_squares ? 1 : 2) * weir__bits_of(p2);
+  if (large_squares) square_unit[1] += weir__bits_of(square_rest + p1) - weir__bits_of(p1);
+  return all_within(wide, wide ? most : sign, span);
 }
 
 /* A few rows of the strip's columns from `first` on at once: what belongs to a column is loaded and stored once for
@@ -267,7 +238,7 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bo
   }                                                                                                                    \
   target static bool moments_##name(const double *x, int64_t n, int b, int square_b, bool large, bool large_squares,   \
                                     uint64_t *unit, uint64_t *square_unit) {                                           \
-    return large && large_squares ? add_large_moments(fused, wide, x, n, b, square_b, unit, square_unit)               \
+    return large && large_squares ? add_moments(fused, wide, true, true, x, n, b, square_b, unit, square_unit)         \
            : large                ? add_moments(fused, wide, true, false, x, n, b, square_b, unit, square_unit)        \
            : large_squares        ? add_moments(fused, wide, false, true, x, n, b, square_b, unit, square_unit)        \
                                   : add_moments(fused, wide, false, false, x, n, b, square_b, unit, square_unit);             \
