@@ -202,7 +202,7 @@ static bool join(compiler *c, int value, const int o[3], weir__instruction *in) 
     if (which < 0) return false;
     c->taken[last->to]  = false;
     weir__operand third = !two ? last->c : which ? in->a : in->b;
-    *in = (weir__instruction){.op = pairs[k].both, .scaled = last->scaled, .a = last->a, .b = last->b, .c = third};
+    *in = (weir__instruction){.op = pairs[k].both, .of = last->of, .a = last->a, .b = last->b, .c = third};
     c->kernel->instructions--;
     return true;
   }
@@ -223,20 +223,24 @@ static weir__operand negative_of(compiler *c, weir__operand of) {
 }
 
 /* A number that the last instruction has just multiplied by a uniform value, or added one to, or both, for this
- * operation of one number alone: that is done on the way. To multiply by 1 or -1 and to add -0 round nothing. */
+ * operation of one number alone: that is done on the way. To multiply by -1 and to add -0 round nothing. */
 static bool scale(compiler *c, int value, weir__instruction *in) {
   if (!c->kernel->instructions || c->last_use[c->last] != value) return false;
   const weir__instruction last = c->code[c->kernel->instructions - 1];
-  if (last.scaled) return false;
+  if (last.of != WEIR__OF_A) return false;
   weir__operand a = last.a, b = last.b;
   bool          second = last.a.uniform; /* the number is the second operand */
   if (second) a = last.b, b = last.a;
   if (a.uniform || (last.op != WEIR__OP_NEG && !b.uniform)) return false;
+  weir__kernel_of of = WEIR__OF_SCALED;
   switch (last.op) {
   case WEIR__OP_NEG: b = uniform_number(c, -1), in->c = uniform_number(c, -0.0); break;
   case WEIR__OP_MUL: in->c = uniform_number(c, -0.0); break;
-  case WEIR__OP_ADD: in->c = b, b = uniform_number(c, 1); break;
-  case WEIR__OP_SUB: in->c = second ? b : negative_of(c, b), b = uniform_number(c, second ? -1 : 1); break;
+  case WEIR__OP_ADD: of = WEIR__OF_SUM, in->c = b; break;
+  case WEIR__OP_SUB:
+    if (second) in->c = b, b = uniform_number(c, -1);
+    else of = WEIR__OF_SUM, in->c = negative_of(c, b);
+    break;
   case WEIR__OP_MUL_ADD:
   case WEIR__OP_MUL_SUB:
     if (!last.c.uniform) return false;
@@ -245,7 +249,7 @@ static bool scale(compiler *c, int value, weir__instruction *in) {
   default: return false;
   }
   c->taken[last.to] = false;
-  in->scaled = true, in->a = a, in->b = b;
+  in->of = of, in->a = a, in->b = b;
   c->kernel->instructions--;
   return true;
 }

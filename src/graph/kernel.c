@@ -226,7 +226,7 @@ static const double *run_block(const weir__kernel_params *k, machine *m, int n, 
       m->reg[in->to] = to;
       break;
     default:
-      weir__kernel_loop(in->op, in->scaled, to, lane(m, in->a), lane(m, in->b), lane(m, in->c), (n + 7) & ~7,
+      weir__kernel_loop(in->op, in->of, to, lane(m, in->a), lane(m, in->b), lane(m, in->c), (n + 7) & ~7,
                         in->asks ? m->input[in->asks - 1].ahead : NULL);
       m->reg[in->to] = to;
     }

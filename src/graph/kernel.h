@@ -94,14 +94,22 @@ typedef struct weir__operand {
   int  index;
 } weir__operand;
 
+/* What an operation of one number is of; b and c are uniform. Multiplying takes the units that long operations are
+ * short of, adding takes others. */
+typedef enum weir__kernel_of {
+  WEIR__OF_A,
+  WEIR__OF_SUM,   /* a + c */
+  WEIR__OF_SCALED /* a * b + c */
+} weir__kernel_of;
+
 typedef struct weir__instruction {
-  weir__op      op;
-  int           index;  /* of loads: the input; of coordinates: the axis */
-  int           to;     /* register */
-  bool          scaled; /* of operations of one number: that is a * b + c, b and c uniform */
-  weir__operand a, b, c;
-  int           asks;  /* 1 + the input whose next elements are asked of the memory meanwhile; 0: none's */
-  bool          asked; /* of loads: another instruction asks */
+  weir__op        op;
+  int             index; /* of loads: the input; of coordinates: the axis */
+  int             to;    /* register */
+  weir__kernel_of of;
+  weir__operand   a, b, c;
+  int             asks;  /* 1 + the input whose next elements are asked of the memory meanwhile; 0: none's */
+  bool            asked; /* of loads: another instruction asks */
 } weir__instruction;
 
 typedef enum weir__uniform_kind {
@@ -173,10 +181,9 @@ typedef struct weir__lane {
   const double *v; /* NULL: `s` for every element */
   double        s;
 } weir__lane;
-/* `scaled`: see weir__instruction. `ahead` (of long operations; NULL: nothing): `n` elements that are asked of the
- * memory, a line with each 8. All at once would be more than a processor can have on its way, and it would stop there.
- */
-void weir__kernel_loop(weir__op op, bool scaled, double *to, weir__lane a, weir__lane b, weir__lane c, int n,
+/* `ahead` (of long operations; NULL: nothing): `n` elements that are asked of the memory, a line with each 8. All at
+ * once would be more than a processor can have on its way, and it would stop there. */
+void weir__kernel_loop(weir__op op, weir__kernel_of of, double *to, weir__lane a, weir__lane b, weir__lane c, int n,
                        const double *ahead);
 
 /* ---- helpers of the list ---- */

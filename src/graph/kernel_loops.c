@@ -55,7 +55,7 @@ const char *weir__op_name(weir__op op) {
 double weir__op_value(weir__op op, double a, double b, double c) {
   if (weir__op_operands(op) == 1) {
     double x[8] = {a, a, a, a, a, a, a, a}, to[8];
-    weir__kernel_loop(op, false, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8, NULL);
+    weir__kernel_loop(op, WEIR__OF_A, to, (weir__lane){.v = x}, (weir__lane){0}, (weir__lane){0}, 8, NULL);
     return to[0];
   }
   switch (op) {
@@ -94,9 +94,11 @@ double weir__op_value(weir__op op, double a, double b, double c) {
     }                                                                                                                  \
   }
 #define LOOP_1(value)                                                                                                  \
-  if (scaled) LOOP_OF(av[g + i] * bs + cs, value)                                                                      \
-  else LOOP_OF(av[g + i], value)                                                                                       \
-  break;
+  switch (of) {                                                                                                        \
+  case WEIR__OF_SUM: LOOP_OF(av[g + i] + cs, value) break;                                                             \
+  case WEIR__OF_SCALED: LOOP_OF(av[g + i] * bs + cs, value) break;                                                     \
+  default: LOOP_OF(av[g + i], value)                                                                                   \
+  }
 #define LOOP_2(value)                                                                                                  \
   switch (form) {                                                                                                      \
   case 0: LOOP(av[i], bv[i], 0, value)                                                                                 \
@@ -118,8 +120,8 @@ double weir__op_value(weir__op op, double a, double b, double c) {
 
 /* Each element sees the same IEEE operations in both versions, so the bits are the same, but for the functions above.
  */
-WEIR__WIDEST void weir__kernel_loop(weir__op op, bool scaled, double *to, weir__lane la, weir__lane lb, weir__lane lc,
-                                    int n, const double *ahead) {
+WEIR__WIDEST void weir__kernel_loop(weir__op op, weir__kernel_of of, double *to, weir__lane la, weir__lane lb,
+                                    weir__lane lc, int n, const double *ahead) {
   const double *av = la.v, *bv = lb.v, *cv = lc.v;
   const double  as = la.s, bs = lb.s, cs = lc.s;
   const int     operands = weir__op_operands(op);
