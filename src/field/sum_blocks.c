@@ -4,6 +4,9 @@
 #include "field/sum_blocks.h"
 #include "core/simd.h"
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 enum { TOGETHER = 4, SOME = 64, LINE = 64 / sizeof(double) };
 
@@ -218,13 +221,14 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bo
   return fine;
 }
 
+#define LARGE_TERMS(name, target, fused, wide)                                                                         \
+  target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
+    return add_terms(1, fused, wide, false, true, NULL, x, n, b, unit, NULL);                                          \
+  }
 #define WAY(name, target, fused, wide)                                                                                 \
   target static bool terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {               \
     return missing ? add_terms(1, fused, wide, true, false, NULL, x, n, b, unit, missing)                              \
                    : add_terms(1, fused, wide, false, false, NULL, x, n, b, unit, NULL);                               \
-  }                                                                                                                    \
-  target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
-    return add_terms(1, fused, wide, false, true, NULL, x, n, b, unit, NULL);                                          \
   }                                                                                                                    \
   target static bool products_##name(const double *w, const double *x, int64_t n, int b, uint64_t *unit,               \
                                      int64_t *missing) {                                                               \
@@ -262,18 +266,56 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bo
       moments_##name, columns_##name,     large_columns_##name, column_squares_##name};
 
 #ifdef __FP_FAST_FMA
+LARGE_TERMS(plain, , true, false)
 WAY(plain, , true, false)
 #else
+LARGE_TERMS(plain, , false, false)
 WAY(plain, , false, false)
 #endif
 #if defined(__x86_64__) && defined(__GNUC__)
+LARGE_TERMS(fused, __attribute__((target("avx2,fma"))), true, false)
 WAY(fused, __attribute__((target("avx2,fma"))), true, false)
 /* Without being told, compilers keep to half of these registers. */
 #ifdef __clang__
-WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma"))), true, true)
+#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
 #else
-WAY(wide, __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))), true, true)
+#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512")))
 #endif
+
+/* Large terms are between powers of two, so the upper halves of 16 numbers, which fit in one register, are looked at
+ * together; what the first position leaves is added as in `add_moments`, and the end is filled up with a multiple of
+ * 2^b. That takes five sixths of the time of what compilers make of the loop. */
+WIDE static bool large_terms_wide(const double *x, int64_t n, int b, uint64_t *unit) {
+  enum { EACH = 8, BOTH = 2 * EACH, HIGH_HALVES = 0xdd /* of the first one's numbers, then of the second's */ };
+  const uint32_t least = (uint32_t)(weir__sum_least(b) >> 32), limit = (uint32_t)(weir__sum_limit(b) >> 32);
+  const double   magic = weir__sum_magic(b), magic1 = weir__sum_magic(b - WEIR__SUM_STEP);
+  const __m512d  m0 = _mm512_set1_pd(magic), minus = _mm512_set1_pd(-1);
+  const __m512i  size = _mm512_set1_epi32(INT32_MAX), from = _mm512_set1_epi32((int)least);
+  __m512i        u = _mm512_setzero_si512(), v = u, seen = u;
+  __m512d        r = _mm512_setzero_pd(), s = r;
+  int64_t        full = n / BOTH * BOTH, all = (n + BOTH - 1) / BOTH * BOTH;
+  double         end[BOTH];
+  for (int k = 0; k < BOTH; k++) _mm_store_sd(end + k, _mm_castsi128_pd(_mm_set1_epi64x(weir__sum_least(b))));
+  memcpy(end, x + full, (size_t)(n - full) * sizeof *x);
+  for (int64_t i = 0; i < all; i += BOTH) {
+    const double *at = i < full ? x + i : end;
+    __m512d       p = _mm512_loadu_pd(at), q = _mm512_loadu_pd(at + EACH);
+    __m512        high = _mm512_shuffle_ps(_mm512_castpd_ps(p), _mm512_castpd_ps(q), HIGH_HALVES);
+    seen      = _mm512_max_epu32(seen, _mm512_sub_epi32(_mm512_and_si512(_mm512_castps_si512(high), size), from));
+    __m512d t = _mm512_add_pd(p, m0), w = _mm512_add_pd(q, m0);
+    u = _mm512_add_epi64(u, _mm512_castpd_si512(t));
+    v = _mm512_add_epi64(v, _mm512_castpd_si512(w));
+    r = _mm512_add_pd(r, _mm512_fmadd_pd(_mm512_sub_pd(t, m0), minus, p));
+    s = _mm512_add_pd(s, _mm512_fmadd_pd(_mm512_sub_pd(w, m0), minus, q));
+  }
+  u       = _mm512_add_epi64(u, v);
+  unit[0] = (uint64_t)_mm512_reduce_add_epi64(u) - (uint64_t)all * weir__bits_of(magic) -
+            ((uint64_t)(all - n) << WEIR__SUM_LARGE);
+  unit[1] = weir__bits_of(_mm512_reduce_add_pd(_mm512_add_pd(r, s)) + magic1) - weir__bits_of(magic1);
+  unit[2] = 0;
+  return _mm512_reduce_max_epu32(seen) <= limit - least;
+}
+WAY(wide, WIDE, true, true)
 
 int weir__sum_ways(void) {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
