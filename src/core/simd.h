@@ -29,6 +29,10 @@
 /* Little of it, which is read at once: to the first-level cache. */
 #define WEIR__ASK_AT_ONCE(address) __builtin_prefetch(address, 0, 3)
 
+WEIR__INLINE void weir__ask_for(const double *x, int64_t n) {
+  for (int64_t i = 0; i < n; i += 8) WEIR__ASK(x + i);
+}
+
 typedef float   weir__float8 __attribute__((vector_size(32)));
 typedef int32_t weir__bits8 __attribute__((vector_size(32)));
 

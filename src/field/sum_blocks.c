@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-enum { TOGETHER = 4, SOME = 64, LINE = 64 / sizeof(double) };
+enum { TOGETHER = 4, SOME = 64 };
 
 /* Look whether `least` <= |x| <= limit, where the limit is `span` above the least (or below: then nothing is within):
  * as integers, bits of numbers without sign are in order, and those of what is not finite come last. What is seen of
@@ -193,8 +193,7 @@ WEIR__INLINE bool add_some_rows(int together, int factors, bool fused, bool wide
   bool fine = true;
   for (int64_t c = 0, n; c < columns; c += n, x += n) {
     n = columns - c < SOME ? columns - c : SOME;
-    for (int64_t r = 0; r < ahead; r++)
-      for (int64_t k = 0; k < n; k += LINE) WEIR__ASK(x + (together + r) * pitch + k);
+    for (int64_t r = 0; r < ahead; r++) weir__ask_for(x + (together + r) * pitch, n);
     fine &= add_rows(together, factors, fused, wide, holes, large, x, pitch, n, b, s, c);
   }
   return fine;

@@ -1,3 +1,4 @@
+#include "core/simd.h"
 #include "operators/common/pca.h"
 #include <math.h>
 #include <string.h>
@@ -36,7 +37,13 @@ static const double *load_slot(const weir__pca_rows *rows, int64_t slot) {
   if (!rows->basis) return zeros;
   int64_t index[WEIR_RANK_MAX] = {slot};
   for (int a = 0; a < rows->shape->rank; a++) index[a + 1] = rows->index[a];
-  return weir_view_load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
+  const double *at = weir_view_load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
+  weir__ask_for(at + rows->n, rows->n); /* of each slot another piece: machines foresee longer runs only */
+  return at;
+}
+
+WEIR__WIDEST static void finite_or_missing(const double *restrict from, int64_t n, double *restrict x) {
+  for (int64_t i = 0; i < n; i++) x[i] = isfinite(from[i]) ? from[i] : (double)NAN;
 }
 
 static void load_values(weir__pca_rows *rows) {
@@ -46,7 +53,8 @@ static void load_values(weir__pca_rows *rows) {
     return;
   }
   const double *from = weir_view_load(rows->f, rows->index, rows->n, rows->buffer + 2 * WEIR__PCA_SEGMENT);
-  for (int64_t i = 0; i < rows->n; i++) x[i] = isfinite(from[i]) ? from[i] : (double)NAN;
+  weir__ask_for(from + rows->n, rows->n);
+  finite_or_missing(from, rows->n, x);
 }
 
 bool weir__pca_next(weir__pca_rows *rows) {
@@ -68,21 +76,35 @@ bool weir__pca_next(weir__pca_rows *rows) {
   return true;
 }
 
-void weir__pca_anomaly(weir__pca_rows *rows, bool scaled) {
-  const double *x = rows->x, *mean = rows->mean, *count = rows->count;
-  for (int64_t i = 0; i < rows->n; i++) {
-    double d   = (x[i] - mean[i]) * (scaled ? sqrt(count[i] / (count[i] + 1)) : 1);
-    rows->y[i] = count[i] > 0 && d == d ? d : 0;
+static inline double scale_of(double count, bool scaled) { return scaled ? sqrt(count / (count + 1)) : 1; }
+
+/* Where nothing is missing all counts are alike, and there is one root for all. */
+WEIR__WIDEST static void anomaly(const double *restrict x, const double *restrict mean, const double *restrict count,
+                                 bool scaled, int64_t n, double *restrict y) {
+  const double first = count[0], scale = first > 0 ? scale_of(first, scaled) : (double)NAN;
+  int          differ = 0;
+  for (int64_t i = 0; i < n; i++) differ |= count[i] != first;
+  for (int64_t i = 0; i < n && !differ; i++) {
+    double d = (x[i] - mean[i]) * scale;
+    y[i]     = d == d ? d : 0;
+  }
+  for (int64_t i = 0; i < n && differ; i++) {
+    double d = (x[i] - mean[i]) * scale_of(count[i], scaled);
+    y[i]     = (count[i] > 0) & (d == d) ? d : 0;
   }
 }
 
+void weir__pca_anomaly(weir__pca_rows *rows, bool scaled) {
+  anomaly(rows->x, rows->mean, rows->count, scaled, rows->n, rows->y);
+}
+
+WEIR__WIDEST static void subtract(double w, const double *restrict u, int64_t n, double *restrict y) {
+  for (int64_t i = 0; i < n; i++) y[i] -= w * u[i];
+}
+
 void weir__pca_subtract(weir__pca_rows *rows, const double *weight) {
-  double *restrict y = rows->y;
-  for (int64_t j = 0; j < rows->components; j++) {
-    const double *u = rows->u[j], w = weight[j];
-    if (w == 0) continue;
-    for (int64_t i = 0; i < rows->n; i++) y[i] -= w * u[i];
-  }
+  for (int64_t j = 0; j < rows->components; j++)
+    if (weight[j] != 0) subtract(weight[j], rows->u[j], rows->n, rows->y);
 }
 
 void weir__pca_store(const weir__pca_rows *rows, const weir_view *out, int64_t slot, const double *values) {

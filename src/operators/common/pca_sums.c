@@ -1,5 +1,6 @@
 /* The sums of pca over the whole field: reductions over the chunks of f, each beside its part of the basis. All sums
  * are independent of order, so the bits do not depend on chunks, threads and workers. */
+#include "core/simd.h"
 #include "operators/common/pca.h"
 #include <weir/sum.h>
 
@@ -31,17 +32,21 @@ static weir_status infer_numbers(weir_infer *infer, int64_t more) {
   return WEIR_OK;
 }
 
+WEIR__WIDEST static void multiply(const double *restrict a, const double *restrict b, int64_t n, double *restrict to) {
+  for (int64_t i = 0; i < n; i++) to[i] = a[i] * b[i];
+}
+
 /* Add the terms of u_j . y for each component j (those with weight 0 left out), then those of y . y to `square`
  * unless it is NULL. The terms are rounded products: what that loses is of the size of the rounding of y. */
 static void add_products(const weir__pca_rows *rows, const double *weight, weir_sum *sum, weir_sum *square) {
   double *term = rows->buffer + 2 * WEIR__PCA_SEGMENT;
   for (int64_t j = 0; j < rows->components; j++) {
     if (weight && weight[j] == 0) continue;
-    for (int64_t i = 0; i < rows->n; i++) term[i] = rows->u[j][i] * rows->y[i];
+    multiply(rows->u[j], rows->y, rows->n, term);
     weir_sum_add(&sum[j], term, rows->n);
   }
   if (!square) return;
-  for (int64_t i = 0; i < rows->n; i++) term[i] = rows->y[i] * rows->y[i];
+  multiply(rows->y, rows->y, rows->n, term);
   weir_sum_add(square, term, rows->n);
 }
 

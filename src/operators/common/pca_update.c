@@ -1,4 +1,5 @@
 /* pca update: the part of the mean and the components that lies in one chunk, one step on. */
+#include "core/simd.h"
 #include "operators/common/pca.h"
 #include <string.h>
 
@@ -28,14 +29,28 @@ static weir_status need(const void *params, const weir_field_type *const *in, in
   return WEIR_OK;
 }
 
-static void update_mean(weir__pca_rows *rows, const weir_view *out, double *mean, double *count) {
-  for (int64_t i = 0; i < rows->n; i++) {
-    bool valid = rows->x[i] == rows->x[i];
-    count[i]   = rows->count[i] + valid;
-    mean[i]    = rows->mean[i] + (valid ? (rows->x[i] - rows->mean[i]) / count[i] : 0);
+/* The mean of `count` values, and how many they are, with x, where it has a value. */
+WEIR__WIDEST static void move_mean(const double *restrict x, const double *restrict from,
+                                   const double *restrict counted, int64_t n, double *restrict mean,
+                                   double *restrict count) {
+  for (int64_t i = 0; i < n; i++) {
+    double more = x[i] == x[i] ? 1 : 0, by = (x[i] - from[i]) / (counted[i] + 1);
+    count[i] = counted[i] + more;
+    mean[i]  = from[i] + (x[i] == x[i] ? by : 0);
   }
+}
+
+static void update_mean(weir__pca_rows *rows, const weir_view *out, double *mean, double *count) {
+  move_mean(rows->x, rows->mean, rows->count, rows->n, mean, count);
   weir__pca_store(rows, out, WEIR__PCA_MEAN, mean);
   weir__pca_store(rows, out, WEIR__PCA_COUNT, count);
+}
+
+WEIR__WIDEST static void multiply(double w, const double *restrict x, int64_t n, double *restrict sum) {
+  for (int64_t i = 0; i < n; i++) sum[i] = w * x[i];
+}
+WEIR__WIDEST static void multiply_add(double w, const double *restrict x, int64_t n, double *restrict sum) {
+  for (int64_t i = 0; i < n; i++) sum[i] += w * x[i];
 }
 
 static void update_components(weir__pca_rows *rows, const weir_view *out, const weir__pca_solution *s, double *sum) {
@@ -44,14 +59,9 @@ static void update_components(weir__pca_rows *rows, const weir_view *out, const 
   weir__pca_subtract(rows, s->first);
   weir__pca_subtract(rows, s->second);
   for (int64_t j = 0; j < k; j++) {
-    double w = s->rotation[k * k + j];
-    for (int64_t i = 0; i < rows->n; i++) sum[i] = w * rows->y[i];
-    for (int64_t l = 0; l < k; l++) {
-      const double *u = rows->u[l];
-      w               = s->rotation[l * k + j];
-      if (w == 0) continue;
-      for (int64_t i = 0; i < rows->n; i++) sum[i] += w * u[i];
-    }
+    multiply(s->rotation[k * k + j], rows->y, rows->n, sum);
+    for (int64_t l = 0; l < k; l++)
+      if (s->rotation[l * k + j] != 0) multiply_add(s->rotation[l * k + j], rows->u[l], rows->n, sum);
     weir__pca_store(rows, out, WEIR__PCA_BASIS + j, sum);
   }
 }
