@@ -48,6 +48,7 @@ static const kernel kernels[] = {
     {EXPRESSION, "exp(-u)", LARGE, FIELD, 2, plain_exp},
     {EXPRESSION, "mean(0.5 * (u^2 + v^2))", LARGE, SCALAR, 2, plain_mean_energy},
     {EXPRESSION, "mean(sin(sqrt(u + 1)))", LARGE, SCALAR, 1, plain_mean_wave},
+    {EXPRESSION, "mean(where(u > 1.5, u, 0 / 0))", LARGE, SCALAR, 1, plain_mean_of_some},
     {REDUCTION, "sum(u)", LARGE, SCALAR, 1, plain_sum},
     {REDUCTION, "mean(u)", LARGE, SCALAR, 1, plain_mean},
     {REDUCTION, "min(u)", LARGE, SCALAR, 1, plain_min},

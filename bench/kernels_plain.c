@@ -84,6 +84,19 @@ WEIR__WIDEST void plain_mean_wave(void *fields) {
   w[0] = sum / (double)size;
 }
 
+WEIR__WIDEST void plain_mean_of_some(void *fields) {
+  RESTRICTED(fields);
+  double s[LANES] = {0}, n[LANES] = {0}, sum = 0, count = 0;
+  for (int64_t i = 0; i < size; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      bool some = u[i + k] > 1.5;
+      s[k] += some ? u[i + k] : 0;
+      n[k] += some;
+    }
+  for (int k = 0; k < LANES; k++) sum += s[k], count += n[k];
+  w[0] = sum / count;
+}
+
 WEIR__WIDE void plain_sum(void *fields) {
   RESTRICTED(fields);
   w[0] = sum_in_lanes(u, size);

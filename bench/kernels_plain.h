@@ -16,7 +16,8 @@ typedef void plain_body(void *fields);
 plain_body plain_copy, plain_triad, plain_read; /* memcpy; w = u + s v; a sum of u in lanes, which nothing holds up */
 
 plain_body plain_add, plain_energy, plain_speed, plain_polynomial, plain_where, plain_ratio, plain_maximum, plain_exp;
-plain_body plain_mean_energy, plain_mean_wave, plain_sum, plain_mean, plain_min, plain_max, plain_count, plain_var;
+plain_body plain_mean_energy, plain_mean_wave, plain_mean_of_some /* above 1.5 */;
+plain_body plain_sum, plain_mean, plain_min, plain_max, plain_count, plain_var;
 plain_body plain_mean_rows, plain_mean_columns; /* a value per row, per column */
 plain_body plain_ddx, plain_ddy, plain_laplacian, plain_curl /* ddx(v) - ddy(u) */, plain_mid /* along x */;
 plain_body plain_diff /* along y */, plain_coarsen /* by 2 */;

@@ -55,6 +55,7 @@ CASES = [
     ("maximum(abs(u), abs(v))", LARGE, 3, lambda u, v: np.maximum(np.abs(u), np.abs(v)), None),
     ("exp(-u)", LARGE, 2, lambda u, v: np.exp(-u), "exp(-u)"),
     ("mean(sin(sqrt(u + 1)))", LARGE, 1, lambda u, v: np.sin(np.sqrt(u + 1)).mean(), None),
+    ("mean(where(u > 1.5, u, 0 / 0))", LARGE, 1, lambda u, v: np.nanmean(np.where(u > 1.5, u, np.nan)), None),
     ("mean(0.5 * (u^2 + v^2))", LARGE, 2, lambda u, v: (0.5 * (u**2 + v**2)).mean(), None),
     ("sum(u)", LARGE, 1, lambda u, v: u.sum(), "sum(u)"),
     ("mean(u)", LARGE, 1, lambda u, v: u.mean(), None),

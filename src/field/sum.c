@@ -19,7 +19,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { STEP = WEIR__SUM_STEP, LOWEST = -3228, POSITIONS = WEIR__SUM_POSITIONS, BLOCK = WEIR__SUM_BLOCK, FEW = 8 };
+enum {
+  STEP      = WEIR__SUM_STEP,
+  LOWEST    = -3228,
+  POSITIONS = WEIR__SUM_POSITIONS,
+  BLOCK     = WEIR__SUM_BLOCK,
+  FEW       = 8,
+  MANY      = 512
+};
 
 typedef __int128          int128;
 typedef unsigned __int128 uint128;
@@ -106,15 +113,35 @@ static bool is_ready_for_products(const weir_sum *sum) {
   return is_ready(sum) && position_exponent(sum->top - 1) >= -800;
 }
 
-/* Add at most BLOCK terms at the positions there are; false, and nothing added, when it cannot be. `large`: they may
- * all be large; false afterwards: they were not. */
-static bool add_terms(weir_sum *sum, const double *x, int64_t n, bool *large) {
+WEIR__WIDEST static bool any_missing(const double *x, int64_t n) {
+  int any = 0;
+  for (int64_t i = 0; i < n; i++) any |= x[i] != x[i];
+  return any;
+}
+
+/* What terms seem to be, from those before: all large; some missing. */
+typedef struct guess {
+  bool large, holes;
+} guess;
+
+static bool cut_terms(const double *x, int64_t n, int b, guess g, uint64_t *unit, int64_t *missing) {
+  return (g.large ? way()->large_terms : way()->terms)(x, n, b, unit, g.holes ? missing : NULL);
+}
+
+/* Add at most BLOCK terms at the positions there are; false, and nothing added, when it cannot be. A wrong guess is
+ * corrected, where it can be. */
+static bool add_terms(weir_sum *sum, const double *x, int64_t n, guess *g) {
   uint64_t unit[POSITIONS];
   int64_t  missing = 0;
   int      b       = position_exponent(sum->top - 1);
   if (!is_ready(sum)) return false;
-  *large = *large && way()->large_terms(x, n, b, unit);
-  if (!*large && !way()->terms(x, n, b, unit, NULL) && !way()->terms(x, n, b, unit, &missing)) return false;
+  bool fine = cut_terms(x, n, b, *g, unit, &missing);
+  if (!fine && !g->holes && (g->holes = any_missing(x, n))) fine = cut_terms(x, n, b, *g, unit, &missing);
+  if (!fine && g->large) {
+    g->large = false;
+    fine     = cut_terms(x, n, b, *g, unit, &missing);
+  }
+  if (!fine) return false;
   take(sum, unit);
   sum->count += n - missing;
   return true;
@@ -128,6 +155,14 @@ static bool seem_large(const weir_sum *sum, const double *x, int64_t n, int64_t 
   for (int k = 0; k < 3; k++)
     if ((int64_t)(weir__bits_of(x[k * (n - 1) / 2 * apart]) & INT64_MAX) < least) return false;
   return true;
+}
+
+/* Are any of a few missing? (Of MANY terms: among others, to find out is as quick.) */
+static bool seem_missing(const double *x, int64_t n) {
+  enum { LOOKS = 8 };
+  bool any = false;
+  for (int k = 0; k < LOOKS; k++) any |= isnan(x[k * (n - 1) / (LOOKS - 1)]);
+  return any;
 }
 
 static void make_room(weir_sum *sum, double most) {
@@ -145,13 +180,14 @@ static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u :
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
   double most;
   begin(sum, x, n);
-  bool large = seem_large(sum, x, n, 1, false);
+  if (n < 1) return;
+  guess g = {seem_large(sum, x, n, 1, false), n >= MANY && seem_missing(x, n)};
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    if (add_terms(sum, x + i, m, &large)) continue; /* nearly always */
+    if (add_terms(sum, x + i, m, &g)) continue; /* nearly always */
     if (scan(x + i, m, &most)) {
       make_room(sum, most);
-      if (add_terms(sum, x + i, m, &large)) continue;
+      if (add_terms(sum, x + i, m, &g)) continue;
     }
     for (int64_t k = i; k < i + m; k++) {
       if (isnan(x[k])) continue;

@@ -24,12 +24,14 @@ WEIR__INLINE bool all_within(bool wide, uint64_t seen, int64_t span) {
   return wide ? span >= 0 && seen <= (uint64_t)span : (int64_t)seen >= 0;
 }
 
-/* x, or 0 where it is missing: without a condition, by which the compiler would branch, one term after the other. */
-WEIR__INLINE double or_zero(double x, bool has) {
-  uint64_t bits = weir__bits_of(x) & (0 - (uint64_t)has);
+/* x, or another number where it is missing: without a condition, by which the compiler would branch, one term after the
+ * other. */
+WEIR__INLINE double or_other(double x, bool has, int64_t other) {
+  uint64_t all = 0 - (uint64_t)has, bits = (weir__bits_of(x) & all) | ((uint64_t)other & ~all);
   memcpy(&x, &bits, sizeof x);
   return x;
 }
+WEIR__INLINE double or_zero(double x, bool has) { return or_other(x, has, 0); }
 
 /* Cut x at one position; the rest goes on. */
 #define CUT(x, m, unit)                                                                                                \
@@ -90,13 +92,13 @@ WEIR__INLINE bool add_terms(int factors, bool fused, bool wide, bool holes, bool
       CUT_LOW(low, m1, m2, u1, u2);
     } else if (holes) {
       bool has = high == high;
-      high     = or_zero(high, has);
+      high     = or_other(high, has, least); /* of the large ones, a multiple of 2^b */
       none += !has;
     }
     look(wide, large, high, least, span, &seen);
     CUT_TERM(large, high, m0, m1, m2, u0, u1, u2);
   }
-  unit[0] = u0 - (uint64_t)n * weir__bits_of(m0);
+  unit[0] = u0 - (uint64_t)n * weir__bits_of(m0) - (large ? (uint64_t)none << WEIR__SUM_LARGE : 0);
   unit[1] = u1 - (uint64_t)n * (factors == 3 ? 3 : factors) * weir__bits_of(m1);
   unit[2] = large ? 0 : u2 - (uint64_t)n * (factors == 3 ? 4 : factors) * weir__bits_of(m2);
   if (holes) *missing = none;
@@ -221,8 +223,9 @@ WEIR__INLINE bool add_columns(int factors, bool fused, bool wide, bool holes, bo
 }
 
 #define LARGE_TERMS(name, target, fused, wide)                                                                         \
-  target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit) {                           \
-    return add_terms(1, fused, wide, false, true, NULL, x, n, b, unit, NULL);                                          \
+  target static bool large_terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {         \
+    return missing ? add_terms(1, fused, wide, true, true, NULL, x, n, b, unit, missing)                               \
+                   : add_terms(1, fused, wide, false, true, NULL, x, n, b, unit, NULL);                                \
   }
 #define WAY(name, target, fused, wide)                                                                                 \
   target static bool terms_##name(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {               \
@@ -282,25 +285,33 @@ WAY(fused, __attribute__((target("avx2,fma"))), true, false)
 #endif
 
 /* Large terms are between powers of two, so the upper halves of 16 numbers, which fit in one register, are looked at
- * together; what the first position leaves is added as in `add_moments`, and the end is filled up with a multiple of
- * 2^b. That takes five sixths of the time of what compilers make of the loop. */
-WIDE static bool large_terms_wide(const double *x, int64_t n, int b, uint64_t *unit) {
+ * together; what the first position leaves is added as in `add_moments`, and in the place of what is missing, and after
+ * the end, there is a multiple of 2^b. That takes five sixths of the time of what compilers make of the loop. */
+WIDE WEIR__INLINE bool add_large_terms(bool holes, const double *x, int64_t n, int b, uint64_t *unit,
+                                       int64_t *missing) {
   enum { EACH = 8, BOTH = 2 * EACH, HIGH_HALVES = 0xdd /* of the first one's numbers, then of the second's */ };
   const uint32_t least = (uint32_t)(weir__sum_least(b) >> 32), limit = (uint32_t)(weir__sum_limit(b) >> 32);
   const double   magic = weir__sum_magic(b), magic1 = weir__sum_magic(b - WEIR__SUM_STEP);
   const __m512d  m0 = _mm512_set1_pd(magic), minus = _mm512_set1_pd(-1);
+  const __m512d  pad  = _mm512_castsi512_pd(_mm512_set1_epi64(weir__sum_least(b)));
   const __m512i  size = _mm512_set1_epi32(INT32_MAX), from = _mm512_set1_epi32((int)least);
   __m512i        u = _mm512_setzero_si512(), v = u, seen = u;
   __m512d        r = _mm512_setzero_pd(), s = r;
-  int64_t        full = n / BOTH * BOTH, all = (n + BOTH - 1) / BOTH * BOTH;
+  int64_t        full = n / BOTH * BOTH, all = (n + BOTH - 1) / BOTH * BOTH, none = 0;
   double         end[BOTH];
-  for (int k = 0; k < BOTH; k++) _mm_store_sd(end + k, _mm_castsi128_pd(_mm_set1_epi64x(weir__sum_least(b))));
+  for (int k = 0; k < BOTH; k += EACH) _mm512_storeu_pd(end + k, pad);
   memcpy(end, x + full, (size_t)(n - full) * sizeof *x);
   for (int64_t i = 0; i < all; i += BOTH) {
     const double *at = i < full ? x + i : end;
     __m512d       p = _mm512_loadu_pd(at), q = _mm512_loadu_pd(at + EACH);
-    __m512        high = _mm512_shuffle_ps(_mm512_castpd_ps(p), _mm512_castpd_ps(q), HIGH_HALVES);
-    seen      = _mm512_max_epu32(seen, _mm512_sub_epi32(_mm512_and_si512(_mm512_castps_si512(high), size), from));
+    if (holes) {
+      unsigned no = _mm512_cmp_pd_mask(p, p, _CMP_UNORD_Q), nor = _mm512_cmp_pd_mask(q, q, _CMP_UNORD_Q);
+      p = _mm512_mask_mov_pd(p, (__mmask8)no, pad);
+      q = _mm512_mask_mov_pd(q, (__mmask8)nor, pad);
+      none += __builtin_popcount(no << EACH | nor);
+    }
+    __m512 high = _mm512_shuffle_ps(_mm512_castpd_ps(p), _mm512_castpd_ps(q), HIGH_HALVES);
+    seen        = _mm512_max_epu32(seen, _mm512_sub_epi32(_mm512_and_si512(_mm512_castps_si512(high), size), from));
     __m512d t = _mm512_add_pd(p, m0), w = _mm512_add_pd(q, m0);
     u = _mm512_add_epi64(u, _mm512_castpd_si512(t));
     v = _mm512_add_epi64(v, _mm512_castpd_si512(w));
@@ -309,10 +320,14 @@ WIDE static bool large_terms_wide(const double *x, int64_t n, int b, uint64_t *u
   }
   u       = _mm512_add_epi64(u, v);
   unit[0] = (uint64_t)_mm512_reduce_add_epi64(u) - (uint64_t)all * weir__bits_of(magic) -
-            ((uint64_t)(all - n) << WEIR__SUM_LARGE);
+            ((uint64_t)(all - n + none) << WEIR__SUM_LARGE);
   unit[1] = weir__bits_of(_mm512_reduce_add_pd(_mm512_add_pd(r, s)) + magic1) - weir__bits_of(magic1);
   unit[2] = 0;
+  if (holes) *missing = none;
   return _mm512_reduce_max_epu32(seen) <= limit - least;
+}
+WIDE static bool large_terms_wide(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing) {
+  return missing ? add_large_terms(true, x, n, b, unit, missing) : add_large_terms(false, x, n, b, unit, NULL);
 }
 WAY(wide, WIDE, true, true)
 

@@ -32,7 +32,7 @@ typedef struct weir__sum_way {
   bool (*terms)(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing);
   /* The same in less time where all terms are large, at least 2^(b+12) in size: those have nothing at the third
    * position. False when one is smaller, too. */
-  bool (*large_terms)(const double *x, int64_t n, int b, uint64_t *unit);
+  bool (*large_terms)(const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing);
   bool (*products)(const double *w, const double *x, int64_t n, int b, uint64_t *unit, int64_t *missing); /* w x */
   bool (*weighted_squares)(const double *w, const double *x, int64_t n, int b, uint64_t *unit,
                            int64_t *missing); /* w x^2 */

@@ -192,7 +192,7 @@ static void check(int way, double *w, double *x, int64_t n) {
 }
 
 enum { N = 3001 };
-static double X[N], W[N];
+static double X[N], W[N], HOLED[N];
 
 static void check_all_ways(int64_t n) {
   for (int way = 0; way < WAYS; way++) check(way, W, X, n);
@@ -395,8 +395,9 @@ static void test_ways(void **state) {
   }
 }
 
-/* Large terms give the same integers on the short way, which refuses all others. */
+/* Large terms give the same integers on the short way, which refuses all others; where some are missing, too. */
 static void test_large(void **state) {
+  int holed = 0;
   (void)state;
   for (int k = 0; k < weir__sum_ways(); k++)
     for (int trial = 0; trial < 4000; trial++) {
@@ -418,8 +419,26 @@ static void test_large(void **state) {
       case 5: X[random_bits() % (uint64_t)n] = -ldexp(1, b + 12); break;
       default: break;
       }
-      assert_int_equal(way->large_terms(X, n, b, unit), !refused);
+      assert_int_equal(way->large_terms(X, n, b, unit, NULL), !refused);
+      int64_t missing = -1, some = random_bits() % 4 ? 1 + (int64_t)(random_bits() % (uint64_t)n) : 0, none = 0;
+      memcpy(HOLED, X, sizeof HOLED);
+      for (int64_t i = 0; i < some; i++) HOLED[random_bits() % (uint64_t)n] = NAN;
+      bool refused_still = false;
+      for (int64_t i = 0; i < n; i++) {
+        double size = fabs(HOLED[i]);
+        none += isnan(size);
+        refused_still |= size < ldexp(1, b + 12) || size >= ldexp(1, b + 39);
+      }
+      assert_int_equal(way->large_terms(HOLED, n, b, unit, &missing), !refused_still);
+      if (!refused_still) {
+        assert_int_equal(missing, none);
+        assert_true(way->terms(HOLED, n, b, expected, &missing));
+        assert_memory_equal(unit, expected, sizeof unit);
+        assert_int_equal(missing, none);
+        holed += none > 0;
+      }
       if (refused) continue;
+      assert_true(way->large_terms(X, n, b, unit, NULL));
       assert_true(way->terms(X, n, b, expected, NULL));
       assert_memory_equal(unit, expected, sizeof unit);
       uint64_t both[2][6] = {{0}}; /* and with their squares */
@@ -427,6 +446,7 @@ static void test_large(void **state) {
       for (int j = 0; j < 2; j++) assert_true(way->moments(X, n, b, 2 * b + 40, j, false, both[j], both[j] + 3));
       assert_memory_equal(both[0], both[1], sizeof both[0]);
     }
+  assert_true(holed > 0);
 }
 
 /* The same for squares, whose terms are large or not. */
