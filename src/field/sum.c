@@ -19,14 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-  STEP      = WEIR__SUM_STEP,
-  LOWEST    = -3228,
-  POSITIONS = WEIR__SUM_POSITIONS,
-  BLOCK     = WEIR__SUM_BLOCK,
-  FEW       = 8,
-  MANY      = 512
-};
+enum { STEP = WEIR__SUM_STEP, LOWEST = -3228, POSITIONS = WEIR__SUM_POSITIONS, BLOCK = WEIR__SUM_BLOCK, FEW = 8 };
 
 typedef __int128          int128;
 typedef unsigned __int128 uint128;
@@ -157,12 +150,11 @@ static bool seem_large(const weir_sum *sum, const double *x, int64_t n, int64_t 
   return true;
 }
 
-/* Are any of a few missing? (Of MANY terms: among others, to find out is as quick.) */
+/* Are any of the first ones missing? (Others would have to come from memory first. Of few terms, to find out by trying
+ * is as quick.) */
 static bool seem_missing(const double *x, int64_t n) {
-  enum { LOOKS = 8 };
-  bool any = false;
-  for (int k = 0; k < LOOKS; k++) any |= isnan(x[k * (n - 1) / (LOOKS - 1)]);
-  return any;
+  enum { FIRST = 64, MANY = 512 };
+  return n >= MANY && any_missing(x, FIRST);
 }
 
 static void make_room(weir_sum *sum, double most) {
@@ -180,8 +172,7 @@ static void add_infinity(weir_sum *sum, double x) { sum->special |= x > 0 ? 1u :
 void weir_sum_add(weir_sum *sum, const double *x, int64_t n) {
   double most;
   begin(sum, x, n);
-  if (n < 1) return;
-  guess g = {seem_large(sum, x, n, 1, false), n >= MANY && seem_missing(x, n)};
+  guess g = {seem_large(sum, x, n, 1, false), seem_missing(x, n)};
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
     if (add_terms(sum, x + i, m, &g)) continue; /* nearly always */
@@ -231,14 +222,17 @@ static void add_one_product(weir_sum *sum, double w, double x, int factors) {
   add_nonzero(sum, weir__product_low(low, fx, lh), shift);
 }
 
-/* As add_terms. */
-static bool add_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
+/* As add_terms; `holes`: a guess whether some are missing. */
+static bool add_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors, bool *holes) {
   uint64_t unit[POSITIONS];
   int64_t  missing = 0;
   int      b       = position_exponent(sum->top - 1);
   bool (*add)(const double *, const double *, int64_t, int, uint64_t *, int64_t *) =
       factors == 2 ? way()->products : way()->weighted_squares;
-  if (!is_ready_for_products(sum) || !(add(w, x, n, b, unit, NULL) || add(w, x, n, b, unit, &missing))) return false;
+  if (!is_ready_for_products(sum)) return false;
+  bool fine = add(w, x, n, b, unit, *holes ? &missing : NULL);
+  if (!fine && !*holes) fine = *holes = add(w, x, n, b, unit, &missing);
+  if (!fine) return false;
   take(sum, unit);
   sum->count += n - missing;
   return true;
@@ -264,11 +258,12 @@ static void begin_products(weir_sum *sum, const double *w, const double *x, int6
 
 static void add_all_products(weir_sum *sum, const double *w, const double *x, int64_t n, int factors) {
   begin_products(sum, w, x, n, factors);
+  bool holes = seem_missing(w, n) || seem_missing(x, n);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    if (add_products(sum, w + i, x + i, m, factors)) continue; /* nearly always */
+    if (add_products(sum, w + i, x + i, m, factors, &holes)) continue; /* nearly always */
     make_room_for_products(sum, w + i, x + i, m, factors);
-    if (add_products(sum, w + i, x + i, m, factors)) continue;
+    if (add_products(sum, w + i, x + i, m, factors, &holes)) continue;
     for (int64_t k = i; k < i + m; k++) add_one_product(sum, w[k], x[k], factors);
   }
 }
@@ -286,12 +281,13 @@ void weir_sum_add_weighted_square(weir_sum *sum, const double *w, const double *
 void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, int64_t n) {
   begin(sum, x, n);
   begin_products(squares, x, x, n, 2);
-  bool large = seem_large(sum, x, n, 1, false), large_squares = seem_large(squares, x, n, 1, true);
+  bool large = seem_large(sum, x, n, 1, false), large_squares = seem_large(squares, x, n, 1, true),
+       holes = seem_missing(x, n);
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t  m = n - i < BLOCK ? n - i : BLOCK;
     uint64_t unit[POSITIONS], square_unit[POSITIONS];
     int      b = position_exponent(sum->top - 1), square_b = position_exponent(squares->top - 1);
-    bool     ready = is_ready(sum) && is_ready_for_products(squares);
+    bool     ready = !holes && is_ready(sum) && is_ready_for_products(squares);
     bool     fine  = ready && way()->moments(x + i, m, b, square_b, large, large_squares, unit, square_unit);
     if (!fine && (large || large_squares)) {
       large = large_squares = false;
@@ -304,6 +300,7 @@ void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, in
       squares->count += m;
       continue;
     }
+    holes = holes || any_missing(x + i, m);
     weir_sum_add(sum, x + i, m);
     weir_sum_add_square(squares, x + i, m);
   }
@@ -407,8 +404,9 @@ void weir__sum_add_columns(weir_sum *sum, size_t apart, const double *x, int64_t
       if (!s->top) make_room_in_strip(s, apart, from, pitch, n < FEW ? n : FEW, m, squares); /* as `begin` */
       if (!r) large = !squares && seem_large(s, from, rows, pitch, false);
       bool alike = columns_alike(s, apart, m, false, &top) == m; /* nearly always */
-      large      = large && alike && add_alike(s, apart, from, pitch, n, m, top, false, false, true);
-      if (large || (alike && add_alike(s, apart, from, pitch, n, m, top, squares, false, false))) continue;
+      bool holes = seem_missing(from, m);
+      large      = large && alike && !holes && add_alike(s, apart, from, pitch, n, m, top, false, false, true);
+      if (large || (alike && add_alike(s, apart, from, pitch, n, m, top, squares, holes, false))) continue;
       add_unlike(s, apart, from, pitch, n, m, squares);
     }
   }

@@ -1,3 +1,4 @@
+#include "core/simd.h"
 #include "operators/common/moments.h"
 #include "field/field.h"
 #include <math.h>
@@ -9,12 +10,16 @@ size_t weir__moments_size_first(const void *params, bool weighted) {
 }
 
 /* The weights of valid values only. */
+WEIR__WIDEST static void choose(const double *restrict x, const double *restrict w, int64_t n, double *restrict used) {
+  for (int64_t i = 0; i < n; i++) used[i] = x[i] == x[i] ? w[i] : (double)NAN;
+}
+
 static void add_weights(weir_sum *sum, const double *x, const double *w, int64_t n) {
-  enum { RUN = 512 };
+  enum { RUN = 1024 };
   double used[RUN];
   for (int64_t i = 0; i < n; i += RUN) {
     int64_t m = n - i < RUN ? n - i : RUN;
-    for (int64_t k = 0; k < m; k++) used[k] = x[i + k] == x[i + k] ? w[i + k] : (double)NAN;
+    choose(x + i, w + i, m, used);
     weir_sum_add(sum, used, m);
   }
 }
