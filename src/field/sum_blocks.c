@@ -318,9 +318,10 @@ WIDE WEIR__INLINE bool add_large_terms(bool holes, const double *x, int64_t n, i
     r = _mm512_add_pd(r, _mm512_fmadd_pd(_mm512_sub_pd(t, m0), minus, p));
     s = _mm512_add_pd(s, _mm512_fmadd_pd(_mm512_sub_pd(w, m0), minus, q));
   }
-  u       = _mm512_add_epi64(u, v);
-  unit[0] = (uint64_t)_mm512_reduce_add_epi64(u) - (uint64_t)all * weir__bits_of(magic) -
-            ((uint64_t)(all - n + none) << WEIR__SUM_LARGE);
+  uint64_t each[EACH], sum = 0;
+  _mm512_storeu_si512(each, _mm512_add_epi64(u, v));
+  for (int k = 0; k < EACH; k++) sum += each[k];
+  unit[0] = sum - (uint64_t)all * weir__bits_of(magic) - ((uint64_t)(all - n + none) << WEIR__SUM_LARGE);
   unit[1] = weir__bits_of(_mm512_reduce_add_pd(_mm512_add_pd(r, s)) + magic1) - weir__bits_of(magic1);
   unit[2] = 0;
   if (holes) *missing = none;
