@@ -29,8 +29,10 @@
 /* Little of it, which is read at once: to the first-level cache. */
 #define WEIR__ASK_AT_ONCE(address) __builtin_prefetch(address, 0, 3)
 
-WEIR__INLINE void weir__ask_for(const double *x, int64_t n) {
-  for (int64_t i = 0; i < n; i += 8) WEIR__ASK(x + i);
+/* Ask for `n` numbers, `from` after x; they may lie past the end of what x is part of. */
+WEIR__INLINE void weir__ask_for(const double *x, int64_t from, int64_t n) {
+  uintptr_t first = (uintptr_t)x + (uintptr_t)from * sizeof *x;
+  for (int64_t i = 0; i < n; i += 8) WEIR__ASK((const double *)(first + (uintptr_t)i * sizeof *x));
 }
 
 typedef float   weir__float8 __attribute__((vector_size(32)));

@@ -1,6 +1,6 @@
-/* Plain loops, compiled once for each kind of registers: that they add integers lets the compiler take as many terms
- * side by side as it likes. A machine that multiplies and adds with one rounding gets the low half of a product from
- * that; both are exact. */
+/* Plain loops, but for one, compiled once for each kind of registers: that they add integers lets the compiler take as
+ * many terms side by side as it likes. A machine that multiplies and adds with one rounding gets the low half of a
+ * product from that; both are exact. */
 #include "field/sum_blocks.h"
 #include "core/simd.h"
 #include <string.h>
@@ -195,7 +195,7 @@ WEIR__INLINE bool add_some_rows(int together, int factors, bool fused, bool wide
   bool fine = true;
   for (int64_t c = 0, n; c < columns; c += n, x += n) {
     n = columns - c < SOME ? columns - c : SOME;
-    for (int64_t r = 0; r < ahead; r++) weir__ask_for(x + (together + r) * pitch, n);
+    for (int64_t r = 0; r < ahead; r++) weir__ask_for(x, (together + r) * pitch, n);
     fine &= add_rows(together, factors, fused, wide, holes, large, x, pitch, n, b, s, c);
   }
   return fine;
@@ -305,10 +305,10 @@ WIDE WEIR__INLINE bool add_large_terms(bool holes, const double *x, int64_t n, i
     const double *at = i < full ? x + i : end;
     __m512d       p = _mm512_loadu_pd(at), q = _mm512_loadu_pd(at + EACH);
     if (holes) {
-      unsigned no = _mm512_cmp_pd_mask(p, p, _CMP_UNORD_Q), nor = _mm512_cmp_pd_mask(q, q, _CMP_UNORD_Q);
-      p = _mm512_mask_mov_pd(p, (__mmask8)no, pad);
-      q = _mm512_mask_mov_pd(q, (__mmask8)nor, pad);
-      none += __builtin_popcount(no << EACH | nor);
+      unsigned in_p = _mm512_cmp_pd_mask(p, p, _CMP_UNORD_Q), in_q = _mm512_cmp_pd_mask(q, q, _CMP_UNORD_Q);
+      p = _mm512_mask_mov_pd(p, (__mmask8)in_p, pad);
+      q = _mm512_mask_mov_pd(q, (__mmask8)in_q, pad);
+      none += __builtin_popcount(in_p << EACH | in_q);
     }
     __m512 high = _mm512_shuffle_ps(_mm512_castpd_ps(p), _mm512_castpd_ps(q), HIGH_HALVES);
     seen        = _mm512_max_epu32(seen, _mm512_sub_epi32(_mm512_and_si512(_mm512_castps_si512(high), size), from));

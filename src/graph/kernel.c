@@ -79,7 +79,7 @@ static void prefetch(const double *ahead, int64_t n, bool write) {
   __asm__ volatile("");
   if (write)
     for (int64_t i = 0; i < n; i += 8) WEIR__ASK_TO_WRITE(ahead + i);
-  else weir__ask_for(ahead, n);
+  else weir__ask_for(ahead, 0, n);
 }
 
 static double *after(const double *x, ptrdiff_t soon) {

@@ -38,7 +38,7 @@ static const double *load_slot(const weir__pca_rows *rows, int64_t slot) {
   int64_t index[WEIR_RANK_MAX] = {slot};
   for (int a = 0; a < rows->shape->rank; a++) index[a + 1] = rows->index[a];
   const double *at = weir_view_load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
-  weir__ask_for(at + rows->n, rows->n); /* of each slot another piece: machines foresee longer runs only */
+  weir__ask_for(at, rows->n, rows->n); /* of each slot another piece: machines foresee longer runs only */
   return at;
 }
 
@@ -53,7 +53,7 @@ static void load_values(weir__pca_rows *rows) {
     return;
   }
   const double *from = weir_view_load(rows->f, rows->index, rows->n, rows->buffer + 2 * WEIR__PCA_SEGMENT);
-  weir__ask_for(from + rows->n, rows->n);
+  weir__ask_for(from, rows->n, rows->n);
   finite_or_missing(from, rows->n, x);
 }
 
