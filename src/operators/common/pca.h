@@ -63,6 +63,8 @@ bool weir__pca_next(weir__pca_rows *rows); /* false after the last piece */
  * being the number of values in the mean, which makes the sum of y^2 over steps that of squares about the final mean
  * (Ross, Lim, Lin & Yang 2008, doi 10.1007/s11263-007-0075-7, for batches of one sample; Welford 1962). */
 void weir__pca_anomaly(weir__pca_rows *rows, bool scaled);
+/* sum += weight times component j, which is left out where that is 0. */
+void weir__pca_add(const weir__pca_rows *rows, int64_t j, double weight, double *sum);
 /* y -= sum of weight[j] times component j. */
 void weir__pca_subtract(weir__pca_rows *rows, const double *weight);
 

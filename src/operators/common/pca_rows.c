@@ -32,14 +32,20 @@ void weir__pca_open(weir__pca_rows *rows, const void *params, const weir_view *s
   rows->y = rows->buffer + WEIR__PCA_SEGMENT;
 }
 
+/* The piece of a field, and meanwhile the next one is asked of its memory: another piece of each slot is read, and
+ * machines foresee longer runs only. */
+static const double *load(const weir_view *view, const int64_t *index, int64_t n, double *buffer) {
+  const double *x = weir_view_load(view, index, n, buffer);
+  if (x != buffer) weir__ask_for(x, n, n);
+  return x;
+}
+
 static const double *load_slot(const weir__pca_rows *rows, int64_t slot) {
   static const double zeros[WEIR__PCA_SEGMENT];
   if (!rows->basis) return zeros;
   int64_t index[WEIR_RANK_MAX] = {slot};
   for (int a = 0; a < rows->shape->rank; a++) index[a + 1] = rows->index[a];
-  const double *at = weir_view_load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
-  weir__ask_for(at, rows->n, rows->n); /* of each slot another piece: machines foresee longer runs only */
-  return at;
+  return load(rows->basis, index, rows->n, rows->buffer + (3 + slot) * WEIR__PCA_SEGMENT);
 }
 
 WEIR__WIDEST static void finite_or_missing(const double *restrict from, int64_t n, double *restrict x) {
@@ -52,9 +58,7 @@ static void load_values(weir__pca_rows *rows) {
     for (int64_t i = 0; i < rows->n; i++) x[i] = (double)NAN;
     return;
   }
-  const double *from = weir_view_load(rows->f, rows->index, rows->n, rows->buffer + 2 * WEIR__PCA_SEGMENT);
-  weir__ask_for(from, rows->n, rows->n);
-  finite_or_missing(from, rows->n, x);
+  finite_or_missing(load(rows->f, rows->index, rows->n, rows->buffer + 2 * WEIR__PCA_SEGMENT), rows->n, x);
 }
 
 bool weir__pca_next(weir__pca_rows *rows) {
@@ -98,13 +102,16 @@ void weir__pca_anomaly(weir__pca_rows *rows, bool scaled) {
   anomaly(rows->x, rows->mean, rows->count, scaled, rows->n, rows->y);
 }
 
-WEIR__WIDEST static void subtract(double w, const double *restrict u, int64_t n, double *restrict y) {
-  for (int64_t i = 0; i < n; i++) y[i] -= w * u[i];
+WEIR__WIDEST static void add(double w, const double *restrict u, int64_t n, double *restrict sum) {
+  for (int64_t i = 0; i < n; i++) sum[i] += w * u[i];
+}
+
+void weir__pca_add(const weir__pca_rows *rows, int64_t j, double weight, double *sum) {
+  if (weight != 0) add(weight, rows->u[j], rows->n, sum);
 }
 
 void weir__pca_subtract(weir__pca_rows *rows, const double *weight) {
-  for (int64_t j = 0; j < rows->components; j++)
-    if (weight[j] != 0) subtract(weight[j], rows->u[j], rows->n, rows->y);
+  for (int64_t j = 0; j < rows->components; j++) weir__pca_add(rows, j, -weight[j], rows->y);
 }
 
 void weir__pca_store(const weir__pca_rows *rows, const weir_view *out, int64_t slot, const double *values) {

@@ -49,9 +49,6 @@ static void update_mean(weir__pca_rows *rows, const weir_view *out, double *mean
 WEIR__WIDEST static void multiply(double w, const double *restrict x, int64_t n, double *restrict sum) {
   for (int64_t i = 0; i < n; i++) sum[i] = w * x[i];
 }
-WEIR__WIDEST static void multiply_add(double w, const double *restrict x, int64_t n, double *restrict sum) {
-  for (int64_t i = 0; i < n; i++) sum[i] += w * x[i];
-}
 
 static void update_components(weir__pca_rows *rows, const weir_view *out, const weir__pca_solution *s, double *sum) {
   int64_t k = rows->components;
@@ -60,8 +57,7 @@ static void update_components(weir__pca_rows *rows, const weir_view *out, const 
   weir__pca_subtract(rows, s->second);
   for (int64_t j = 0; j < k; j++) {
     multiply(s->rotation[k * k + j], rows->y, rows->n, sum);
-    for (int64_t l = 0; l < k; l++)
-      if (s->rotation[l * k + j] != 0) multiply_add(s->rotation[l * k + j], rows->u[l], rows->n, sum);
+    for (int64_t l = 0; l < k; l++) weir__pca_add(rows, l, s->rotation[l * k + j], sum);
     weir__pca_store(rows, out, WEIR__PCA_BASIS + j, sum);
   }
 }
