@@ -95,16 +95,14 @@ static void take(weir_sum *sum, const uint64_t *unit) {
   for (int j = 0; j < POSITIONS; j++) bin_add(sum, j, (int64_t)unit[j]);
 }
 
-/* Can terms be added at the positions there are, with normal numbers and nothing left out? */
-static bool is_ready(const weir_sum *sum) {
-  int b = position_exponent(sum->top - 1);
-  return sum->top && b + 52 < DBL_MAX_EXP - 1 && b - 2 * STEP >= DBL_MIN_EXP - DBL_MANT_DIG;
+/* Can terms be added at the positions that `top` says, with normal numbers and nothing left out? */
+static bool is_ready(int top) {
+  int b = position_exponent(top - 1);
+  return top && b + 52 < DBL_MAX_EXP - 1 && b - 2 * STEP >= DBL_MIN_EXP - DBL_MANT_DIG;
 }
 
 /* What underflows in a product lies below 2^-969, far from the positions kept. */
-static bool is_ready_for_products(const weir_sum *sum) {
-  return is_ready(sum) && position_exponent(sum->top - 1) >= -800;
-}
+static bool is_ready_for_products(int top) { return is_ready(top) && position_exponent(top - 1) >= -800; }
 
 WEIR__WIDEST static bool any_missing(const double *x, int64_t n) {
   int any = 0;
@@ -127,7 +125,7 @@ static bool add_terms(weir_sum *sum, const double *x, int64_t n, guess *g) {
   uint64_t unit[POSITIONS];
   int64_t  missing = 0;
   int      b       = position_exponent(sum->top - 1);
-  if (!is_ready(sum)) return false;
+  if (!is_ready(sum->top)) return false;
   bool fine = cut_terms(x, n, b, *g, unit, &missing);
   if (!fine && !g->holes && (g->holes = any_missing(x, n))) fine = cut_terms(x, n, b, *g, unit, &missing);
   if (!fine && g->large) {
@@ -142,7 +140,7 @@ static bool add_terms(weir_sum *sum, const double *x, int64_t n, guess *g) {
 
 /* Are a few of `n` terms, `apart` from each other, large; or their squares? */
 static bool seem_large(const weir_sum *sum, const double *x, int64_t n, int64_t apart, bool squares) {
-  if (n < 1 || !is_ready(sum)) return false;
+  if (n < 1 || !is_ready(sum->top)) return false;
   int     b     = position_exponent(sum->top - 1);
   int64_t least = squares ? weir__sum_least_root(b) : weir__sum_least(b);
   for (int k = 0; k < 3; k++)
@@ -229,7 +227,7 @@ static bool add_products(weir_sum *sum, const double *w, const double *x, int64_
   int      b       = position_exponent(sum->top - 1);
   bool (*add)(const double *, const double *, int64_t, int, uint64_t *, int64_t *) =
       factors == 2 ? way()->products : way()->weighted_squares;
-  if (!is_ready_for_products(sum)) return false;
+  if (!is_ready_for_products(sum->top)) return false;
   bool fine = add(w, x, n, b, unit, *holes ? &missing : NULL);
   if (!fine && !*holes) fine = *holes = add(w, x, n, b, unit, &missing);
   if (!fine) return false;
@@ -287,7 +285,7 @@ void weir__sum_add_moments(weir_sum *sum, weir_sum *squares, const double *x, in
     int64_t  m = n - i < BLOCK ? n - i : BLOCK;
     uint64_t unit[POSITIONS], square_unit[POSITIONS];
     int      b = position_exponent(sum->top - 1), square_b = position_exponent(squares->top - 1);
-    bool     ready = !holes && is_ready(sum) && is_ready_for_products(squares);
+    bool     ready = !holes && is_ready(sum->top) && is_ready_for_products(squares->top);
     bool     fine  = ready && way()->moments(x + i, m, b, square_b, large, large_squares, unit, square_unit);
     if (!fine && (large || large_squares)) {
       large = large_squares = false;
@@ -330,9 +328,8 @@ static int64_t columns_alike(weir_sum *sum, size_t apart, int64_t columns, bool 
 static bool add_alike(weir_sum *sum, size_t apart, const double *x, int64_t pitch, int64_t rows, int64_t columns,
                       int top, bool squares, bool holes, bool large) {
   weir__sum_strip strip;
-  const weir_sum  positions = {.top = top};
-  int             b         = top ? position_exponent(top - 1) : 0;
-  if (top ? !(squares ? is_ready_for_products(&positions) : is_ready(&positions)) : !holes) return false;
+  int             b = top ? position_exponent(top - 1) : 0;
+  if (top ? !(squares ? is_ready_for_products(top) : is_ready(top)) : !holes) return false;
   if (large ? !way()->large_columns(x, pitch, rows, columns, b, &strip)
             : !(squares ? way()->column_squares : way()->columns)(x, pitch, rows, columns, b, holes, &strip))
     return false;
